@@ -1,0 +1,1 @@
+//! Ops, generators, and which checker judges them; pure.

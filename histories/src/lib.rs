@@ -1,0 +1,1 @@
+//! What a history is and how it is read and written.

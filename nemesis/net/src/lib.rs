@@ -1,0 +1,1 @@
+//! The networks and processes that carry faults out.

@@ -1,0 +1,1 @@
+//! Faults: inject and heal, and the schedules that choose them; pure.

@@ -1,0 +1,1 @@
+//! The replicated map with etcd's semantics: revisions, ranges, transactions; pure.

@@ -1,0 +1,1 @@
+//! What the servers share: event loop, timers, peer links, admin port, shutdown.

@@ -1,0 +1,137 @@
+//! What nodes tell each other.
+//!
+//! Every message is an [`Envelope`] with its sender's term, so that any message can depose a leader
+//! (§5.1). Replies to appends and votes need no term of their own: an answer from another term is
+//! not counted.
+
+use std::fmt;
+
+use crate::entry::{Proposal, Suffix};
+use crate::ids::{EntryId, Index, NodeId, RequestId, Term};
+
+/// A message with its address.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Envelope {
+    /// Who says it.
+    pub from: NodeId,
+    /// Who should hear it.
+    pub to: NodeId,
+    /// The sender's term.
+    pub term: Term,
+    /// What is said.
+    pub message: Message,
+}
+
+/// What is said.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Message {
+    /// Would you vote for me in the term after this one (dissertation §9.6)?
+    RequestPreVote {
+        /// The last entry of the asker's log.
+        last: EntryId,
+    },
+    /// The answer. A yes binds nobody.
+    PreVote {
+        /// Yes or no.
+        granted: bool,
+    },
+    /// Vote for me in this term (§5.2).
+    RequestVote {
+        /// The last entry of the candidate's log.
+        last: EntryId,
+    },
+    /// The answer.
+    Vote {
+        /// Yes or no.
+        granted: bool,
+    },
+    /// Continue your log with these (§5.3).
+    Append {
+        /// The entries, and which entry they follow.
+        suffix: Suffix,
+        /// How far the leader knows the log to be committed.
+        commit: Index,
+    },
+    /// The follower's log now agrees with the leader's, on disk, up to here.
+    Matched {
+        /// The last index that agrees.
+        upto: Index,
+    },
+    /// The follower has no such entry.
+    Diverged {
+        /// The entry it does not have.
+        after: EntryId,
+        /// The last entry of the follower that could agree.
+        probe: EntryId,
+    },
+    /// The leader is there (§5.2). Its answers also confirm reads (dissertation §6.4).
+    Heartbeat {
+        /// The number of this round; grows with each broadcast of a term.
+        round: u64,
+        /// How far the log is committed, at most as far as the follower is known to have it.
+        commit: Index,
+    },
+    /// The follower heard it in this term.
+    HeartbeatReply {
+        /// The round it heard.
+        round: u64,
+    },
+    /// Your term is old; the envelope has mine.
+    Outdated,
+    /// A follower's clients want these in the log. Passed on once, never twice.
+    Forward {
+        /// What they want.
+        proposals: Vec<Proposal>,
+    },
+    /// A follower's client wants to read.
+    ForwardRead {
+        /// The read.
+        id: RequestId,
+    },
+    /// Neither taken nor passed on: not the leader.
+    Refused {
+        /// Which.
+        ids: Vec<RequestId>,
+    },
+    /// The read may be answered once this index is applied.
+    ReadAt {
+        /// Which.
+        id: RequestId,
+        /// How much must be applied first.
+        index: Index,
+    },
+}
+
+impl fmt::Display for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{} → {} {}", self.from, self.term, self.to, self.message)
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let yes = |granted: &bool| if *granted { "yes" } else { "no" };
+        match self {
+            Message::RequestPreVote { last } => write!(f, "RequestPreVote last={last}"),
+            Message::PreVote { granted } => write!(f, "PreVote {}", yes(granted)),
+            Message::RequestVote { last } => write!(f, "RequestVote last={last}"),
+            Message::Vote { granted } => write!(f, "Vote {}", yes(granted)),
+            Message::Append { suffix, commit } => {
+                write!(f, "Append after={} [", suffix.after())?;
+                for (place, entry) in suffix.entries().iter().enumerate() {
+                    write!(f, "{}{entry}", if place == 0 { "" } else { " " })?;
+                }
+                write!(f, "] commit={commit}")
+            }
+            Message::Matched { upto } => write!(f, "Matched {upto}"),
+            Message::Diverged { after, probe } => write!(f, "Diverged after={after} probe={probe}"),
+            Message::Heartbeat { round, commit } => write!(f, "Heartbeat round={round} commit={commit}"),
+            Message::HeartbeatReply { round } => write!(f, "HeartbeatReply round={round}"),
+            Message::Outdated => f.write_str("Outdated"),
+            Message::Forward { proposals } => write!(f, "Forward {}", proposals.len()),
+            Message::ForwardRead { id } => write!(f, "ForwardRead {id}"),
+            Message::Refused { ids } => write!(f, "Refused {}", ids.len()),
+            Message::ReadAt { id, index } => write!(f, "ReadAt {id} index={index}"),
+        }
+    }
+}

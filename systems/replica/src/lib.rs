@@ -1,0 +1,1 @@
+//! Raft, its log on disk and a state machine put together; no socket, no timer.

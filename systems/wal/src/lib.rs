@@ -1,0 +1,1 @@
+//! Segments of records that survive a crash, and the one seam to the disk.

@@ -1,0 +1,1 @@
+//! Every .proto and what is generated from it; nothing else.
