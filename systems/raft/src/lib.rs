@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bug;
+pub mod codec;
 pub mod entry;
 pub mod ids;
 pub mod machine;

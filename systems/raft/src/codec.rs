@@ -1,0 +1,323 @@
+//! Entries and envelopes as bytes: on the wire between nodes, and in the log on disk.
+//!
+//! Written by hand, so that the core needs no protocol compiler and every byte can be accounted for.
+//! Numbers are little-endian and of fixed width. Each entry and each envelope starts with a version
+//! byte; a reader refuses a version it does not know instead of guessing. Commands are not copied on
+//! reading: they share the buffer they came in.
+
+use bytes::{Buf, BufMut, Bytes};
+
+use crate::entry::{Entry, Payload, Proposal, Request, Suffix};
+use crate::ids::{EntryId, Index, NodeId, RequestId, SessionId, Term, Wall};
+use crate::message::{Envelope, Message};
+
+/// The layout that this build writes.
+pub const VERSION: u8 = 1;
+
+/// Why bytes are not what they should be.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Malformed {
+    /// It ends too early.
+    #[error("ends {missing} bytes too early")]
+    Short {
+        /// How many bytes are missing, at least.
+        missing: usize,
+    },
+    /// A version from another time.
+    #[error("has version {0}, this build reads {VERSION}")]
+    Version(u8),
+    /// A kind that this build does not know.
+    #[error("{what} of unknown kind {kind}")]
+    Kind {
+        /// What has that kind.
+        what: &'static str,
+        /// The number found.
+        kind: u8,
+    },
+    /// Entries that do not follow each other.
+    #[error("entries after {0} do not continue it")]
+    Suffix(EntryId),
+    /// More bytes than meaning.
+    #[error("has {0} bytes too many")]
+    Trailing(usize),
+}
+
+/// Appends `entry` to `out`.
+pub fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
+    out.put_u8(VERSION);
+    put_entry_id(entry.id, out);
+    out.put_u64_le(entry.stamp.0);
+    match &entry.request {
+        None => out.put_u8(0),
+        Some(request) => {
+            out.put_u8(1);
+            put_request(request, out);
+        }
+    }
+    put_payload(&entry.payload, out);
+}
+
+/// Reads one entry from the front of `from`.
+pub fn decode_entry(from: &mut Bytes) -> Result<Entry, Malformed> {
+    version(from)?;
+    let id = get_entry_id(from)?;
+    let stamp = Wall(get_u64(from)?);
+    let request = match get_u8(from)? {
+        0 => None,
+        1 => Some(get_request(from)?),
+        kind => return Err(Malformed::Kind { what: "request", kind }),
+    };
+    let payload = get_payload(from)?;
+    Ok(Entry { id, stamp, request, payload })
+}
+
+/// One envelope as bytes.
+pub fn encode_envelope(envelope: &Envelope) -> Bytes {
+    let mut out = Vec::with_capacity(64);
+    out.put_u8(VERSION);
+    out.put_u16_le(envelope.from.0);
+    out.put_u16_le(envelope.to.0);
+    out.put_u64_le(envelope.term.0);
+    put_message(&envelope.message, &mut out);
+    Bytes::from(out)
+}
+
+/// Reads an envelope that fills `from` exactly.
+pub fn decode_envelope(mut from: Bytes) -> Result<Envelope, Malformed> {
+    version(&mut from)?;
+    let envelope = Envelope {
+        from: NodeId(get_u16(&mut from)?),
+        to: NodeId(get_u16(&mut from)?),
+        term: Term(get_u64(&mut from)?),
+        message: get_message(&mut from)?,
+    };
+    if from.has_remaining() { Err(Malformed::Trailing(from.remaining())) } else { Ok(envelope) }
+}
+
+// --- messages: one kind byte each, never reused -------------------------------------------------
+
+const REQUEST_PRE_VOTE: u8 = 1;
+const PRE_VOTE: u8 = 2;
+const REQUEST_VOTE: u8 = 3;
+const VOTE: u8 = 4;
+const APPEND: u8 = 5;
+const MATCHED: u8 = 6;
+const DIVERGED: u8 = 7;
+const HEARTBEAT: u8 = 8;
+const HEARTBEAT_REPLY: u8 = 9;
+const OUTDATED: u8 = 10;
+const FORWARD: u8 = 11;
+const FORWARD_READ: u8 = 12;
+const REFUSED: u8 = 13;
+const READ_AT: u8 = 14;
+
+fn put_message(message: &Message, out: &mut Vec<u8>) {
+    match message {
+        Message::RequestPreVote { last } => {
+            out.put_u8(REQUEST_PRE_VOTE);
+            put_entry_id(*last, out);
+        }
+        Message::PreVote { granted } => {
+            out.put_u8(PRE_VOTE);
+            out.put_u8(u8::from(*granted));
+        }
+        Message::RequestVote { last } => {
+            out.put_u8(REQUEST_VOTE);
+            put_entry_id(*last, out);
+        }
+        Message::Vote { granted } => {
+            out.put_u8(VOTE);
+            out.put_u8(u8::from(*granted));
+        }
+        Message::Append { suffix, commit } => {
+            out.put_u8(APPEND);
+            out.put_u64_le(commit.0);
+            put_entry_id(suffix.after(), out);
+            put_len(suffix.entries().len(), out);
+            for entry in suffix.entries() {
+                encode_entry(entry, out);
+            }
+        }
+        Message::Matched { upto } => {
+            out.put_u8(MATCHED);
+            out.put_u64_le(upto.0);
+        }
+        Message::Diverged { after, probe } => {
+            out.put_u8(DIVERGED);
+            put_entry_id(*after, out);
+            put_entry_id(*probe, out);
+        }
+        Message::Heartbeat { round, commit } => {
+            out.put_u8(HEARTBEAT);
+            out.put_u64_le(*round);
+            out.put_u64_le(commit.0);
+        }
+        Message::HeartbeatReply { round } => {
+            out.put_u8(HEARTBEAT_REPLY);
+            out.put_u64_le(*round);
+        }
+        Message::Outdated => out.put_u8(OUTDATED),
+        Message::Forward { proposals } => {
+            out.put_u8(FORWARD);
+            put_len(proposals.len(), out);
+            for proposal in proposals {
+                put_request(&proposal.request, out);
+                put_payload(&proposal.payload, out);
+            }
+        }
+        Message::ForwardRead { id } => {
+            out.put_u8(FORWARD_READ);
+            put_request_id(*id, out);
+        }
+        Message::Refused { ids } => {
+            out.put_u8(REFUSED);
+            put_len(ids.len(), out);
+            for id in ids {
+                put_request_id(*id, out);
+            }
+        }
+        Message::ReadAt { id, index } => {
+            out.put_u8(READ_AT);
+            put_request_id(*id, out);
+            out.put_u64_le(index.0);
+        }
+    }
+}
+
+fn get_message(from: &mut Bytes) -> Result<Message, Malformed> {
+    Ok(match get_u8(from)? {
+        REQUEST_PRE_VOTE => Message::RequestPreVote { last: get_entry_id(from)? },
+        PRE_VOTE => Message::PreVote { granted: get_u8(from)? != 0 },
+        REQUEST_VOTE => Message::RequestVote { last: get_entry_id(from)? },
+        VOTE => Message::Vote { granted: get_u8(from)? != 0 },
+        APPEND => {
+            let commit = Index(get_u64(from)?);
+            let after = get_entry_id(from)?;
+            let entries = get_list(from, decode_entry)?;
+            let suffix = Suffix::new(after, entries).ok_or(Malformed::Suffix(after))?;
+            Message::Append { suffix, commit }
+        }
+        MATCHED => Message::Matched { upto: Index(get_u64(from)?) },
+        DIVERGED => Message::Diverged { after: get_entry_id(from)?, probe: get_entry_id(from)? },
+        HEARTBEAT => Message::Heartbeat { round: get_u64(from)?, commit: Index(get_u64(from)?) },
+        HEARTBEAT_REPLY => Message::HeartbeatReply { round: get_u64(from)? },
+        OUTDATED => Message::Outdated,
+        FORWARD => Message::Forward {
+            proposals: get_list(from, |from| {
+                Ok(Proposal { request: get_request(from)?, payload: get_payload(from)? })
+            })?,
+        },
+        FORWARD_READ => Message::ForwardRead { id: get_request_id(from)? },
+        REFUSED => Message::Refused { ids: get_list(from, get_request_id)? },
+        READ_AT => Message::ReadAt { id: get_request_id(from)?, index: Index(get_u64(from)?) },
+        kind => return Err(Malformed::Kind { what: "message", kind }),
+    })
+}
+
+// --- payloads -----------------------------------------------------------------------------------
+
+const NOOP: u8 = 0;
+const OPEN_SESSION: u8 = 1;
+const COMMAND: u8 = 2;
+
+fn put_payload(payload: &Payload, out: &mut Vec<u8>) {
+    match payload {
+        Payload::Noop => out.put_u8(NOOP),
+        Payload::OpenSession => out.put_u8(OPEN_SESSION),
+        Payload::Command(command) => {
+            out.put_u8(COMMAND);
+            put_len(command.len(), out);
+            out.put_slice(command);
+        }
+    }
+}
+
+fn get_payload(from: &mut Bytes) -> Result<Payload, Malformed> {
+    Ok(match get_u8(from)? {
+        NOOP => Payload::Noop,
+        OPEN_SESSION => Payload::OpenSession,
+        COMMAND => {
+            let length = get_u32(from)? as usize;
+            need(from, length)?;
+            Payload::Command(from.split_to(length))
+        }
+        kind => return Err(Malformed::Kind { what: "payload", kind }),
+    })
+}
+
+// --- the small parts ------------------------------------------------------------------------------
+
+fn put_entry_id(id: EntryId, out: &mut Vec<u8>) {
+    out.put_u64_le(id.index.0);
+    out.put_u64_le(id.term.0);
+}
+
+fn get_entry_id(from: &mut Bytes) -> Result<EntryId, Malformed> {
+    Ok(EntryId { index: Index(get_u64(from)?), term: Term(get_u64(from)?) })
+}
+
+fn put_request_id(id: RequestId, out: &mut Vec<u8>) {
+    out.put_u64_le(id.session.0);
+    out.put_u64_le(id.seq);
+}
+
+fn get_request_id(from: &mut Bytes) -> Result<RequestId, Malformed> {
+    Ok(RequestId { session: SessionId(get_u64(from)?), seq: get_u64(from)? })
+}
+
+fn put_request(request: &Request, out: &mut Vec<u8>) {
+    put_request_id(request.id, out);
+    out.put_u64_le(request.floor);
+}
+
+fn get_request(from: &mut Bytes) -> Result<Request, Malformed> {
+    Ok(Request { id: get_request_id(from)?, floor: get_u64(from)? })
+}
+
+fn put_len(length: usize, out: &mut Vec<u8>) {
+    out.put_u32_le(u32::try_from(length).expect("a message is far below 4 GiB: its batch was bounded"));
+}
+
+/// Reads a count and that many items. The count is not trusted with memory: items come one by one,
+/// and the bytes run out before the memory does.
+fn get_list<T>(
+    from: &mut Bytes,
+    mut item: impl FnMut(&mut Bytes) -> Result<T, Malformed>,
+) -> Result<Vec<T>, Malformed> {
+    let count = get_u32(from)?;
+    (0..count).map(|_| item(from)).collect()
+}
+
+fn version(from: &mut Bytes) -> Result<(), Malformed> {
+    match get_u8(from)? {
+        VERSION => Ok(()),
+        other => Err(Malformed::Version(other)),
+    }
+}
+
+fn need(from: &Bytes, bytes: usize) -> Result<(), Malformed> {
+    match bytes.checked_sub(from.remaining()) {
+        None | Some(0) => Ok(()),
+        Some(missing) => Err(Malformed::Short { missing }),
+    }
+}
+
+fn get_u8(from: &mut Bytes) -> Result<u8, Malformed> {
+    need(from, 1)?;
+    Ok(from.get_u8())
+}
+
+fn get_u16(from: &mut Bytes) -> Result<u16, Malformed> {
+    need(from, 2)?;
+    Ok(from.get_u16_le())
+}
+
+fn get_u32(from: &mut Bytes) -> Result<u32, Malformed> {
+    need(from, 4)?;
+    Ok(from.get_u32_le())
+}
+
+fn get_u64(from: &mut Bytes) -> Result<u64, Malformed> {
+    need(from, 8)?;
+    Ok(from.get_u64_le())
+}
