@@ -1,0 +1,73 @@
+//! What a data type has to say for itself, and what a checker has to answer.
+
+use std::hash::Hash;
+use std::time::Duration;
+
+use history::{History, Moment};
+use smallvec::SmallVec;
+
+use crate::verdict::Verdict;
+
+/// What a data type promises when it is used by one client at a time. Pure.
+///
+/// Linearizability says: the concurrent history can be explained by running its ops one after the
+/// other, each at some moment between its invocation and its end. A model knows the "one after the
+/// other" part; the search finds the moments.
+pub trait Model: Sync {
+    /// What is asked.
+    type Op: Sync;
+    /// What is answered.
+    type Ret: Sync;
+    /// What the data type remembers.
+    type State: Clone + Eq + Hash;
+
+    /// The state before the first op.
+    fn init(&self) -> Self::State;
+
+    /// Pushes the states that `op` may leave if it answered `ret`; none if it could not have. Without
+    /// `ret` nobody heard the answer, and whatever it was is allowed.
+    ///
+    /// `when` is the op's interval, for models in which time counts.
+    fn step(
+        &self,
+        state: &Self::State,
+        op: &Self::Op,
+        ret: Option<&Self::Ret>,
+        when: Interval,
+        next: &mut SmallVec<[Self::State; 1]>,
+    );
+}
+
+/// From an op's invocation to its acknowledgement, or to the end of time if it is open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Interval {
+    /// The line that invokes it.
+    pub from: Moment,
+    /// The line that acknowledges it.
+    pub to: Option<Moment>,
+}
+
+/// What a search may use before it has to say *unknown*.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budget {
+    /// How long it may take.
+    pub time: Duration,
+    /// How many bytes it may remember, over all keys together.
+    pub memory: usize,
+}
+
+impl Default for Budget {
+    /// A minute and a gibibyte: what a laptop has to spare.
+    fn default() -> Budget {
+        Budget { time: Duration::from_secs(60), memory: 1 << 30 }
+    }
+}
+
+/// Judges histories of one kind.
+pub trait Checker<Op, Ret>: Sync {
+    /// What it holds them against, in a word.
+    fn name(&self) -> &'static str;
+
+    /// Did the system keep its promise?
+    fn check(&self, history: &History<Op, Ret>, budget: &Budget) -> Verdict;
+}

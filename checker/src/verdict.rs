@@ -1,0 +1,136 @@
+//! What a checker says: valid with a proof, invalid with evidence, or unknown with a reason.
+
+use history::{Key, NodeId, Process};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The answer to "did the system keep its promise?".
+///
+/// Ordered by weight: together, the worst one wins, and *invalid* is worse than *unknown*, since one
+/// broken promise stays broken however little is known of the rest.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "lowercase")]
+pub enum Verdict {
+    /// It kept it.
+    Valid {
+        /// An order of the ops, key by key, that explains every answer. None if the checker has no such proof.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        linearization: Option<Linearization>,
+    },
+    /// Nobody knows: the search had to stop.
+    Unknown {
+        /// Why.
+        why: Why,
+    },
+    /// It broke it.
+    Invalid {
+        /// The evidence.
+        witness: Box<Witness>,
+    },
+}
+
+impl Verdict {
+    /// The word for it: `valid`, `unknown` or `invalid`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Verdict::Valid { .. } => "valid",
+            Verdict::Unknown { .. } => "unknown",
+            Verdict::Invalid { .. } => "invalid",
+        }
+    }
+
+    /// The worse of both; of two equally bad ones, the first.
+    #[must_use]
+    pub fn and(self, other: Verdict) -> Verdict {
+        match (self, other) {
+            (Verdict::Valid { linearization: one }, Verdict::Valid { linearization: two }) => {
+                Verdict::Valid { linearization: one.or(two) }
+            }
+            (one, two) => {
+                if two.weight() > one.weight() {
+                    two
+                } else {
+                    one
+                }
+            }
+        }
+    }
+
+    fn weight(&self) -> u8 {
+        match self {
+            Verdict::Valid { .. } => 0,
+            Verdict::Unknown { .. } => 1,
+            Verdict::Invalid { .. } => 2,
+        }
+    }
+}
+
+/// Why a search had to stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// The time that it was given ran out.
+    OutOfTime,
+    /// The memory that it was given ran out.
+    OutOfMemory,
+}
+
+/// For every key, an order of its ops that explains every answer: the certificate of a *valid*.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Linearization {
+    /// Key by key, in the order of the keys.
+    pub keys: Vec<KeyOrder>,
+}
+
+/// The order of one key's ops.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KeyOrder {
+    /// The key; none in workloads without keys.
+    pub key: Option<Key>,
+    /// The indexes of the lines that invoke the ops, in the order in which they took effect. An op
+    /// that nobody knows the end of may be missing: then it never took effect.
+    pub order: Vec<u64>,
+}
+
+/// The evidence that a promise was broken.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Witness {
+    /// The contradiction in one sentence.
+    pub sentence: String,
+    /// The key it happened to.
+    pub key: Option<Key>,
+    /// The last line of the shortest prefix that is already wrong: up to the line before it, the
+    /// history can be explained.
+    pub prefix_ends: u64,
+    /// The ops of that key in that prefix, near the contradiction, in the order of their invocations.
+    pub ops: Vec<WitnessOp>,
+    /// How many earlier ops of that key and prefix are not shown.
+    pub earlier: usize,
+    /// The states that the key may have had just before the op that cannot be explained.
+    pub states: Vec<String>,
+}
+
+/// An op in a witness, with the lines of the history where it stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WitnessOp {
+    /// Who asked.
+    pub process: Process,
+    /// Whom it asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+    /// The op's name.
+    pub f: String,
+    /// Its argument, or what it read.
+    pub value: Value,
+    /// Its answer, where that is not the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    /// The line that invokes it.
+    pub invoked: u64,
+    /// The line that acknowledges it; none if it was open where the prefix ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<u64>,
+    /// Whether the sentence speaks of it.
+    #[serde(default)]
+    pub named: bool,
+}
