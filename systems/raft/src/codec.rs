@@ -165,20 +165,17 @@ fn put_message(message: &Message, out: &mut Vec<u8>) {
                 put_payload(&proposal.payload, out);
             }
         }
-        Message::ForwardRead { id } => {
+        Message::ForwardRead { ids } => {
             out.put_u8(FORWARD_READ);
-            put_request_id(*id, out);
+            put_request_ids(ids, out);
         }
         Message::Refused { ids } => {
             out.put_u8(REFUSED);
-            put_len(ids.len(), out);
-            for id in ids {
-                put_request_id(*id, out);
-            }
+            put_request_ids(ids, out);
         }
-        Message::ReadAt { id, index } => {
+        Message::ReadAt { ids, index } => {
             out.put_u8(READ_AT);
-            put_request_id(*id, out);
+            put_request_ids(ids, out);
             out.put_u64_le(index.0);
         }
     }
@@ -207,9 +204,9 @@ fn get_message(from: &mut Bytes) -> Result<Message, Malformed> {
                 Ok(Proposal { request: get_request(from)?, payload: get_payload(from)? })
             })?,
         },
-        FORWARD_READ => Message::ForwardRead { id: get_request_id(from)? },
+        FORWARD_READ => Message::ForwardRead { ids: get_list(from, get_request_id)? },
         REFUSED => Message::Refused { ids: get_list(from, get_request_id)? },
-        READ_AT => Message::ReadAt { id: get_request_id(from)?, index: Index(get_u64(from)?) },
+        READ_AT => Message::ReadAt { ids: get_list(from, get_request_id)?, index: Index(get_u64(from)?) },
         kind => return Err(Malformed::Kind { what: "message", kind }),
     })
 }
@@ -263,6 +260,13 @@ fn put_request_id(id: RequestId, out: &mut Vec<u8>) {
 
 fn get_request_id(from: &mut Bytes) -> Result<RequestId, Malformed> {
     Ok(RequestId { session: SessionId(get_u64(from)?), seq: get_u64(from)? })
+}
+
+fn put_request_ids(ids: &[RequestId], out: &mut Vec<u8>) {
+    put_len(ids.len(), out);
+    for id in ids {
+        put_request_id(*id, out);
+    }
 }
 
 fn put_request(request: &Request, out: &mut Vec<u8>) {

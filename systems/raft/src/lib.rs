@@ -1,17 +1,46 @@
 //! The Raft consensus algorithm as a value: inputs in, outputs out.
+//!
+//! A few computers shall act like one that does not fail. Raft does it by keeping one log on all of
+//! them: whoever leads decides what comes next in the log, and an entry that a majority has on disk
+//! is decided for good. This crate is that protocol and nothing else. It knows no clock, disk, socket
+//! or key: [`Raft::step`] takes what happened ([`Input`]) and says what is owed for it ([`Output`]).
+//! So the same code runs in a process, in a simulator and under a model checker, and the same inputs
+//! always give the same outputs.
+//!
+//! Where to read: [`seam`] says what goes in and out; `raft.rs` has the one `step`; then
+//! `election.rs`, `leader.rs`, `follower.rs`, `read.rs` in the order in which a cluster comes to life.
+//! Section numbers (§5.2) are those of the Raft paper, extended version; "dissertation" is Ongaro's.
+//!
+//! Left out so far: membership changes, snapshots and compaction, check-quorum, leases, leadership
+//! transfer. Until then the voters are those of the configuration and the log only grows.
 #![forbid(unsafe_code)]
 
 pub mod bug;
 pub mod codec;
 pub mod entry;
 pub mod ids;
+pub mod log;
 pub mod machine;
 pub mod message;
+pub mod progress;
+pub mod quorum;
 pub mod seam;
+
+mod election;
+mod follower;
+mod leader;
+mod raft;
+mod read;
 
 pub use bug::{Bug, Bugs};
 pub use entry::{Command, Entry, Payload, Proposal, Request, Suffix};
 pub use ids::{EntryId, Index, Mono, NodeId, Now, RequestId, SessionId, Term, Wall};
+pub use log::Log;
 pub use machine::StateMachine;
 pub use message::{Envelope, Message};
-pub use seam::{Answer, Diverged, HardState, Input, Output, Persist, PersistId, Role, Timer, Timers};
+pub use progress::Window;
+pub use quorum::Voters;
+pub use raft::{Config, Raft, Restored};
+pub use seam::{
+    Answer, Diverged, HardState, Input, Output, Persist, PersistId, Refusal, Role, Timer, Timers,
+};

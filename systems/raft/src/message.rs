@@ -83,20 +83,20 @@ pub enum Message {
         /// What they want.
         proposals: Vec<Proposal>,
     },
-    /// A follower's client wants to read.
+    /// A follower's clients want to read.
     ForwardRead {
-        /// The read.
-        id: RequestId,
+        /// The reads.
+        ids: Vec<RequestId>,
     },
     /// Neither taken nor passed on: not the leader.
     Refused {
         /// Which.
         ids: Vec<RequestId>,
     },
-    /// The read may be answered once this index is applied.
+    /// These reads may be answered once this index is applied.
     ReadAt {
         /// Which.
-        id: RequestId,
+        ids: Vec<RequestId>,
         /// How much must be applied first.
         index: Index,
     },
@@ -129,9 +129,9 @@ impl fmt::Display for Message {
             Message::HeartbeatReply { round } => write!(f, "HeartbeatReply round={round}"),
             Message::Outdated => f.write_str("Outdated"),
             Message::Forward { proposals } => write!(f, "Forward {}", proposals.len()),
-            Message::ForwardRead { id } => write!(f, "ForwardRead {id}"),
+            Message::ForwardRead { ids } => write!(f, "ForwardRead {}", ids.len()),
             Message::Refused { ids } => write!(f, "Refused {}", ids.len()),
-            Message::ReadAt { id, index } => write!(f, "ReadAt {id} index={index}"),
+            Message::ReadAt { ids, index } => write!(f, "ReadAt {} index={index}", ids.len()),
         }
     }
 }

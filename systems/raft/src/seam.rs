@@ -59,8 +59,8 @@ pub enum Input {
     Persisted(PersistId),
     /// Clients of this node want these in the log: one batch, one append per follower.
     Propose(Vec<Proposal>),
-    /// A client of this node wants to read something no older than this moment.
-    Read(RequestId),
+    /// Clients of this node want to read something no older than this moment: one batch, one round.
+    Read(Vec<RequestId>),
 }
 
 /// What the caller now owes. A promise that needs the disk waits for it.
@@ -105,8 +105,8 @@ pub enum Answer {
     Refused {
         /// Which.
         id: RequestId,
-        /// Who may know better.
-        leader: Option<NodeId>,
+        /// Why.
+        why: Refusal,
     },
     /// A read may be answered as soon as everything up to `index` is applied.
     ReadAt {
@@ -115,6 +115,17 @@ pub enum Answer {
         /// How much must be applied first.
         index: Index,
     },
+}
+
+/// Why a proposal or a read was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Refusal {
+    /// Nobody is known to lead.
+    NoLeader,
+    /// The node it was sent on to did not lead (any more).
+    NotLeader,
+    /// This node leads, but holds as many uncommitted bytes as it may.
+    Full,
 }
 
 /// Something that no correct cluster produces: this node's disk, or a peer's, has lost its past.

@@ -1,0 +1,112 @@
+//! Elections: who may lead (§5.2, §5.4.1), and asking first (dissertation §9.6).
+//!
+//! A node that hears no leader does not run at once. It first asks whether it *would* win, in the
+//! term after this one, and changes nothing by asking. Without that, a node behind a partition would
+//! count its term up in vain and depose a working leader on its return.
+//!
+//! Two rules keep a leader from being disturbed: pre-votes are refused by whoever hears a leader,
+//! and so are votes ([`Raft::step`] drops both; dissertation §4.2.3). Two rules keep the log safe: a
+//! node votes once a term, and only for a log at least as up-to-date as its own.
+//!
+//! A vote is a promise: it leaves after it is on disk, and so does a candidacy, since it contains
+//! the candidate's vote for itself.
+//!
+//! Left out: check-quorum. A leader that hears nobody leads on until it hears of a greater term. It
+//! can commit nothing and answers no reads meanwhile, so this costs availability, not safety: a
+//! leader that still reaches its followers but does not hear them keeps the cluster waiting.
+
+use std::collections::BTreeSet;
+
+use crate::ids::{EntryId, NodeId};
+use crate::leader::Leader;
+use crate::message::Message;
+use crate::raft::{Raft, Standing};
+use crate::seam::{HardState, Output, Timer};
+
+impl Raft {
+    pub(crate) fn on_election_timeout(&mut self, out: &mut Output) {
+        if !matches!(self.standing, Standing::Leader(_)) {
+            self.ask_for_pre_votes(out);
+        }
+    }
+
+    fn ask_for_pre_votes(&mut self, out: &mut Output) {
+        let granted = BTreeSet::from([self.config.id]);
+        self.standing = Standing::PreCandidate { granted };
+        out.arm.insert(Timer::Election);
+        for voter in self.config.voters.others(self.config.id) {
+            self.send_now(voter, Message::RequestPreVote { last: self.log.last() }, out);
+        }
+        self.count_pre_votes(out);
+    }
+
+    /// Binds us to nothing: the asker may still lose, and we may still vote for another.
+    pub(crate) fn on_request_pre_vote(&mut self, from: NodeId, last: EntryId, out: &mut Output) {
+        let granted = last >= self.log.last();
+        self.send_in_term(from, Message::PreVote { granted }, out);
+    }
+
+    pub(crate) fn on_pre_vote(&mut self, from: NodeId, granted: bool, out: &mut Output) {
+        if let (Standing::PreCandidate { granted: votes }, true) = (&mut self.standing, granted) {
+            votes.insert(from);
+            self.count_pre_votes(out);
+        }
+    }
+
+    fn count_pre_votes(&mut self, out: &mut Output) {
+        if let Standing::PreCandidate { granted } = &self.standing
+            && self.config.voters.decide(granted)
+        {
+            self.run(out);
+        }
+    }
+
+    /// Opens a term and asks for votes in it.
+    fn run(&mut self, out: &mut Output) {
+        self.hard = HardState { term: self.hard.term.next(), vote: Some(self.config.id) };
+        self.standing = Standing::Candidate { granted: BTreeSet::new(), own: self.this_write() };
+        out.arm.insert(Timer::Election);
+        for voter in self.config.voters.others(self.config.id) {
+            self.send_after(voter, Message::RequestVote { last: self.log.last() }, out);
+        }
+    }
+
+    /// Grants the vote if it is still ours to give in this term and the candidate's log holds
+    /// everything ours does. The first keeps one leader per term; the second keeps every committed
+    /// entry in the logs of later leaders (§5.4.1).
+    pub(crate) fn on_request_vote(&mut self, candidate: NodeId, last: EntryId, out: &mut Output) {
+        let free = self.hard.vote.is_none_or(|vote| vote == candidate);
+        let current = last >= self.log.last();
+        let granted = free && current;
+        if granted {
+            self.hard.vote = Some(candidate);
+            out.arm.insert(Timer::Election);
+        }
+        self.send_after(candidate, Message::Vote { granted }, out);
+    }
+
+    pub(crate) fn on_vote(&mut self, from: NodeId, granted: bool, out: &mut Output) {
+        if let (Standing::Candidate { granted: votes, .. }, true) = (&mut self.standing, granted) {
+            votes.insert(from);
+            self.count_votes(out);
+        }
+    }
+
+    pub(crate) fn count_votes(&mut self, out: &mut Output) {
+        if let Standing::Candidate { granted, .. } = &self.standing
+            && self.config.voters.decide(granted)
+        {
+            self.lead(out);
+        }
+    }
+
+    /// Leads: announces it by the first append, which carries an entry of the new term, since only
+    /// with that can older entries be committed (§5.4.2).
+    fn lead(&mut self, out: &mut Output) {
+        let first = self.log.last().index.next();
+        let followers = self.config.voters.others(self.config.id);
+        self.standing = Standing::Leader(Leader::new(followers, self.log.last().index, first));
+        out.arm.insert(Timer::Heartbeat);
+        self.append_noop(out);
+    }
+}

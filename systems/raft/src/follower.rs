@@ -1,0 +1,84 @@
+//! What a follower does: takes over its leader's log (§5.3).
+//!
+//! An append names the entry it continues. If the follower has that entry, both logs agree up to
+//! there, and what follows is copied; entries of its own that contradict it go. If not, the follower
+//! says which of its entries could be common, and the leader tries there.
+//!
+//! Two things are never done. A late or repeated append never shortens the log: only an entry that
+//! *contradicts* is cut, not one that the message merely does not mention. And nothing committed is
+//! ever cut: a leader that asks for it has lost its past, or we have, and this node stops.
+
+use crate::entry::Suffix;
+use crate::ids::{EntryId, Index, NodeId};
+use crate::message::Message;
+use crate::raft::{Raft, Standing};
+use crate::seam::{Diverged, Output, Timer};
+
+impl Raft {
+    /// Accepts `from` as the leader of this term, unless that cannot be.
+    fn acknowledge(&mut self, from: NodeId, out: &mut Output) -> bool {
+        let known = match &self.standing {
+            Standing::Leader(_) => Some(self.config.id),
+            Standing::Follower { leader } => *leader,
+            Standing::PreCandidate { .. } | Standing::Candidate { .. } => None,
+        };
+        match known {
+            Some(first) if first != from => {
+                Raft::halt(Diverged::TwoLeaders { term: self.hard.term, first, second: from }, out);
+                return false;
+            }
+            Some(_) => {}
+            None => self.follow(Some(from), out),
+        }
+        self.heard = Some(self.now.mono);
+        out.arm.insert(Timer::Election);
+        true
+    }
+
+    pub(crate) fn on_append(&mut self, from: NodeId, suffix: Suffix, commit: Index, out: &mut Output) {
+        if !self.acknowledge(from, out) {
+            return;
+        }
+        let after = suffix.after();
+        if !self.log.has(after) {
+            if after.index <= self.commit {
+                self.fence(from, after.index, out);
+                return;
+            }
+            let before = EntryId { index: after.index.previous(), term: after.term };
+            let probe = self.log.agree(before);
+            self.send_in_term(from, Message::Diverged { after, probe }, out);
+            return;
+        }
+        let last = suffix.last().index;
+        if let Some(index) = self.log.first_new(&suffix) {
+            if index <= self.commit {
+                self.fence(from, index, out);
+                return;
+            }
+            self.write(self.tail_from(suffix, index));
+        }
+        self.commit_upto(commit.min(last));
+        self.send_after(from, Message::Matched { upto: last }, out);
+    }
+
+    /// The part of `suffix` that begins at `index`.
+    fn tail_from(&self, suffix: Suffix, index: Index) -> Suffix {
+        let after = self.log.id_at(index.previous()).expect("all entries before the first new one are here");
+        let rest = suffix.into_entries().into_iter().filter(|entry| entry.id.index >= index).collect();
+        Suffix::new(after, rest).expect("the end of a run is a run")
+    }
+
+    fn fence(&self, leader: NodeId, index: Index, out: &mut Output) {
+        Raft::halt(Diverged::CommittedOverwritten { leader, index, commit: self.commit }, out);
+    }
+
+    /// The commit index of a heartbeat is at most what we acknowledged to this leader, in this term,
+    /// so those entries are the leader's own.
+    pub(crate) fn on_heartbeat(&mut self, from: NodeId, round: u64, commit: Index, out: &mut Output) {
+        if self.acknowledge(from, out) {
+            self.commit_upto(commit.min(self.log.last().index));
+            self.send_in_term(from, Message::HeartbeatReply { round }, out);
+        }
+    }
+}
