@@ -1,7 +1,9 @@
 //! Ops, put together from their lines: what checkers take.
 
+use std::collections::BTreeMap;
+
 use crate::names::{Key, Moment, NodeId, Process};
-use crate::observation::{NemesisOp, Outcome};
+use crate::observation::{Kind, Line, NemesisOp, Observation, Outcome};
 
 /// One op from its invocation to what is known of its end.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,5 +58,55 @@ pub struct History<Op, Ret> {
 impl<Op, Ret> Default for History<Op, Ret> {
     fn default() -> History<Op, Ret> {
         History { attempts: Vec::new(), nemesis: Vec::new(), lines: 0 }
+    }
+}
+
+/// Puts lines together into a [`History`], one by one.
+#[derive(Clone, Debug)]
+pub struct Pairing<Op, Ret> {
+    history: History<Op, Ret>,
+    /// Where the open attempt of a process stands.
+    open: BTreeMap<Process, usize>,
+}
+
+impl<Op, Ret> Default for Pairing<Op, Ret> {
+    fn default() -> Pairing<Op, Ret> {
+        Pairing { history: History::default(), open: BTreeMap::new() }
+    }
+}
+
+impl<Op, Ret> Pairing<Op, Ret> {
+    /// The next line, as a [`Writer`](crate::Writer) or a [`Reader`](crate::Reader) gave it out.
+    pub fn push(&mut self, line: Line<Op, Ret>) {
+        self.history.lines += 1;
+        match line {
+            Line::Nemesis(op) => self.history.nemesis.push(op),
+            Line::Client(seen) => self.push_seen(seen),
+        }
+    }
+
+    fn push_seen(&mut self, seen: Observation<Op, Ret>) {
+        let Observation { index, time, process, node, key, kind } = seen;
+        let at = Moment { index, time };
+        let outcome = match kind {
+            Kind::Invoke(op) => {
+                self.open.insert(process, self.history.attempts.len());
+                let outcome = Outcome::Info("still open where the history ends".to_owned());
+                let attempt = Attempt { process, node, key, op, invoked: at, completed: None, outcome };
+                return self.history.attempts.push(attempt);
+            }
+            Kind::Ok(ret) => Outcome::Ok(ret),
+            Kind::Fail(why) => Outcome::Fail(why),
+            Kind::Info(why) => Outcome::Info(why),
+        };
+        let open = self.open.remove(&process).expect("writers and readers let only open ops end");
+        let attempt = &mut self.history.attempts[open];
+        attempt.completed = Some(at);
+        attempt.outcome = outcome;
+    }
+
+    /// All lines were pushed.
+    pub fn finish(self) -> History<Op, Ret> {
+        self.history
     }
 }

@@ -63,7 +63,7 @@ pub enum Unreadable {
         f: String,
         /// What it should have been.
         expected: &'static str,
-        /// What stood there.
-        found: Value,
+        /// What stood there, as JSON.
+        found: String,
     },
 }
