@@ -1,0 +1,198 @@
+//! A fault as it is asked for: by role, by shape, or exactly.
+//!
+//! "Kill the leader" means another node every time. It is resolved against what is known *before*
+//! anything is touched, since afterwards the answer may have changed through the very act, and the
+//! result, a [`Fault`], is what gets written down.
+
+use std::fmt;
+
+use rand::Rng;
+use rand::seq::{IndexedRandom, SliceRandom};
+
+use crate::fault::{Fault, Sever};
+use crate::ids::{NodeId, Nodes, list};
+use crate::kind::Kind;
+use crate::shape::{Impossible, Shape};
+
+/// Whom a fault is meant for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Who {
+    /// Whoever leads then.
+    Leader,
+    /// Any one node.
+    One,
+    /// As many as the rest can do without.
+    Minority,
+    /// One more than the rest can do without.
+    Majority,
+    /// Everyone.
+    All,
+    /// These.
+    These(Nodes),
+}
+
+impl Who {
+    /// Those who are named by role.
+    pub const ROLES: [Who; 5] = [Who::Leader, Who::One, Who::Minority, Who::Majority, Who::All];
+
+    /// The nodes that are meant, now.
+    pub fn resolve(
+        &self,
+        nodes: &Nodes,
+        leader: Option<NodeId>,
+        rng: &mut impl Rng,
+    ) -> Result<Nodes, Impossible> {
+        let minority = nodes.len().saturating_sub(1) / 2;
+        let mut some = |count: usize| {
+            let mut order: Vec<NodeId> = nodes.iter().copied().collect();
+            order.shuffle(rng);
+            order.into_iter().take(count.max(1)).collect()
+        };
+        Ok(match self {
+            Who::Leader => [leader.ok_or(Impossible::NoLeader)?].into(),
+            Who::One => some(1),
+            Who::Minority => some(minority),
+            Who::Majority => some(minority + 1),
+            Who::All => nodes.clone(),
+            Who::These(these) => these.clone(),
+        })
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Who::Leader => "leader",
+            Who::One => "one",
+            Who::Minority => "minority",
+            Who::Majority => "majority",
+            Who::All => "all",
+            Who::These(nodes) => return f.write_str(&list(nodes)),
+        })
+    }
+}
+
+/// A fault as it is asked for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Aim {
+    /// A partition of this shape.
+    Partition {
+        /// Who stands where.
+        shape: Shape,
+        /// What becomes of the bytes.
+        sever: Sever,
+    },
+    /// The death of these.
+    Kill {
+        /// Whose.
+        who: Who,
+    },
+    /// This very fault.
+    Exactly(Fault),
+}
+
+/// The role cannot be filled.
+pub type Unresolved = Impossible;
+
+impl Aim {
+    /// The form of this kind that tells most about most systems: it goes for the leader, because a
+    /// leader that does not know of its end is where promises break.
+    pub fn telling(kind: Kind) -> Aim {
+        match kind {
+            Kind::Partition => Aim::Partition { shape: Shape::IsolateLeader, sever: Sever::Hold },
+            Kind::Kill => Aim::Kill { who: Who::Leader },
+        }
+    }
+
+    /// Any form of this kind that so many nodes allow.
+    pub fn random(kind: Kind, nodes: usize, rng: &mut impl Rng) -> Aim {
+        match kind {
+            Kind::Partition => {
+                let shapes: Vec<Shape> =
+                    Shape::ALL.into_iter().filter(|shape| shape.least() <= nodes).collect();
+                let shape = shapes.choose(rng).copied().unwrap_or(Shape::One);
+                let sever = *[Sever::Hold, Sever::Cut].choose(rng).expect("there are two of them");
+                Aim::Partition { shape, sever }
+            }
+            Kind::Kill => Aim::Kill { who: Who::ROLES.choose(rng).expect("there are five of them").clone() },
+        }
+    }
+
+    /// What kind of fault it asks for.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Aim::Partition { .. } => Kind::Partition,
+            Aim::Kill { .. } => Kind::Kill,
+            Aim::Exactly(fault) => fault.kind(),
+        }
+    }
+
+    /// The fault that is meant, now.
+    pub fn resolve(
+        &self,
+        nodes: &Nodes,
+        leader: Option<NodeId>,
+        rng: &mut impl Rng,
+    ) -> Result<Fault, Unresolved> {
+        Ok(match self {
+            Aim::Partition { shape, sever } => {
+                Fault::Partition { grudge: shape.grudge(nodes, leader, rng)?, sever: *sever }
+            }
+            Aim::Kill { who } => Fault::Kill { nodes: who.resolve(nodes, leader, rng)? },
+            Aim::Exactly(fault) => fault.clone(),
+        })
+    }
+}
+
+impl fmt::Display for Aim {
+    /// `partition isolate-leader (hold)`, `kill leader`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Aim::Partition { shape, sever } => write!(f, "partition {shape} ({sever})"),
+            Aim::Kill { who } => write!(f, "kill {who}"),
+            Aim::Exactly(fault) => fault.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::ids::cluster;
+
+    #[test]
+    fn a_role_becomes_as_many_nodes_as_its_name_says() {
+        for (count, minority) in [(1_u16, 1), (2, 1), (3, 1), (4, 1), (5, 2), (7, 3)] {
+            let nodes = cluster(count);
+            let mut rng = ChaCha8Rng::seed_from_u64(3);
+            let mut size = |who: Who| who.resolve(&nodes, Some(NodeId(1)), &mut rng).unwrap().len();
+            assert_eq!(size(Who::Leader), 1);
+            assert_eq!(size(Who::One), 1);
+            assert_eq!(size(Who::Minority), minority);
+            assert_eq!(size(Who::All), nodes.len());
+            let majority = size(Who::Majority);
+            assert!(
+                count < 3 || nodes.len() - majority < nodes.len() / 2 + 1,
+                "the rest of {count} lives on"
+            );
+        }
+    }
+
+    #[test]
+    fn the_telling_form_goes_for_the_leader_and_waits_until_there_is_one() {
+        let nodes = cluster(3);
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for kind in Kind::ALL {
+            let aim = Aim::telling(kind);
+            assert_eq!(aim.resolve(&nodes, None, &mut rng), Err(Impossible::NoLeader));
+            let fault = aim.resolve(&nodes, Some(NodeId(2)), &mut rng).unwrap();
+            match fault {
+                Fault::Kill { nodes } => assert_eq!(nodes, [NodeId(2)].into()),
+                Fault::Partition { grudge, .. } => assert_eq!(grudge.to_string(), "n2 | n1 n3"),
+            }
+        }
+    }
+}
