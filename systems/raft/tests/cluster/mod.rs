@@ -1,0 +1,272 @@
+//! A cluster in a box: the cores, a disk and a mailbox for each, and four properties that must hold
+//! after every step. Nothing happens unless a test asks for it.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of the box")]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use raft::{
+    Answer, Config, Entry, Envelope, HardState, Input, Mono, NodeId, Now, Output, Payload, Persist,
+    PersistId, Proposal, Raft, Request, RequestId, Restored, Role, SessionId, Suffix, Term, Timer, Voters,
+    Wall,
+};
+
+/// One node: its core while it runs, and what survives a crash.
+pub struct Node {
+    pub raft: Option<Raft>,
+    pub hard: HardState,
+    pub log: Vec<Entry>,
+    /// Handed over, not yet on disk.
+    writing: VecDeque<Persist>,
+    /// Held back until that write is on disk.
+    held: VecDeque<(PersistId, Envelope)>,
+    last_write: PersistId,
+    pub applied: Vec<Entry>,
+}
+
+/// The whole cluster, its network included.
+pub struct Cluster {
+    pub nodes: BTreeMap<NodeId, Node>,
+    pub mail: VecDeque<Envelope>,
+    /// Directed links on which nothing passes.
+    pub cut: BTreeSet<(NodeId, NodeId)>,
+    pub now: Now,
+    pub answers: Vec<(NodeId, Answer)>,
+    /// What was sent since the last look, as text.
+    pub sent: Vec<String>,
+    /// Writes stay under way until `complete` is called.
+    pub slow_disks: bool,
+    adjust: Box<dyn Fn(&mut Config)>,
+    leaders: BTreeMap<Term, NodeId>,
+    committed: Vec<Entry>,
+    next_request: u64,
+}
+
+impl Cluster {
+    pub fn new(count: u16, adjust: impl Fn(&mut Config) + 'static) -> Cluster {
+        let ids = (1..=count).map(NodeId);
+        let mut cluster = Cluster {
+            nodes: ids
+                .clone()
+                .map(|id| {
+                    let node = Node {
+                        raft: None,
+                        hard: HardState::default(),
+                        log: Vec::new(),
+                        writing: VecDeque::new(),
+                        held: VecDeque::new(),
+                        last_write: PersistId(0),
+                        applied: Vec::new(),
+                    };
+                    (id, node)
+                })
+                .collect(),
+            mail: VecDeque::new(),
+            cut: BTreeSet::new(),
+            now: Now { mono: Mono(1), wall: Wall(1) },
+            answers: Vec::new(),
+            sent: Vec::new(),
+            slow_disks: false,
+            adjust: Box::new(adjust),
+            leaders: BTreeMap::new(),
+            committed: Vec::new(),
+            next_request: 0,
+        };
+        for id in ids {
+            cluster.start(id);
+        }
+        cluster.sent.clear();
+        cluster
+    }
+
+    /// Starts a node with what its disk has.
+    pub fn start(&mut self, id: NodeId) {
+        let voters = Voters::new(self.nodes.keys().copied());
+        let mut config = Config::new(id, voters);
+        (self.adjust)(&mut config);
+        let node = self.nodes.get_mut(&id).unwrap();
+        let log = Suffix::new(raft::EntryId::default(), node.log.clone()).expect("a disk holds a log");
+        let restored = Restored { hard: node.hard, log };
+        let mut out = Output::default();
+        node.raft = Some(Raft::restart(config, restored, self.now, &mut out));
+        self.perform(id, out);
+    }
+
+    /// Ends a node: what was not on disk is gone.
+    pub fn crash(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        node.raft = None;
+        node.writing.clear();
+        node.held.clear();
+        node.last_write = PersistId(0);
+        node.applied.clear();
+    }
+
+    pub fn advance(&mut self, by: Duration) {
+        self.now.mono = self.now.mono.after(by);
+        self.now.wall = Wall(self.now.wall.0 + u64::try_from(by.as_nanos()).unwrap());
+    }
+
+    pub fn step(&mut self, id: NodeId, input: Input) {
+        let Some(raft) = &mut self.nodes.get_mut(&id).unwrap().raft else { return };
+        let mut out = Output::default();
+        raft.step(self.now, input, &mut out);
+        self.perform(id, out);
+        self.check();
+    }
+
+    pub fn timeout(&mut self, id: NodeId, timer: Timer) {
+        self.step(id, Input::Timeout(timer));
+    }
+
+    /// Asks a node to have a command in the log.
+    pub fn propose(&mut self, id: NodeId, command: &str) -> RequestId {
+        let request = self.request();
+        let payload = Payload::Command(command.to_owned().into_bytes().into());
+        let proposal = Proposal { request: Request { id: request, floor: 0 }, payload };
+        self.step(id, Input::Propose(vec![proposal]));
+        request
+    }
+
+    /// Asks a node to read.
+    pub fn read(&mut self, id: NodeId) -> RequestId {
+        let request = self.request();
+        self.step(id, Input::Read(vec![request]));
+        request
+    }
+
+    fn request(&mut self) -> RequestId {
+        self.next_request += 1;
+        RequestId { session: SessionId(1), seq: self.next_request }
+    }
+
+    /// Hands over one message, unless its link is cut.
+    pub fn deliver(&mut self, envelope: Envelope) {
+        if !self.cut.contains(&(envelope.from, envelope.to)) {
+            self.step(envelope.to, Input::Receive(envelope));
+        }
+    }
+
+    /// Delivers until nothing is under way.
+    pub fn settle(&mut self) {
+        for _ in 0..10_000 {
+            let Some(envelope) = self.mail.pop_front() else { return };
+            self.deliver(envelope);
+        }
+        panic!("the cluster never falls silent");
+    }
+
+    pub fn isolate(&mut self, id: NodeId) {
+        let others: Vec<NodeId> = self.nodes.keys().copied().filter(|other| *other != id).collect();
+        for other in others {
+            self.cut.insert((id, other));
+            self.cut.insert((other, id));
+        }
+    }
+
+    /// Completes the oldest write of a node.
+    pub fn complete(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        let Some(write) = node.writing.pop_front() else { return };
+        if let Some(hard) = write.hard {
+            node.hard = hard;
+        }
+        if let Some(suffix) = write.suffix {
+            let keep = usize::try_from(suffix.after().index.0).unwrap();
+            assert!(keep <= node.log.len(), "a write continues what is on disk");
+            node.log.truncate(keep);
+            node.log.extend(suffix.into_entries());
+        }
+        while node.held.front().is_some_and(|(needs, _)| *needs <= write.id) {
+            let (_, envelope) = node.held.pop_front().unwrap();
+            self.sent.push(envelope.to_string());
+            self.mail.push_back(envelope);
+        }
+        self.step(id, Input::Persisted(write.id));
+    }
+
+    fn perform(&mut self, id: NodeId, out: Output) {
+        assert_eq!(out.halt, None, "{id} was fenced");
+        let node = self.nodes.get_mut(&id).unwrap();
+        for envelope in out.send_now {
+            self.sent.push(envelope.to_string());
+            self.mail.push_back(envelope);
+        }
+        for write in out.persist {
+            assert!(write.id > node.last_write, "writes are numbered in order");
+            node.last_write = write.id;
+            node.writing.push_back(write);
+        }
+        for envelope in out.send_after {
+            if node.writing.is_empty() {
+                self.sent.push(envelope.to_string());
+                self.mail.push_back(envelope);
+            } else {
+                node.held.push_back((node.last_write, envelope));
+            }
+        }
+        node.applied.extend(out.apply);
+        self.answers.extend(out.answer.into_iter().map(|answer| (id, answer)));
+        while !self.slow_disks && !self.nodes[&id].writing.is_empty() {
+            self.complete(id);
+        }
+    }
+
+    /// Election safety, log matching, leader completeness and state machine safety (Figure 3).
+    pub fn check(&mut self) {
+        for (id, node) in &self.nodes {
+            for (place, entry) in node.applied.iter().enumerate() {
+                match self.committed.get(place) {
+                    Some(known) => assert_eq!(known, entry, "{id} applied another entry at {}", place + 1),
+                    None => self.committed.push(entry.clone()),
+                }
+            }
+        }
+        let running: Vec<&Raft> = self.nodes.values().filter_map(|node| node.raft.as_ref()).collect();
+        for raft in &running {
+            if raft.role() == Role::Leader {
+                let first = *self.leaders.entry(raft.term()).or_insert(raft.id());
+                assert_eq!(first, raft.id(), "two leaders in {}", raft.term());
+                let newest = running.iter().all(|other| other.term() <= raft.term());
+                if newest {
+                    for entry in &self.committed {
+                        assert_eq!(
+                            raft.log().get(entry.id.index),
+                            Some(entry),
+                            "{raft} lacks what is committed"
+                        );
+                    }
+                }
+            }
+            for other in &running {
+                let shared = raft.log().last().index.min(other.log().last().index);
+                let common = (1..=shared.0)
+                    .rev()
+                    .map(raft::Index)
+                    .find(|index| raft.log().id_at(*index) == other.log().id_at(*index));
+                if let Some(common) = common {
+                    let before = raft::Index(0);
+                    assert_eq!(
+                        raft.log().between(before, common),
+                        other.log().between(before, common),
+                        "{raft} and {other} share {common} and differ before it"
+                    );
+                }
+            }
+        }
+    }
+
+    pub fn display(&self, id: NodeId) -> String {
+        self.nodes[&id].raft.as_ref().map_or_else(|| format!("{id} down"), Raft::to_string)
+    }
+
+    /// The leader of the greatest term, if a running node leads.
+    pub fn leader(&self) -> Option<NodeId> {
+        let leaders = self.nodes.values().filter_map(|node| node.raft.as_ref());
+        leaders.filter(|raft| raft.role() == Role::Leader).max_by_key(|raft| raft.term()).map(Raft::id)
+    }
+
+    pub fn writing(&self, id: NodeId) -> usize {
+        self.nodes[&id].writing.len()
+    }
+}
