@@ -1,0 +1,112 @@
+//! What is answered.
+
+use bytes::Bytes;
+
+use crate::codec::Malformed;
+use crate::command::{LeaseId, Revision};
+
+/// A key at one revision.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct KeyValue {
+    /// The key.
+    pub key: Bytes,
+    /// What it holds.
+    pub value: Bytes,
+    /// When it was created.
+    pub create: Revision,
+    /// When it was last changed.
+    pub modified: Revision,
+    /// How often it was put since it was created.
+    pub version: i64,
+    /// The lease it hangs on.
+    pub lease: LeaseId,
+}
+
+/// An answer, and the revision of the store when it was given.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Reply {
+    /// The store's revision, after what was asked was done.
+    pub revision: Revision,
+    /// What was done or found, or why not.
+    pub result: Result<Answer, Refusal>,
+}
+
+/// What was done or found: one kind for each kind of question.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Answer {
+    /// To a range.
+    Range(Kvs),
+    /// To a put.
+    Put(Replaced),
+    /// To a delete.
+    DeleteRange(Deleted),
+    /// To a transaction.
+    Txn(TxnAnswer),
+    /// To a compaction.
+    Compacted,
+}
+
+/// What was read.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Kvs {
+    /// What was found, as far as it was asked for.
+    pub kvs: Vec<KeyValue>,
+    /// Whether the limit left some out.
+    pub more: bool,
+    /// How many keys there are, whatever the limit and the bounds on revisions.
+    pub count: i64,
+}
+
+/// What a put replaced.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Replaced {
+    /// What was there before, if there was something and it was asked for.
+    pub previous: Option<KeyValue>,
+}
+
+/// What was deleted.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Deleted {
+    /// How many keys.
+    pub count: i64,
+    /// What was there before, if that was asked for.
+    pub previous: Vec<KeyValue>,
+}
+
+/// What a transaction decided and did.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TxnAnswer {
+    /// Whether all conditions held.
+    pub succeeded: bool,
+    /// The answer to each step taken, and the revision as that step saw it.
+    pub answers: Vec<(Revision, Answer)>,
+}
+
+/// Why something was not done. The texts are etcd's, to the byte: its clients compare them.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No key may be empty.
+    #[error("etcdserver: key is not provided")]
+    EmptyKey,
+    /// It was asked to keep what is not there.
+    #[error("etcdserver: key not found")]
+    KeyNotFound,
+    /// More steps or conditions than [`MAX_OPS`](crate::check::MAX_OPS).
+    #[error("etcdserver: too many operations in txn request")]
+    TooManyOps,
+    /// A transaction would write one key twice.
+    #[error("etcdserver: duplicate key given in txn request")]
+    DuplicateKey,
+    /// That past is forgotten.
+    #[error("etcdserver: mvcc: required revision has been compacted")]
+    Compacted,
+    /// That future has not come yet.
+    #[error("etcdserver: mvcc: required revision is a future revision")]
+    FutureRevision,
+    /// There is no such lease.
+    #[error("etcdserver: requested lease not found")]
+    LeaseNotFound,
+    /// The log holds bytes that are no command. All replicas pass over it alike.
+    #[error("etcdserver: the command {0}")]
+    Malformed(#[from] Malformed),
+}

@@ -1,0 +1,296 @@
+//! The state: all keys with their histories, and the order of their changes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+
+use bytes::Bytes;
+use raft::{Entry, StateMachine};
+
+use crate::codec;
+use crate::command::{Command, DeleteRange, Keys, LeaseId, Put, Query, Revision};
+use crate::history::{KeyHistory, Live};
+use crate::reply::{Answer, Deleted, KeyValue, Refusal, Replaced, Reply};
+
+/// One change of one key: where to find it, and what compaction may have to clean up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// The store's revision (the main revision).
+    pub revision: Revision,
+    /// Its place among the changes of that revision (the sub-revision), from 0.
+    pub sub: u32,
+    /// What changed.
+    pub key: Bytes,
+}
+
+/// The replicated map.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Store {
+    keys: BTreeMap<Bytes, KeyHistory>,
+    /// Every change that is not compacted, oldest first. It makes compaction cost what it frees,
+    /// not what there is.
+    changes: VecDeque<Change>,
+    revision: Revision,
+    compacted: Revision,
+    bytes: usize,
+}
+
+impl Default for Store {
+    fn default() -> Store {
+        Store::new()
+    }
+}
+
+impl Store {
+    /// An empty store, at revision 1.
+    pub fn new() -> Store {
+        Store {
+            keys: BTreeMap::new(),
+            changes: VecDeque::new(),
+            revision: Revision(1),
+            compacted: Revision(0),
+            bytes: 0,
+        }
+    }
+
+    /// The revision of the last change.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The oldest revision that can still be read; 0 before the first compaction.
+    pub fn compacted(&self) -> Revision {
+        self.compacted
+    }
+
+    /// How much memory keys, values and their history take, nearly.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The changes after `revision`, oldest first, as far as they are not compacted.
+    pub fn changes_after(&self, revision: Revision) -> impl Iterator<Item = &Change> {
+        let from = self.changes.partition_point(|change| change.revision <= revision);
+        self.changes.range(from..)
+    }
+
+    /// A number that is the same on two replicas if their states are, and almost certainly not if
+    /// they are not.
+    pub fn digest(&self) -> u64 {
+        let mut digest = Digest::new();
+        digest.number(self.revision.0.cast_unsigned());
+        digest.number(self.compacted.0.cast_unsigned());
+        for (key, history) in &self.keys {
+            digest.bytes(key);
+            history.digest(&mut digest);
+        }
+        for change in &self.changes {
+            digest.number(change.revision.0.cast_unsigned());
+            digest.number(u64::from(change.sub));
+            digest.bytes(&change.key);
+        }
+        digest.0
+    }
+
+    /// Does what is asked, or nothing.
+    pub fn execute(&mut self, command: &Command) -> Reply {
+        let result = match command {
+            Command::Put(put) => self.put(put).map(Answer::Put),
+            Command::DeleteRange(delete) => Ok(Answer::DeleteRange(self.delete(delete))),
+            Command::Txn(txn) => self.txn(txn).map(Answer::Txn),
+            Command::Compact(revision) => self.compact(*revision).map(|()| Answer::Compacted),
+        };
+        Reply { revision: self.revision, result }
+    }
+
+    fn put(&mut self, put: &Put) -> Result<Replaced, Refusal> {
+        self.may_put(put)?;
+        let mut write = self.write();
+        let replaced = write.put(put);
+        write.finish();
+        Ok(replaced)
+    }
+
+    fn delete(&mut self, delete: &DeleteRange) -> Deleted {
+        let mut write = self.write();
+        let deleted = write.delete(delete);
+        write.finish();
+        deleted
+    }
+
+    /// Whether a put could be done now: what it would keep must be there, and so must its lease.
+    pub(crate) fn may_put(&self, put: &Put) -> Result<(), Refusal> {
+        if put.lease.is_some_and(|lease| lease != LeaseId::NONE) {
+            return Err(Refusal::LeaseNotFound); // none was ever granted
+        }
+        let keeps = put.value.is_none() || put.lease.is_none();
+        if keeps && self.get(&put.key).is_none() {
+            return Err(Refusal::KeyNotFound);
+        }
+        Ok(())
+    }
+
+    fn compact(&mut self, revision: Revision) -> Result<(), Refusal> {
+        if revision <= self.compacted {
+            return Err(Refusal::Compacted);
+        }
+        if revision > self.revision {
+            return Err(Refusal::FutureRevision);
+        }
+        self.compacted = revision;
+        while self.changes.front().is_some_and(|change| change.revision <= revision) {
+            let change = self.changes.pop_front().expect("there is a first one, we just looked at it");
+            self.bytes -= change.weight();
+            self.forget(&change.key, revision);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, key: &[u8], revision: Revision) {
+        // Another change of the same key may have cleaned up before, and left nothing.
+        let Some(history) = self.keys.get_mut(key) else { return };
+        self.bytes -= history.compact(revision);
+        if history.is_empty() {
+            self.keys.remove(key);
+            self.bytes -= key_weight(key);
+        }
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Option<(Revision, &Live)> {
+        self.keys.get(key).and_then(KeyHistory::now)
+    }
+
+    /// All histories of `keys`, in order, those of deleted keys too.
+    pub(crate) fn histories(&self, keys: &Keys) -> impl Iterator<Item = (&Bytes, &KeyHistory)> {
+        keys.bounds().into_iter().flat_map(|bounds| self.keys.range::<[u8], _>(bounds))
+    }
+
+    /// The living keys among `keys`, as they are now.
+    pub(crate) fn living(&self, keys: &Keys) -> impl Iterator<Item = KeyValue> {
+        self.histories(keys)
+            .filter_map(|(key, history)| history.now().map(|(modified, live)| live.show(key, modified)))
+    }
+
+    /// Begins a set of changes that share one revision.
+    pub(crate) fn write(&mut self) -> Write<'_> {
+        Write { store: self, changes: 0 }
+    }
+}
+
+/// A set of changes that share one revision. It takes effect as it goes, so that its reads see its
+/// writes; nobody else looks before [`Write::finish`].
+pub(crate) struct Write<'a> {
+    pub(crate) store: &'a mut Store,
+    changes: u32,
+}
+
+impl Write<'_> {
+    /// The store's revision as this sees it: the next one as soon as something was changed.
+    pub(crate) fn revision(&self) -> Revision {
+        if self.changes == 0 { self.store.revision } else { self.store.revision.next() }
+    }
+
+    /// Writes one key; [`Store::may_put`] must have agreed. Key and value are copied: kept as they
+    /// came, a small value would keep alive the whole message in which it travelled.
+    pub(crate) fn put(&mut self, put: &Put) -> Replaced {
+        let before = self.store.get(&put.key);
+        let value = match (&put.value, before) {
+            (Some(value), _) => Bytes::copy_from_slice(value),
+            (None, Some((_, live))) => live.value.clone(),
+            (None, None) => Bytes::new(),
+        };
+        let kept = || before.map_or(LeaseId::NONE, |(_, live)| live.lease);
+        let lease = put.lease.unwrap_or_else(kept);
+        let shown = before.filter(|_| put.previous).map(|(modified, live)| live.show(&put.key, modified));
+        self.change(&put.key, |history, at| history.put(at, value, lease));
+        Replaced { previous: shown }
+    }
+
+    /// Deletes whatever there is of some keys.
+    pub(crate) fn delete(&mut self, delete: &DeleteRange) -> Deleted {
+        let gone: Vec<KeyValue> = self.store.living(&delete.keys).collect();
+        for kv in &gone {
+            self.change(&kv.key, KeyHistory::delete);
+        }
+        let count = i64::try_from(gone.len()).expect("memory holds fewer keys than that");
+        Deleted { count, previous: if delete.previous { gone } else { Vec::new() } }
+    }
+
+    fn change(&mut self, key: &[u8], change: impl FnOnce(&mut KeyHistory, Revision) -> usize) {
+        let at = self.store.revision.next();
+        let only = (Bound::Included(key), Bound::Included(key));
+        let found = self.store.keys.range_mut::<[u8], _>(only).next();
+        let (key, weight) = if let Some((key, history)) = found {
+            (key.clone(), change(history, at))
+        } else {
+            let (key, mut history) = (Bytes::copy_from_slice(key), KeyHistory::default());
+            let weight = key_weight(&key) + change(&mut history, at);
+            self.store.keys.insert(key.clone(), history);
+            (key, weight)
+        };
+        let change = Change { revision: at, sub: self.changes, key };
+        self.store.bytes += weight + change.weight();
+        self.store.changes.push_back(change);
+        self.changes += 1;
+    }
+
+    /// Ends it. The revision counts up if anything was changed.
+    pub(crate) fn finish(self) {
+        self.store.revision = self.revision();
+    }
+}
+
+impl Change {
+    /// The key itself is shared with the map.
+    fn weight(&self) -> usize {
+        size_of_val(self)
+    }
+}
+
+fn key_weight(key: &[u8]) -> usize {
+    key.len() + size_of::<(Bytes, KeyHistory)>()
+}
+
+impl StateMachine for Store {
+    type Query = Query;
+    type Reply = Reply;
+
+    fn apply(&mut self, _entry: &Entry, command: &Bytes) -> Reply {
+        match codec::decode(command.clone()) {
+            Ok(command) => self.execute(&command),
+            Err(malformed) => Reply { revision: self.revision, result: Err(malformed.into()) },
+        }
+    }
+
+    fn query(&self, query: &Query) -> Reply {
+        let result = match query {
+            Query::Range(range) => self.range(range, self.revision).map(Answer::Range),
+            Query::Txn(txn) => self.read_txn(txn).map(Answer::Txn),
+        };
+        Reply { revision: self.revision, result }
+    }
+}
+
+/// FNV-1a, 64 bits: short, the same everywhere, and good enough against accidents.
+pub(crate) struct Digest(u64);
+
+impl Digest {
+    fn new() -> Digest {
+        Digest(0xcbf2_9ce4_8422_2325)
+    }
+
+    pub(crate) fn number(&mut self, number: u64) {
+        self.feed(&number.to_le_bytes());
+    }
+
+    /// The length goes first, so that two strings never read as one.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.feed(bytes);
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}

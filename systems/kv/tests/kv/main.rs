@@ -1,0 +1,7 @@
+//! One binary for all tests of this room: it links once.
+
+mod check;
+mod codec;
+mod reference;
+mod semantics;
+mod strategies;
