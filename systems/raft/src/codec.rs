@@ -184,9 +184,9 @@ fn put_message(message: &Message, out: &mut Vec<u8>) {
 fn get_message(from: &mut Bytes) -> Result<Message, Malformed> {
     Ok(match get_u8(from)? {
         REQUEST_PRE_VOTE => Message::RequestPreVote { last: get_entry_id(from)? },
-        PRE_VOTE => Message::PreVote { granted: get_u8(from)? != 0 },
+        PRE_VOTE => Message::PreVote { granted: get_bool(from)? },
         REQUEST_VOTE => Message::RequestVote { last: get_entry_id(from)? },
-        VOTE => Message::Vote { granted: get_u8(from)? != 0 },
+        VOTE => Message::Vote { granted: get_bool(from)? },
         APPEND => {
             let commit = Index(get_u64(from)?);
             let after = get_entry_id(from)?;
@@ -309,6 +309,14 @@ fn need(from: &Bytes, bytes: usize) -> Result<(), Malformed> {
 fn get_u8(from: &mut Bytes) -> Result<u8, Malformed> {
     need(from, 1)?;
     Ok(from.get_u8())
+}
+
+fn get_bool(from: &mut Bytes) -> Result<bool, Malformed> {
+    match get_u8(from)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        kind => Err(Malformed::Kind { what: "yes or no", kind }),
+    }
 }
 
 fn get_u16(from: &mut Bytes) -> Result<u16, Malformed> {

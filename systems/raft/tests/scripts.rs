@@ -17,6 +17,7 @@
 //! | `crash N`, `restart N` | ends N; starts it with what its disk has |
 //! | `propose N COMMAND`, `read N` | N's client asks |
 //! | `log N` | shows N's log |
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod cluster;
 

@@ -1,1 +1,34 @@
 //! Raft, its log on disk and a state machine put together; no socket, no timer.
+//!
+//! The core says what it owes ([`raft::Output`]); here it is done, in the right order. A
+//! [`Replica`] writes what must be written, holds back what must not leave before that, executes what
+//! is committed, and knows which client waits for what. It is still a function of its inputs: peers'
+//! messages, timers, calls and the disk's reports come in as [`Event`]s, everything for the outside
+//! goes out as [`Effects`]. So a server drives it with sockets and a clock, and a simulator drives the
+//! same code, recovery and the decision between *failed* and *unknown* included.
+//!
+//! # Persist and send
+//! A message that promises something (a vote, an acknowledgement) waits until all writes so far are
+//! on disk. Writes that come while one is under way are merged: one write and one sync for all of
+//! them, as soon as the disk is free. The caller steps once for each event it has, then calls
+//! [`Replica::flush`]; that is where calls are handed to the core, all together, and where the
+//! next write begins.
+//!
+//! # Exactly once
+//! Every write is given a request id, the client's own or one of this node's session
+//! ([`sessions`] says how that works). A node opens a session when it first sees a leader, under the
+//! number that its caller drew at random; writes wait until it is open.
+//!
+//! # Left out so far
+//! Snapshots: a replica that starts executes its whole log again, as the leader tells it how much of
+//! it is committed.
+#![forbid(unsafe_code)]
+
+mod replica;
+pub mod seam;
+pub mod sessions;
+mod waiting;
+
+pub use replica::{Config, OpenError, Replica};
+pub use seam::{Call, CallId, Effects, Event, Failed, Halt, Outcome, Status, Timer, Unknown, Wait};
+pub use sessions::Sessions;

@@ -1,6 +1,6 @@
 //! A cluster in a box: the cores, a disk and a mailbox for each, and four properties that must hold
 //! after every step. Nothing happens unless a test asks for it.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of the box")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses its part of the box")]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

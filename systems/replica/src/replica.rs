@@ -1,0 +1,484 @@
+//! The replica: every input of it, and the order in which things are done.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use raft::{
+    Answer, Bugs, Command, Entry, EntryId, Envelope, Index, Input, NodeId, Now, Output, Payload, PersistId,
+    Proposal, Raft, Refusal, Request, RequestId, Restored, SessionId, StateMachine, Suffix, Voters,
+};
+use wal::{Completion, Disk, Group, Identity, Ticket, Wal};
+
+use crate::seam::{Call, CallId, Effects, Event, Failed, Halt, Outcome, Status, Timer, Unknown, Wait};
+use crate::sessions::{self, Sessions, Verdict};
+use crate::waiting::Waiting;
+
+/// What a replica must know before it starts.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Whose data the disk must hold.
+    pub identity: Identity,
+    /// How the log is laid out.
+    pub log: wal::Options,
+    /// Who decides, this node among them.
+    pub voters: Voters,
+    /// Drawn at random for each start: names this node's session.
+    pub boot: SessionId,
+    /// How often a leader shows that it is there.
+    pub heartbeat: Duration,
+    /// How long to wait for a leader: at least the first, less than the second, drawn anew each time.
+    pub election: (Duration, Duration),
+    /// How long a call waits for its answer.
+    pub patience: Duration,
+    /// How many calls may wait at once.
+    pub calls: usize,
+    /// Mistakes to make.
+    pub bugs: Bugs,
+}
+
+impl Config {
+    /// The usual: heartbeats every 50 ms, elections after 300 to 600 ms, 5 s of patience, 8,192 calls.
+    pub fn new(identity: Identity, voters: Voters, boot: SessionId) -> Config {
+        Config {
+            identity,
+            log: wal::Options::default(),
+            voters,
+            boot,
+            heartbeat: Duration::from_millis(50),
+            election: (Duration::from_millis(300), Duration::from_millis(600)),
+            patience: Duration::from_secs(5),
+            calls: 8192,
+            bugs: Bugs::none(),
+        }
+    }
+}
+
+/// Why a replica does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] wal::OpenError),
+    /// The log's entries do not follow each other: no log of ours ever looked so.
+    #[error("the log on disk has a gap, or terms or stamps that fall")]
+    Disorder,
+}
+
+/// Looking for calls whose time is up: this often.
+const LOOK: Duration = Duration::from_millis(100);
+/// A disk that had nothing to do for so long may note how far it is synced.
+const IDLE: Duration = Duration::from_millis(10);
+
+/// One node's share of a replicated state machine.
+pub struct Replica<M: StateMachine, D: Disk> {
+    config: Config,
+    raft: Raft,
+    wal: Wal<D>,
+    machine: M,
+    sessions: Sessions<M::Reply>,
+    waiting: Waiting<M::Query>,
+    own: OwnSession,
+    applied: Index,
+    /// Writes of the core that are not yet under way, and the last of them.
+    unwritten: (Group, PersistId),
+    /// The last write of the core that is under way.
+    writing: Option<PersistId>,
+    /// Messages that must not leave before that write is on disk.
+    held: VecDeque<(PersistId, Envelope)>,
+    /// Calls of this turn: they go to the core together.
+    turn: Turn,
+    halted: bool,
+}
+
+/// This node's session, under which its clients' writes are numbered.
+#[derive(Debug)]
+struct OwnSession {
+    id: SessionId,
+    next: u64,
+    state: Opening,
+    /// Writes that wait for it.
+    parked: Vec<(RequestId, Command)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Opening {
+    Closed,
+    Asked,
+    Open,
+}
+
+#[derive(Debug, Default)]
+struct Turn {
+    proposals: Vec<Proposal>,
+    reads: Vec<RequestId>,
+}
+
+impl<M: StateMachine, D: Disk> Replica<M, D> {
+    /// Opens the log on `disk`, creating it on the first start, and begins as a follower with
+    /// `machine` in its first state. Blocks until recovery is done.
+    ///
+    /// # Errors
+    /// A disk of another node or cluster, or a log that is damaged where it was synced; nothing is
+    /// changed then.
+    pub fn open(
+        config: Config,
+        machine: M,
+        disk: D,
+        now: Now,
+        effects: &mut Effects<M::Reply>,
+    ) -> Result<Replica<M, D>, OpenError> {
+        let (wal, recovered) = Wal::open(disk, &config.identity, config.log)?;
+        let log = Suffix::new(EntryId::default(), recovered.entries).ok_or(OpenError::Disorder)?;
+        let restored = Restored { hard: recovered.hard, log };
+        let mut core = raft::Config::new(config.identity.node, config.voters.clone());
+        core.election_min = config.election.0;
+        core.bugs = config.bugs.clone();
+        let mut out = Output::default();
+        let raft = Raft::restart(core, restored, now, &mut out);
+        let own = OwnSession { id: config.boot, next: 2, state: Opening::Closed, parked: Vec::new() };
+        let mut replica = Replica {
+            config,
+            raft,
+            wal,
+            machine,
+            sessions: Sessions::new(sessions::LIMIT),
+            waiting: Waiting::new(),
+            own,
+            applied: Index(0),
+            unwritten: (Group::default(), PersistId(0)),
+            writing: None,
+            held: VecDeque::new(),
+            turn: Turn::default(),
+            halted: false,
+        };
+        replica.perform(out, effects);
+        Ok(replica)
+    }
+
+    /// Takes one event. Calls are only noted; [`Replica::flush`] hands them on.
+    pub fn step(&mut self, now: Now, event: Event<M::Query>, effects: &mut Effects<M::Reply>) {
+        if self.halted {
+            if let Event::Call(call, _) = event {
+                effects.reply.push((call, Outcome::Failed(Failed::Halted)));
+            }
+            return;
+        }
+        match event {
+            Event::Peer(envelope) => self.drive(now, Input::Receive(envelope), effects),
+            Event::Timer(Timer::Raft(timer)) => self.drive(now, Input::Timeout(timer), effects),
+            Event::Timer(Timer::Calls) => self.look_after_calls(now, effects),
+            Event::Timer(Timer::Idle) => self.rest(),
+            Event::Disk(ticket, result) => self.on_disk(now, ticket, result, effects),
+            Event::Call(id, call) => self.on_call(now, id, call, effects),
+        }
+    }
+
+    /// Ends a turn: hands its calls to the core, and begins the next write if the disk is free.
+    pub fn flush(&mut self, now: Now, effects: &mut Effects<M::Reply>) {
+        if self.halted {
+            return;
+        }
+        self.open_own_session();
+        let turn = std::mem::take(&mut self.turn);
+        if !turn.proposals.is_empty() {
+            self.drive(now, Input::Propose(turn.proposals), effects);
+        }
+        if !turn.reads.is_empty() {
+            self.drive(now, Input::Read(turn.reads), effects);
+        }
+        self.write(effects);
+    }
+
+    /// Notes on disk how far it is synced, and gives it back. For a graceful stop, after a flush.
+    ///
+    /// # Errors
+    /// What the disk said. Nothing acknowledged is lost by it.
+    pub fn close(self) -> Result<D, wal::Failure> {
+        self.wal.close()
+    }
+
+    /// What others may see.
+    pub fn status(&self) -> Status {
+        Status {
+            id: self.raft.id(),
+            term: self.raft.term(),
+            role: self.raft.role(),
+            leader: self.raft.leader(),
+            last: self.raft.log().last(),
+            commit: self.raft.commit(),
+            applied: self.applied,
+            waiting: self.waiting.len(),
+        }
+    }
+
+    /// The state machine, as far as this node has executed the log.
+    pub fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    /// The core, for those who check it.
+    pub fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
+    // --- calls --------------------------------------------------------------------------------
+
+    fn on_call(&mut self, now: Now, id: CallId, call: Call<M::Query>, effects: &mut Effects<M::Reply>) {
+        let deadline = now.mono.after(self.config.patience);
+        if self.waiting.is_empty() {
+            effects.arm.insert(Timer::Calls, Wait::Exactly(LOOK));
+        }
+        match call {
+            Call::Stale(query) => effects.reply.push((id, Outcome::Done(self.machine.query(&query)))),
+            _ if self.waiting.len() >= self.config.calls => {
+                effects.reply.push((id, Outcome::Failed(Failed::Busy)));
+            }
+            Call::Read(query) => {
+                let request = self.own.mint();
+                self.waiting.add_read(request, id, query, deadline);
+                self.turn.reads.push(request);
+            }
+            Call::Write { request: Some(request), command } => {
+                if self.waiting.add_write(request, id, deadline) {
+                    // A client numbers its requests one after the other: what came before is answered.
+                    let request = Request { id: request, floor: request.seq };
+                    self.turn.proposals.push(Proposal { request, payload: Payload::Command(command) });
+                }
+            }
+            Call::Write { request: None, command } => {
+                let request = self.own.mint();
+                self.waiting.add_write(request, id, deadline);
+                self.own.parked.push((request, command));
+            }
+        }
+    }
+
+    /// Moves this node's writes into the turn if its session is open; opens it otherwise.
+    fn open_own_session(&mut self) {
+        match self.own.state {
+            Opening::Open => {
+                for (id, command) in std::mem::take(&mut self.own.parked) {
+                    if self.waiting.is_here(id) {
+                        let floor = self.waiting.floor(self.own.id).unwrap_or(id.seq);
+                        let request = Request { id, floor };
+                        self.turn.proposals.push(Proposal { request, payload: Payload::Command(command) });
+                    }
+                }
+            }
+            Opening::Closed if self.raft.leader().is_some() => {
+                self.own.state = Opening::Asked;
+                let request = Request { id: self.own.opening(), floor: 1 };
+                self.turn.proposals.push(Proposal { request, payload: Payload::OpenSession });
+            }
+            Opening::Closed | Opening::Asked => {}
+        }
+    }
+
+    /// Without a leader nothing is parked: whoever calls learns it at once.
+    fn refuse_parked(&mut self, effects: &mut Effects<M::Reply>) {
+        for (id, _) in std::mem::take(&mut self.own.parked) {
+            self.waiting.refused(id, Failed::NoLeader, &mut effects.reply);
+        }
+    }
+
+    fn look_after_calls(&mut self, now: Now, effects: &mut Effects<M::Reply>) {
+        self.waiting.expire(now.mono, &mut effects.reply);
+        // The opening of our session may have been lost on its way; a second one does no harm.
+        if self.own.state == Opening::Asked {
+            self.own.state = Opening::Closed;
+        }
+        if !self.waiting.is_empty() {
+            effects.arm.insert(Timer::Calls, Wait::Exactly(LOOK));
+        }
+    }
+
+    // --- the core -----------------------------------------------------------------------------
+
+    fn drive(&mut self, now: Now, input: Input, effects: &mut Effects<M::Reply>) {
+        let before = (self.raft.term(), self.raft.leader());
+        let mut out = Output::default();
+        self.raft.step(now, input, &mut out);
+        self.perform(out, effects);
+        if (self.raft.term(), self.raft.leader()) != before {
+            self.on_leader_change(before.1, effects);
+        }
+    }
+
+    fn on_leader_change(&mut self, before: Option<NodeId>, effects: &mut Effects<M::Reply>) {
+        if before.is_some() {
+            self.waiting.leader_changed(&mut effects.reply);
+        }
+        if self.own.state == Opening::Asked {
+            self.own.state = Opening::Closed;
+        }
+    }
+
+    /// Does what the core owes, and holds back what must wait for the disk.
+    fn perform(&mut self, out: Output, effects: &mut Effects<M::Reply>) {
+        effects.send.extend(out.send_now);
+        for persist in out.persist {
+            self.unwritten.1 = persist.id;
+            self.unwritten.0.add(persist);
+        }
+        let last_write = self.last_write();
+        for envelope in out.send_after {
+            match last_write {
+                Some(write) => self.held.push_back((write, envelope)),
+                None => effects.send.push(envelope),
+            }
+        }
+        for entry in out.apply {
+            self.apply(&entry, effects);
+        }
+        for answer in out.answer {
+            self.on_answer(answer, effects);
+        }
+        self.answer_due_reads(effects);
+        for timer in out.arm {
+            effects.arm.insert(Timer::Raft(timer), self.wait_for(timer));
+        }
+        if let Some(why) = out.halt {
+            self.halt(why.into(), effects);
+        }
+    }
+
+    fn wait_for(&self, timer: raft::Timer) -> Wait {
+        match timer {
+            raft::Timer::Heartbeat => Wait::Exactly(self.config.heartbeat),
+            raft::Timer::Election => Wait::Between(self.config.election.0, self.config.election.1),
+        }
+    }
+
+    /// Executes a committed entry, unless its request was executed before.
+    fn apply(&mut self, entry: &Entry, effects: &mut Effects<M::Reply>) {
+        self.applied = entry.id.index;
+        self.waiting.committed(entry, &mut effects.reply);
+        let Some(request) = &entry.request else { return };
+        let outcome = match self.sessions.judge(request, entry.stamp, entry.id.index.0) {
+            Verdict::Forgotten | Verdict::Repeat(None) => Outcome::Unknown(Unknown::Forgotten),
+            Verdict::Repeat(Some(reply)) => Outcome::Done(reply),
+            Verdict::Execute => match &entry.payload {
+                Payload::Command(command) => {
+                    let reply = self.machine.apply(entry, command);
+                    self.sessions.record(request.id, Some(reply.clone()));
+                    Outcome::Done(reply)
+                }
+                Payload::Noop | Payload::OpenSession => {
+                    self.sessions.record(request.id, None);
+                    self.own.opened(request.id);
+                    return;
+                }
+            },
+        };
+        if request.id.session == self.own.id && !self.sessions.knows(self.own.id) {
+            self.own.lost();
+        }
+        self.waiting.settle(request.id, &outcome, &mut effects.reply);
+    }
+
+    fn on_answer(&mut self, answer: Answer, effects: &mut Effects<M::Reply>) {
+        match answer {
+            Answer::Accepted { id, entry } => self.waiting.accepted(id, entry),
+            Answer::Forwarded { id, .. } => self.waiting.forwarded(id),
+            Answer::ReadAt { id, index } => self.waiting.read_at(id, index),
+            Answer::Refused { id, why } => {
+                if id == self.own.opening() {
+                    self.own.state = Opening::Closed;
+                }
+                let why = match why {
+                    Refusal::NoLeader => Failed::NoLeader,
+                    Refusal::NotLeader => Failed::LeaderChanged,
+                    Refusal::Full => Failed::Busy,
+                };
+                self.waiting.refused(id, why, &mut effects.reply);
+            }
+        }
+    }
+
+    fn answer_due_reads(&mut self, effects: &mut Effects<M::Reply>) {
+        for (call, query) in self.waiting.due(self.applied) {
+            effects.reply.push((call, Outcome::Done(self.machine.query(&query))));
+        }
+    }
+
+    // --- the disk -----------------------------------------------------------------------------
+
+    /// The last write that the core asked for and that is not on disk yet.
+    fn last_write(&self) -> Option<PersistId> {
+        if self.unwritten.0.is_empty() { self.writing } else { Some(self.unwritten.1) }
+    }
+
+    fn write(&mut self, effects: &mut Effects<M::Reply>) {
+        if self.raft.leader().is_none() {
+            self.refuse_parked(effects);
+        }
+        if self.writing.is_some() || self.unwritten.0.is_empty() {
+            return;
+        }
+        let group = std::mem::take(&mut self.unwritten.0);
+        self.writing = Some(self.unwritten.1);
+        if let Err(why) = self.wal.append(group) {
+            self.halt(why.into(), effects);
+        }
+    }
+
+    fn on_disk(&mut self, now: Now, ticket: Ticket, result: io::Result<()>, effects: &mut Effects<M::Reply>) {
+        match self.wal.completed(ticket, result) {
+            Some(Completion::Failed(why)) => self.halt(why.into(), effects),
+            Some(Completion::Durable(_)) => self.on_durable(now, effects),
+            None => {}
+        }
+    }
+
+    fn on_durable(&mut self, now: Now, effects: &mut Effects<M::Reply>) {
+        let Some(written) = self.writing.take() else { return };
+        while self.held.front().is_some_and(|(needs, _)| *needs <= written) {
+            effects.send.extend(self.held.pop_front().map(|(_, envelope)| envelope));
+        }
+        self.drive(now, Input::Persisted(written), effects);
+        if self.last_write().is_none() {
+            effects.arm.insert(Timer::Idle, Wait::Exactly(IDLE));
+        }
+    }
+
+    fn rest(&mut self) {
+        if self.last_write().is_none() {
+            self.wal.idle();
+        }
+    }
+
+    /// Fences this node. Everything that waits is answered; nothing is sent or taken in any more.
+    fn halt(&mut self, why: Halt, effects: &mut Effects<M::Reply>) {
+        self.halted = true;
+        self.held.clear();
+        self.waiting.abandon(&mut effects.reply);
+        effects.halt.get_or_insert(why);
+    }
+}
+
+impl OwnSession {
+    /// The request that opens it.
+    fn opening(&self) -> RequestId {
+        RequestId { session: self.id, seq: 1 }
+    }
+
+    fn mint(&mut self) -> RequestId {
+        let seq = self.next;
+        self.next += 1;
+        RequestId { session: self.id, seq }
+    }
+
+    fn opened(&mut self, id: RequestId) {
+        if id == self.opening() {
+            self.state = Opening::Open;
+        }
+    }
+
+    /// It had to make room for others: go on under the next number.
+    fn lost(&mut self) {
+        self.id = SessionId(self.id.0.wrapping_add(1));
+        self.next = 2;
+        self.state = Opening::Closed;
+    }
+}

@@ -1,0 +1,171 @@
+//! What goes into a replica and what comes out.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use raft::{Command, Diverged, EntryId, Envelope, Index, NodeId, RequestId, Role, Term};
+use wal::Ticket;
+
+/// A client's question or order, as this node numbers it. The caller invents it and gets it back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct CallId(pub u64);
+
+/// What a client wants.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Call<Q> {
+    /// Have a command executed.
+    Write {
+        /// The client's own name for it, if it has a session; else the replica mints one.
+        request: Option<RequestId>,
+        /// What to execute.
+        command: Command,
+    },
+    /// Ask something of a state no older than now.
+    Read(Q),
+    /// Ask something of the state this node happens to have.
+    Stale(Q),
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event<Q> {
+    /// A peer's message arrived.
+    Peer(Envelope),
+    /// A timer ran out.
+    Timer(Timer),
+    /// The disk reports a change done, or refused.
+    Disk(Ticket, io::Result<()>),
+    /// A client calls.
+    Call(CallId, Call<Q>),
+}
+
+/// A replica's timers. Arming one that runs starts it anew: its old deadline never fires.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Timer {
+    /// One of the protocol's.
+    Raft(raft::Timer),
+    /// Time to look for calls that have waited too long.
+    Calls,
+    /// The disk had nothing to do for a while.
+    Idle,
+}
+
+/// How long a timer runs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Wait {
+    /// This long.
+    Exactly(Duration),
+    /// Drawn anew, at random and evenly: at least the first, less than the second.
+    Between(Duration, Duration),
+}
+
+/// What the caller now owes, in no particular order: whatever had to wait for the disk has waited.
+#[must_use = "effects not carried out are promises broken"]
+#[derive(Debug)]
+pub struct Effects<R> {
+    /// Messages for peers. Losing one costs time, never safety.
+    pub send: Vec<Envelope>,
+    /// What becomes of calls. Each call gets one.
+    pub reply: Vec<(CallId, Outcome<R>)>,
+    /// Timers to start anew.
+    pub arm: BTreeMap<Timer, Wait>,
+    /// This node must not go on. Its calls have been answered; it takes nothing in any more.
+    pub halt: Option<Halt>,
+}
+
+impl<R> Default for Effects<R> {
+    fn default() -> Effects<R> {
+        Effects { send: Vec::new(), reply: Vec::new(), arm: BTreeMap::new(), halt: None }
+    }
+}
+
+/// What becomes of a call. The three are never mixed: a checker lives on the difference.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome<R> {
+    /// It happened, and this is the reply.
+    Done(R),
+    /// It did not happen and never will.
+    Failed(Failed),
+    /// It may have happened, or may still.
+    Unknown(Unknown),
+}
+
+/// Why a call certainly did nothing. Of a write under the client's own request id this speaks of
+/// this attempt; an earlier one may have been executed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum Failed {
+    /// Nobody is known to lead; it was not sent anywhere.
+    #[error("no leader")]
+    NoLeader,
+    /// A read that found the leader changed under it.
+    #[error("the leader changed")]
+    LeaderChanged,
+    /// This node's log held it for a while, and something else was committed in its place.
+    #[error("overwritten before it was committed")]
+    Overwritten,
+    /// Too much is waiting already.
+    #[error("too many requests")]
+    Busy,
+    /// It never left this node, and its time is up.
+    #[error("not sent in time")]
+    NotSent,
+    /// A read whose time is up.
+    #[error("no answer in time")]
+    ReadTimeout,
+    /// This node was fenced before the call came.
+    #[error("this node has halted")]
+    Halted,
+}
+
+/// Why nobody can tell whether a call did something.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum Unknown {
+    /// The leader that had it leads no more.
+    #[error("the leader changed")]
+    LeaderChanged,
+    /// The node it was sent on to did not take it; another copy may be under way.
+    #[error("forwarded, and refused there")]
+    Refused,
+    /// No answer in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// Its session is not known (any more), or had this request answered before and forgotten.
+    #[error("the session does not remember it")]
+    Forgotten,
+    /// This node was fenced while the call waited.
+    #[error("this node has halted")]
+    Halted,
+}
+
+/// Why a node must stop.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Halt {
+    /// A peer or the disk says what cannot be.
+    #[error(transparent)]
+    Diverged(#[from] Diverged),
+    /// A write or sync failed. What is on disk is no longer known, and asking again would not tell.
+    #[error("the disk failed: {0}")]
+    Disk(#[from] wal::Failure),
+}
+
+/// What others may see of a replica.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Status {
+    /// Who it is.
+    pub id: NodeId,
+    /// Its term.
+    pub term: Term,
+    /// Its role.
+    pub role: Role,
+    /// Who leads, as far as it knows.
+    pub leader: Option<NodeId>,
+    /// The last entry of its log.
+    pub last: EntryId,
+    /// How far it knows the log to be committed.
+    pub commit: Index,
+    /// How far it has executed it.
+    pub applied: Index,
+    /// How many calls wait.
+    pub waiting: usize,
+}
