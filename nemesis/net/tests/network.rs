@@ -1,0 +1,185 @@
+//! The proxies, on real sockets.
+#![expect(clippy::unwrap_used, reason = "in a test, what must not fail may panic")]
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use nemesis::{Link, NodeId, Sever};
+use nemesis_net::{Network, Port};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+/// Long enough that only a hang exceeds it.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+const FORTH: Link = Link { from: NodeId(1), to: NodeId(2) };
+const BACK: Link = Link { from: NodeId(2), to: NodeId(1) };
+
+/// Answers every byte with the same byte.
+async fn echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut from, mut to) = stream.split();
+                let _ = tokio::io::copy(&mut from, &mut to).await;
+                let _ = to.shutdown().await;
+            });
+        }
+    });
+    address
+}
+
+async fn network() -> Network {
+    Network::open([(FORTH, echo().await), (BACK, echo().await)]).await.unwrap()
+}
+
+async fn dial(network: &Network, link: Link) -> TcpStream {
+    TcpStream::connect(network.entrance(link).unwrap()).await.unwrap()
+}
+
+async fn hears(stream: &mut TcpStream, expected: &[u8]) {
+    let mut heard = vec![0; expected.len()];
+    timeout(DEADLINE, stream.read_exact(&mut heard)).await.expect("an answer in time").unwrap();
+    assert_eq!(heard, expected);
+}
+
+async fn answers(stream: &mut TcpStream, said: &[u8]) {
+    stream.write_all(said).await.unwrap();
+    hears(stream, said).await;
+}
+
+/// Nothing is there to be read now. Whoever calls it has seen the proxy take the bytes before.
+fn silent(stream: &TcpStream) {
+    let mut buffer = [0; 1];
+    assert_eq!(stream.try_read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+async fn is_reset(stream: &mut TcpStream) {
+    let mut buffer = [0; 1];
+    let read = timeout(DEADLINE, stream.read(&mut buffer)).await.expect("an end in time");
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+fn only(link: Link) -> BTreeSet<Link> {
+    [link].into()
+}
+
+#[tokio::test]
+async fn an_open_link_carries_bytes_and_the_end_of_the_stream() {
+    let network = network().await;
+    let mut stream = dial(&network, FORTH).await;
+    answers(&mut stream, b"hello").await;
+    let sent = vec![7; 3_000_000]; // more than all buffers on the way: pushing back must not deadlock
+    let (mut from, mut to) = stream.split();
+    let say = async {
+        to.write_all(&sent).await.unwrap();
+        to.shutdown().await.unwrap();
+    };
+    let mut heard = Vec::new();
+    let both = async { tokio::join!(say, from.read_to_end(&mut heard)) };
+    timeout(DEADLINE, both).await.expect("all of it in time").1.unwrap();
+    assert_eq!(heard, sent);
+}
+
+#[tokio::test]
+async fn a_held_link_delivers_after_the_heal_in_order_and_counts_what_it_held() {
+    let network = network().await;
+    let mut old = dial(&network, FORTH).await;
+    answers(&mut old, b"before").await;
+    network.sever(&only(FORTH), Sever::Hold).unwrap();
+
+    old.write_all(b"first ").await.unwrap();
+    let mut new = dial(&network, FORTH).await;
+    new.write_all(b"elsewhere").await.unwrap();
+    // Another link is open, and passes the time: its proxy shares this one's thread.
+    let mut other = dial(&network, BACK).await;
+    for _ in 0..50 {
+        answers(&mut other, b"tick").await;
+    }
+    silent(&old);
+    silent(&new);
+
+    old.write_all(b"second").await.unwrap();
+    let kept = network.mend(&only(FORTH)).unwrap()[&FORTH];
+    assert_eq!((kept.refused, kept.held), (0, 2));
+    assert_eq!(kept.bytes, 6, "the pump held what it had read; the rest waited in the kernel");
+    hears(&mut old, b"first second").await;
+    hears(&mut new, b"elsewhere").await;
+    answers(&mut old, b"after").await;
+}
+
+#[tokio::test]
+async fn an_end_that_comes_while_a_link_is_held_arrives_after_the_bytes() {
+    let network = network().await;
+    let mut stream = dial(&network, FORTH).await;
+    answers(&mut stream, b"before").await;
+    network.sever(&only(FORTH), Sever::Hold).unwrap();
+    stream.write_all(b"last words").await.unwrap();
+    stream.shutdown().await.unwrap();
+    network.mend(&only(FORTH)).unwrap();
+    let mut heard = Vec::new();
+    timeout(DEADLINE, stream.read_to_end(&mut heard)).await.expect("an end in time").unwrap();
+    assert_eq!(heard, b"last words");
+}
+
+#[tokio::test]
+async fn a_cut_link_breaks_its_connections_turns_new_ones_away_and_leaves_the_other_direction_alone() {
+    let network = network().await;
+    let (mut forth, mut back) = (dial(&network, FORTH).await, dial(&network, BACK).await);
+    answers(&mut forth, b"hello").await;
+    answers(&mut back, b"hello").await;
+    network.sever(&only(FORTH), Sever::Cut).unwrap();
+
+    is_reset(&mut forth).await;
+    is_reset(&mut dial(&network, FORTH).await).await;
+    answers(&mut back, b"still here").await;
+
+    let kept = network.mend(&only(FORTH)).unwrap()[&FORTH];
+    assert_eq!((kept.refused, kept.held, kept.bytes), (2, 0, 0));
+    let mut again = dial(&network, FORTH).await;
+    answers(&mut again, b"healed").await;
+}
+
+#[tokio::test]
+async fn a_cut_that_is_mended_before_anyone_looked_still_broke_what_was_open() {
+    let network = network().await;
+    let mut stream = dial(&network, FORTH).await;
+    answers(&mut stream, b"hello").await;
+    network.sever(&only(FORTH), Sever::Cut).unwrap();
+    network.mend(&only(FORTH)).unwrap();
+    is_reset(&mut stream).await;
+}
+
+#[tokio::test]
+async fn counts_start_anew_with_each_cut() {
+    let network = network().await;
+    let mut stream = dial(&network, FORTH).await;
+    answers(&mut stream, b"hello").await;
+    network.sever(&only(FORTH), Sever::Hold).unwrap();
+    assert_eq!(network.mend(&only(FORTH)).unwrap()[&FORTH].held, 1);
+    drop(stream);
+    network.sever(&only(FORTH), Sever::Cut).unwrap();
+    let kept = network.mend(&only(FORTH)).unwrap()[&FORTH];
+    assert_eq!((kept.held, kept.bytes), (0, 0));
+}
+
+#[tokio::test]
+async fn a_dead_far_end_resets_the_near_one() {
+    let port = Port::reserve().unwrap();
+    let network = Network::open([(FORTH, port.address())]).await.unwrap();
+    is_reset(&mut dial(&network, FORTH).await).await;
+}
+
+#[tokio::test]
+async fn an_unknown_link_is_named_and_nothing_is_severed() {
+    let network = network().await;
+    let stranger = Link::new(NodeId(1), NodeId(9));
+    let said = network.sever(&[FORTH, stranger].into(), Sever::Cut).unwrap_err().to_string();
+    assert_eq!(said, "there is no link n1→n9");
+    answers(&mut dial(&network, FORTH).await, b"untouched").await;
+}
