@@ -1,8 +1,31 @@
 //! Models, the search, verdicts.
+//!
+//! A checker is given a history and nothing else: no cluster, no log, no code of the system. It says
+//! whether what the clients were told can be explained by a system that keeps its promise:
+//! [`Verdict::Valid`] with the explanation, [`Verdict::Invalid`] with the evidence, or
+//! [`Verdict::Unknown`] with the budget that ran out.
+//!
+//! Where to read: [`Model`] is what a data type promises, [`register`] the one there is; `span` says
+//! what each outcome means; `wgl` is the search; `certificate` verifies what it finds, and `explain`
+//! puts what it does not find into words.
 #![forbid(unsafe_code)]
 
+mod certificate;
+mod explain;
+mod linearizable;
+mod memo;
+mod meter;
+mod mutant;
+pub mod register;
+mod register_explain;
 mod seam;
+mod span;
 mod verdict;
+mod wgl;
 
-pub use seam::{Budget, Checker, Interval, Model};
-pub use verdict::{KeyOrder, Linearization, Verdict, Why, Witness, WitnessOp};
+pub use certificate::{NotALinearization, verify_linearization};
+pub use explain::{Explanation, Refuted};
+pub use linearizable::Linearizable;
+pub use seam::{Budget, Checker, Interval, Model, RetOf};
+pub use span::Span;
+pub use verdict::{KeyOrder, Linearization, Standing, Verdict, Why, Witness, WitnessOp};

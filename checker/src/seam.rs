@@ -1,25 +1,28 @@
 //! What a data type has to say for itself, and what a checker has to answer.
 
+use std::fmt::Debug;
 use std::hash::Hash;
 use std::time::Duration;
 
-use history::{History, Moment};
+use history::{History, Moment, Operation};
 use smallvec::SmallVec;
 
+use crate::explain::{self, Explanation, Refuted};
 use crate::verdict::Verdict;
+
+/// What a model's ops answer.
+pub type RetOf<M> = <<M as Model>::Op as Operation>::Ret;
 
 /// What a data type promises when it is used by one client at a time. Pure.
 ///
 /// Linearizability says: the concurrent history can be explained by running its ops one after the
 /// other, each at some moment between its invocation and its end. A model knows the "one after the
 /// other" part; the search finds the moments.
-pub trait Model: Sync {
-    /// What is asked.
-    type Op: Sync;
-    /// What is answered.
-    type Ret: Sync;
+pub trait Model: Sized + Sync {
+    /// What is asked, and with it what is answered.
+    type Op: Operation<Ret: Sync> + Sync;
     /// What the data type remembers.
-    type State: Clone + Eq + Hash;
+    type State: Clone + Eq + Hash + Debug + Send;
 
     /// The state before the first op.
     fn init(&self) -> Self::State;
@@ -32,10 +35,21 @@ pub trait Model: Sync {
         &self,
         state: &Self::State,
         op: &Self::Op,
-        ret: Option<&Self::Ret>,
+        ret: Option<&RetOf<Self>>,
         when: Interval,
         next: &mut SmallVec<[Self::State; 1]>,
     );
+
+    /// How people write this state.
+    fn show(&self, state: &Self::State) -> String {
+        format!("{state:?}")
+    }
+
+    /// Why no order explains the history, in one sentence that names at least two ops. The search only
+    /// knows that there is none; a data type knows what its ops say of each other.
+    fn explain(&self, refuted: &Refuted<'_, Self>) -> Explanation {
+        explain::in_general(refuted)
+    }
 }
 
 /// From an op's invocation to its acknowledgement, or to the end of time if it is open.
@@ -59,7 +73,7 @@ pub struct Budget {
 impl Default for Budget {
     /// A minute and a gibibyte: what a laptop has to spare.
     fn default() -> Budget {
-        Budget { time: Duration::from_secs(60), memory: 1 << 30 }
+        Budget { time: Duration::from_mins(1), memory: 1 << 30 }
     }
 }
 

@@ -99,14 +99,17 @@ pub struct Witness {
     pub sentence: String,
     /// The key it happened to.
     pub key: Option<Key>,
-    /// The last line of the shortest prefix that is already wrong: up to the line before it, the
-    /// history can be explained.
+    /// The last line of a prefix that is already wrong: the answer on it cannot be explained.
     pub prefix_ends: u64,
+    /// Whether that prefix is the shortest: up to the line before, there is an explanation. If not,
+    /// the budget ran out while looking for a shorter one.
+    pub shortest: bool,
     /// The ops of that key in that prefix, near the contradiction, in the order of their invocations.
     pub ops: Vec<WitnessOp>,
-    /// How many earlier ops of that key and prefix are not shown.
-    pub earlier: usize,
-    /// The states that the key may have had just before the op that cannot be explained.
+    /// How many other ops of that key and prefix are not shown.
+    pub others: usize,
+    /// The states that the key may have had where the search got no further; not all of them if they
+    /// are many.
     pub states: Vec<String>,
 }
 
@@ -127,10 +130,24 @@ pub struct WitnessOp {
     pub result: Option<Value>,
     /// The line that invokes it.
     pub invoked: u64,
-    /// The line that acknowledges it; none if it was open where the prefix ends.
+    /// The line that ends it; none if it never ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub acknowledged: Option<u64>,
+    pub completed: Option<u64>,
+    /// What was known of it where the prefix ends.
+    pub standing: Standing,
     /// Whether the sentence speaks of it.
     #[serde(default)]
     pub named: bool,
+}
+
+/// What is known of an op where a prefix ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// It happened.
+    Acknowledged,
+    /// It may have happened.
+    Open,
+    /// It turned out not to have happened.
+    Failed,
 }

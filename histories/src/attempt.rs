@@ -53,11 +53,22 @@ pub struct History<Op, Ret> {
     pub nemesis: Vec<NemesisOp>,
     /// How many lines it has: every index is below.
     pub lines: u64,
+    /// The last line, if it was not written to its end. It is not among the others.
+    pub torn: Option<Torn>,
+}
+
+/// A last line that was not written to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Torn {
+    /// Its number in the file, counted from 1.
+    pub line: u64,
+    /// How much of it there is.
+    pub bytes: usize,
 }
 
 impl<Op, Ret> Default for History<Op, Ret> {
     fn default() -> History<Op, Ret> {
-        History { attempts: Vec::new(), nemesis: Vec::new(), lines: 0 }
+        History { attempts: Vec::new(), nemesis: Vec::new(), lines: 0, torn: None }
     }
 }
 

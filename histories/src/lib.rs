@@ -29,10 +29,10 @@ mod reader;
 mod rules;
 mod writer;
 
-pub use attempt::{Attempt, History, Pairing};
+pub use attempt::{Attempt, History, Pairing, Torn};
 pub use names::{Key, Moment, NodeId, NotANode, Process};
 pub use observation::{Kind, Line, NemesisOp, Observation, Outcome};
 pub use operation::{Answered, Asked, Operation, Unreadable};
-pub use reader::{Flaw, ReadError, Reader, Torn};
+pub use reader::{Flaw, ReadError, Reader};
 pub use rules::Breach;
 pub use writer::{WriteError, Writer};

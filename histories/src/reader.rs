@@ -10,7 +10,7 @@
 use std::io::{self, BufRead};
 use std::marker::PhantomData;
 
-use crate::attempt::{History, Pairing};
+use crate::attempt::{History, Pairing, Torn};
 use crate::json::{Raw, Type, Who};
 use crate::names::{Key, NodeId, Process};
 use crate::observation::{Kind, Line, NemesisOp, Observation};
@@ -35,15 +35,6 @@ struct Begun<O> {
     f: String,
     node: Option<NodeId>,
     key: Option<Key>,
-}
-
-/// A last line that was not written to its end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Torn {
-    /// Its number in the file, counted from 1.
-    pub line: u64,
-    /// How much of it there is.
-    pub bytes: usize,
 }
 
 /// Why a history cannot be read, and where.
@@ -88,12 +79,12 @@ impl<R: BufRead, O: Operation> Reader<R, O> {
     }
 
     /// Reads all that is left and pairs each op with its end.
-    pub fn read_all(mut self) -> Result<(History<O, O::Ret>, Option<Torn>), ReadError> {
+    pub fn read_all(mut self) -> Result<History<O, O::Ret>, ReadError> {
         let mut pairing = Pairing::default();
         for line in &mut self {
             pairing.push(line?);
         }
-        Ok((pairing.finish(), self.torn))
+        Ok(History { torn: self.torn, ..pairing.finish() })
     }
 
     fn read_line(&mut self) -> Result<Option<Line<O, O::Ret>>, Flaw> {

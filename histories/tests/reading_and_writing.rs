@@ -119,8 +119,8 @@ fn ops_are_paired_with_their_ends_and_the_unanswered_stay_open() {
     let (mut bytes, _) = sample();
     bytes.extend_from_slice(br#"{"index":8,"time":14,"process":2,"type":"invoke","f":"bump","value":9}"#);
     bytes.extend_from_slice(b"\n{\"index\":9,\"ti");
-    let (history, torn) = Reader::<_, Bump>::new(bytes.as_slice()).read_all().unwrap();
-    assert_eq!(torn.map(|torn| torn.line), Some(10));
+    let history = Reader::<_, Bump>::new(bytes.as_slice()).read_all().unwrap();
+    assert_eq!(history.torn.map(|torn| torn.line), Some(10));
     assert_eq!(history.lines, 9);
     assert_eq!(history.nemesis.len(), 2);
     let ends: Vec<_> = history

@@ -1,0 +1,92 @@
+//! Ops as intervals, apart by key, up to a cut.
+//!
+//! What each outcome means for the search stands here and nowhere else:
+//! - `ok`: it took effect once, between its two lines, and its answer must fit;
+//! - `fail`: it did not happen, so it is left out;
+//! - `info` and no answer at all: it may have taken effect at any moment after its invocation, to the
+//!   end of time, or never. It is *open*: nothing requires it, and its answer is not known.
+//!
+//! Linearizability is prefix-closed: if the history up to some line cannot be explained, nothing that
+//! follows can explain it. So a history may be *cut*: ops invoked after the cut are gone, and those
+//! acknowledged after it are open. Ops that turn out to fail are left out of every cut, even of those
+//! before the line that says so: a prefix that is only explained by what did not happen is not worth
+//! having.
+//!
+//! And it is compositional: if each key's ops can be explained, all can. Keys are judged apart.
+
+use std::collections::BTreeMap;
+
+use history::{Attempt, History, Key, Operation};
+
+use crate::mutant::Mutant;
+use crate::seam::Interval;
+
+/// An op as seen from a cut.
+#[derive(Debug)]
+pub struct Span<'a, O: Operation> {
+    /// All that is known of it, also from behind the cut.
+    pub attempt: &'a Attempt<O, O::Ret>,
+    /// The line that acknowledges it; none if it is open at the cut.
+    pub to: Option<u64>,
+}
+
+impl<'a, O: Operation> Span<'a, O> {
+    /// The line that invokes it.
+    pub fn from(&self) -> u64 {
+        self.attempt.invoked.index
+    }
+
+    /// The line that ends it; an open op never ends.
+    pub fn end(&self) -> u64 {
+        self.to.unwrap_or(u64::MAX)
+    }
+
+    /// The answer, as far as it is known at the cut.
+    pub fn ret(&self) -> Option<&'a O::Ret> {
+        self.to.and(self.attempt.ret())
+    }
+
+    /// Whether it was open at the cut.
+    pub fn is_open(&self) -> bool {
+        self.to.is_none()
+    }
+
+    pub(crate) fn when(&self) -> Interval {
+        Interval { from: self.attempt.invoked, to: self.to.and(self.attempt.completed) }
+    }
+}
+
+/// The ops of each key, failed ones too, in the order of their invocations.
+pub(crate) fn by_key<O: Operation>(
+    history: &History<O, O::Ret>,
+) -> BTreeMap<Option<&Key>, Vec<&Attempt<O, O::Ret>>> {
+    let mut keys: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for attempt in &history.attempts {
+        keys.entry(attempt.key.as_ref()).or_default().push(attempt);
+    }
+    keys
+}
+
+/// What the search has to explain of one key's ops, up to and including the line `cut`.
+pub(crate) fn spans<'a, O: Operation>(
+    attempts: &[&'a Attempt<O, O::Ret>],
+    cut: u64,
+    mutant: Mutant,
+) -> Vec<Span<'a, O>> {
+    let all = seen_until(attempts, cut);
+    let kept = all.into_iter().filter(|span| !span.attempt.failed() || mutant.keeps_failed());
+    kept.map(|span| mutant.apply(span)).collect()
+}
+
+/// One key's ops as seen from a cut, failed ones too.
+pub(crate) fn seen_until<'a, O: Operation>(
+    attempts: &[&'a Attempt<O, O::Ret>],
+    cut: u64,
+) -> Vec<Span<'a, O>> {
+    let seen = attempts.iter().filter(|attempt| attempt.invoked.index <= cut);
+    seen.map(|&attempt| {
+        let acknowledged = attempt.ret().and(attempt.completed).map(|at| at.index);
+        Span { attempt, to: acknowledged.filter(|&index| index <= cut) }
+    })
+    .collect()
+}
