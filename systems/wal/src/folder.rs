@@ -1,0 +1,269 @@
+//! The real disk: one folder, one thread, one lock.
+//!
+//! All changes are executed by one thread, in the order in which they were asked for. That is enough: at
+//! most one group is under way, so there is never much to do at once, and the queue needs no bound of
+//! its own.
+//!
+//! After the first change that fails, nothing is tried any more: every later change fails the same way. A
+//! sync that failed must not be repeated. The kernel has dropped the pages it could not write and marked
+//! them clean; the second sync would succeed, and the data would be gone.
+
+// The one place in this crate that touches the world.
+#![expect(clippy::disallowed_types, reason = "this is the real disk behind the seam")]
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+
+use crate::disk::{Disk, FileId, Ticket};
+
+/// The file whose lock says that the folder is in use.
+const LOCK: &str = "lock";
+
+/// Why a folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// Another process, or another part of this one, has it.
+    #[error("the data folder {} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    /// The operating system says no.
+    #[error("the data folder {}: {error}", folder.display())]
+    Io {
+        /// Which folder.
+        folder: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+}
+
+/// A folder of the real file system, locked for as long as this value lives.
+pub struct FolderDisk {
+    folder: PathBuf,
+    files: BTreeMap<FileId, Arc<File>>,
+    next_file: u64,
+    next_ticket: u64,
+    queue: Option<Sender<(Ticket, Change)>>,
+    progress: Arc<Progress>,
+    worker: Option<JoinHandle<()>>,
+    _lock: File,
+}
+
+enum Change {
+    Write(Arc<File>, u64, Bytes),
+    SetLen(Arc<File>, u64),
+    Sync(Arc<File>),
+    Rename(PathBuf, PathBuf),
+    Remove(PathBuf),
+    SyncDir(PathBuf),
+}
+
+/// How far the thread is, for those who wait.
+#[derive(Default)]
+struct Progress {
+    state: Mutex<State>,
+    moved: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    done: Option<Ticket>,
+    failure: Option<(Ticket, io::ErrorKind, String)>,
+}
+
+impl FolderDisk {
+    /// Takes the folder, making it if need be. `report` is called, on the disk's own thread, for every
+    /// change that is done or has failed, in order.
+    pub fn open(
+        folder: impl Into<PathBuf>,
+        report: impl FnMut(Ticket, io::Result<()>) + Send + 'static,
+    ) -> Result<FolderDisk, FolderError> {
+        let folder = folder.into();
+        let lock = take(&folder).map_err(|error| match error {
+            TryLockError::WouldBlock => FolderError::InUse(folder.clone()),
+            TryLockError::Error(error) => FolderError::Io { folder: folder.clone(), error },
+        })?;
+        let (queue, changes) = channel();
+        let progress = Arc::new(Progress::default());
+        let seen = Arc::clone(&progress);
+        let worker = std::thread::Builder::new()
+            .name("disk".into())
+            .spawn(move || work(&changes, &seen, report))
+            .map_err(|error| FolderError::Io { folder: folder.clone(), error })?;
+        Ok(FolderDisk {
+            folder,
+            files: BTreeMap::new(),
+            next_file: 0,
+            next_ticket: 0,
+            queue: Some(queue),
+            progress,
+            worker: Some(worker),
+            _lock: lock,
+        })
+    }
+
+    fn ask(&mut self, change: Change) -> Ticket {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        let queue = self.queue.as_ref().expect("the queue is open until the disk is dropped");
+        queue.send((ticket, change)).expect("the disk's thread runs until the queue is closed");
+        ticket
+    }
+
+    fn file(&self, file: FileId) -> Arc<File> {
+        Arc::clone(self.files.get(&file).expect("a file is used only while it is open"))
+    }
+}
+
+fn take(folder: &Path) -> Result<File, TryLockError> {
+    std::fs::create_dir_all(folder).map_err(TryLockError::Error)?;
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(folder.join(LOCK))
+        .map_err(TryLockError::Error)?;
+    lock.try_lock()?;
+    Ok(lock)
+}
+
+fn work(
+    changes: &Receiver<(Ticket, Change)>,
+    progress: &Progress,
+    mut report: impl FnMut(Ticket, io::Result<()>),
+) {
+    let mut failed: Option<(io::ErrorKind, String)> = None;
+    while let Ok((ticket, change)) = changes.recv() {
+        let result = match &failed {
+            Some((kind, text)) => Err(io::Error::new(*kind, text.clone())),
+            None => execute(change),
+        };
+        let mut state = progress.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Err(error), None) = (&result, &failed) {
+            failed = Some((error.kind(), error.to_string()));
+            state.failure = Some((ticket, error.kind(), error.to_string()));
+        }
+        state.done = Some(ticket);
+        drop(state);
+        progress.moved.notify_all();
+        report(ticket, result);
+    }
+}
+
+fn execute(change: Change) -> io::Result<()> {
+    match change {
+        Change::Write(file, offset, bytes) => file.write_all_at(&bytes, offset),
+        Change::SetLen(file, length) => file.set_len(length),
+        Change::Sync(file) => file.sync_data(),
+        Change::Rename(from, to) => std::fs::rename(from, to),
+        Change::Remove(path) => std::fs::remove_file(path),
+        Change::SyncDir(folder) => File::open(folder)?.sync_all(),
+    }
+}
+
+impl Disk for FolderDisk {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if let (true, Ok(name)) = (entry.file_type()?.is_file(), entry.file_name().into_string()) {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn open(&mut self, path: &str) -> io::Result<FileId> {
+        let path = self.folder.join(path);
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+        self.next_file += 1;
+        let id = FileId(self.next_file);
+        self.files.insert(id, Arc::new(file));
+        Ok(id)
+    }
+
+    fn close(&mut self, file: FileId) {
+        self.files.remove(&file);
+    }
+
+    fn len(&self, file: FileId) -> io::Result<u64> {
+        Ok(self.file(file).metadata()?.len())
+    }
+
+    fn read_at(&self, file: FileId, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let file = self.file(file);
+        let mut bytes = vec![0; length];
+        let mut filled = 0;
+        while filled < length {
+            match file.read_at(&mut bytes[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+
+    fn write_at(&mut self, file: FileId, offset: u64, bytes: Bytes) -> Ticket {
+        let file = self.file(file);
+        self.ask(Change::Write(file, offset, bytes))
+    }
+
+    fn set_len(&mut self, file: FileId, length: u64) -> Ticket {
+        let file = self.file(file);
+        self.ask(Change::SetLen(file, length))
+    }
+
+    fn sync(&mut self, file: FileId) -> Ticket {
+        let file = self.file(file);
+        self.ask(Change::Sync(file))
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Ticket {
+        let (from, to) = (self.folder.join(from), self.folder.join(to));
+        self.ask(Change::Rename(from, to))
+    }
+
+    fn remove(&mut self, path: &str) -> Ticket {
+        let path = self.folder.join(path);
+        self.ask(Change::Remove(path))
+    }
+
+    fn sync_dir(&mut self) -> Ticket {
+        let folder = self.folder.clone();
+        self.ask(Change::SyncDir(folder))
+    }
+
+    fn wait(&mut self, ticket: Ticket) -> io::Result<()> {
+        let state = self.progress.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self
+            .progress
+            .moved
+            .wait_while(state, |state| state.done < Some(ticket))
+            .unwrap_or_else(PoisonError::into_inner);
+        match &state.failure {
+            Some((failed, kind, text)) if *failed <= ticket => Err(io::Error::new(*kind, text.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for FolderDisk {
+    /// Everything that was asked for is still done; then the lock goes.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(worker) = self.worker.take() {
+            // A panic of the callback has been printed where it happened; there is nothing to add.
+            let _ = worker.join();
+        }
+    }
+}

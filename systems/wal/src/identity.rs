@@ -1,0 +1,103 @@
+//! Whose data this is.
+//!
+//! A folder mounted on the wrong machine, or a node started with its neighbour's folder, would bring a
+//! stranger's votes and entries into a cluster. So the first start writes down who the folder belongs to,
+//! and every later start compares. The file is text, for the operator who wonders.
+
+use std::fmt;
+
+use raft::NodeId;
+use sha2::{Digest, Sha256};
+
+/// Who writes this log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The cluster's name or token: the same for all its nodes.
+    pub cluster: String,
+    /// The node's name in the member list.
+    pub name: String,
+    /// The node's number.
+    pub node: NodeId,
+}
+
+impl Identity {
+    /// The file's name.
+    pub const FILE: &'static str = "identity";
+    /// The name it has while it is being written.
+    pub(crate) const DRAFT: &'static str = "identity.draft";
+
+    /// The cluster as a number that fits a header.
+    pub fn cluster_hash(&self) -> [u8; 16] {
+        let digest = Sha256::digest(self.cluster.as_bytes());
+        let mut short = [0; 16];
+        short.copy_from_slice(&digest[..16]);
+        short
+    }
+
+    /// The file's content. Names are quoted as Rust quotes them, so that any name fits on a line.
+    pub(crate) fn to_text(&self) -> String {
+        let body = format!("cluster {:?}\nname {:?}\nnode {}\n", self.cluster, self.name, self.node.0);
+        format!("{body}crc32c {:08x}\n", crc32c::crc32c(body.as_bytes()))
+    }
+
+    /// Reads what [`to_text`](Identity::to_text) wrote; nothing else.
+    pub(crate) fn from_text(text: &str) -> Option<Identity> {
+        let mut lines = text.lines();
+        let cluster = unquote(lines.next()?.strip_prefix("cluster ")?)?;
+        let name = unquote(lines.next()?.strip_prefix("name ")?)?;
+        let node = NodeId(lines.next()?.strip_prefix("node ")?.parse().ok()?);
+        let identity = Identity { cluster, name, node };
+        (identity.to_text() == text).then_some(identity)
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:?}) of cluster {:?}", self.node, self.name, self.cluster)
+    }
+}
+
+/// Undoes `{:?}` of a string. Escapes other than those that `{:?}` writes give nothing.
+fn unquote(quoted: &str) -> Option<String> {
+    let mut rest = quoted.strip_prefix('"')?.strip_suffix('"')?.chars();
+    let mut plain = String::new();
+    while let Some(next) = rest.next() {
+        if next != '\\' {
+            plain.push(next);
+            continue;
+        }
+        plain.push(match rest.next()? {
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            '0' => '\0',
+            same @ ('\\' | '"' | '\'') => same,
+            'u' => {
+                let code: String = rest.by_ref().skip(1).take_while(|&c| c != '}').collect();
+                char::from_u32(u32::from_str_radix(&code, 16).ok()?)?
+            }
+            _ => return None,
+        });
+    }
+    Some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_comes_back_as_it_was() {
+        for name in ["n1", "", "two words", "quote\" back\\slash", "line\nbreak\u{7f}\u{0}", "müller ☃"] {
+            let identity = Identity { cluster: name.into(), name: name.into(), node: NodeId(7) };
+            assert_eq!(Identity::from_text(&identity.to_text()), Some(identity));
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_noticed() {
+        let identity = Identity { cluster: "c".into(), name: "n".into(), node: NodeId(1) };
+        let changed = identity.to_text().replace("node 1", "node 2");
+        assert_eq!(Identity::from_text(&changed), None);
+    }
+}

@@ -1,0 +1,583 @@
+//! The log itself: what is asked for becomes steps, and a step begins when the one before is on disk.
+//!
+//! The order of the steps is the whole safety argument.
+//!
+//! 1. A new term or vote is synced before the entries of that term are written, so that the log is never
+//!    ahead of the term.
+//! 2. A truncation moves the mark back, synced, before a byte is overwritten (see [`crate::hard`]); then
+//!    the segments that nothing is left of go.
+//! 3. Entries are written and synced, segment by segment. A new segment is made only when the one before
+//!    is synced, and a record is written to it only when its header is.
+//!
+//! Only then is the group reported. One group is under way at a time; the owner collects the next one
+//! meanwhile. After a failure no group is ever reported again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use bytes::Bytes;
+use raft::{Entry, EntryId, Index, Term, codec};
+
+use crate::disk::{Disk, FileId, Ticket};
+use crate::error::{Corrupt, Failure, OpenError, Reason};
+use crate::group::{Group, Run};
+use crate::hard::{self, Hard, Mark, Position};
+use crate::identity::Identity;
+use crate::record;
+use crate::recovery::{self, Place, Recovered, Scan};
+use crate::segment::{Chain, Header, SegmentNumber};
+
+/// Numbers the groups of a node: one write and one sync each. They only grow, across truncation and
+/// restart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct GroupNumber(pub u64);
+
+impl GroupNumber {
+    fn next(self) -> GroupNumber {
+        GroupNumber(self.0 + 1)
+    }
+}
+
+impl fmt::Display for GroupNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "group {}", self.0)
+    }
+}
+
+/// What may be chosen. The segment size must be the same on all nodes of a cluster, and for all time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// How long a segment is. An entry that does not fit gets a longer one for itself.
+    pub segment_size: u64,
+    /// How far ahead of the log zeros are written, so that a sync finds its blocks already allocated
+    /// (a quarter to a third faster on ext4). 0 for never.
+    pub zeros_ahead: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { segment_size: 64 << 20, zeros_ahead: 256 << 10 }
+    }
+}
+
+/// What became of the group that was under way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Completion {
+    /// It survives a crash, and so does every one before it.
+    Durable(GroupNumber),
+    /// The disk failed. What is on it is unknown; the node has to stop.
+    Failed(Failure),
+}
+
+/// A log on a disk.
+pub struct Wal<D: Disk> {
+    disk: D,
+    options: Options,
+    cluster: [u8; 16],
+    hard_file: FileId,
+    /// As it will be when all steps are done, as everything below.
+    hard: Hard,
+    segments: Vec<OpenSegment>,
+    places: Vec<Place>,
+    group: GroupNumber,
+    under_way: Option<GroupNumber>,
+    steps: VecDeque<Step>,
+    waiting: BTreeMap<Ticket, String>,
+    failed: Option<Failure>,
+}
+
+struct OpenSegment {
+    number: SegmentNumber,
+    first: Index,
+    /// There once its step has begun.
+    file: Option<FileId>,
+    length: u64,
+    /// Up to where data or zeros were written.
+    zeroed: u64,
+    /// Up to where there may be remains: of what was torn, or was cut away by a truncation.
+    remains: u64,
+}
+
+enum Step {
+    Hard(Hard),
+    Remove(Vec<(SegmentNumber, Option<FileId>)>),
+    Create { number: SegmentNumber, length: u64, header: Header },
+    Write { number: SegmentNumber, offset: u64, records: Bytes, zeros: Option<(u64, usize)> },
+    Done(GroupNumber),
+}
+
+impl<D: Disk> Wal<D> {
+    /// Opens the log of `identity`; makes a new one if the disk is blank. Waits for the disk. When it
+    /// returns, everything in [`Recovered`] survives a crash. An error leaves the disk as it was.
+    pub fn open(disk: D, identity: &Identity, options: Options) -> Result<(Wal<D>, Recovered), OpenError> {
+        let mut disk = disk;
+        let (hard_file, hard) = match find_identity(&mut disk)? {
+            None => create(&mut disk, identity)?,
+            Some(found) if found != *identity => {
+                let (found, wanted) = (Box::new(found), Box::new(identity.clone()));
+                return Err(OpenError::WrongIdentity { found, wanted });
+            }
+            Some(_) => read_hard(&mut disk)?,
+        };
+        let mut scan = recovery::scan(&mut disk, identity.cluster_hash(), hard.mark)?;
+        let last = scan.places.last().map_or(Term::default(), |place| place.id.term);
+        if last > hard.state.term {
+            return Err(corrupt(hard::FILE, Reason::TermBehindLog).into());
+        }
+        let recovered =
+            Recovered { hard: hard.state, entries: std::mem::take(&mut scan.entries), cut: scan.cut.take() };
+        let useless = std::mem::take(&mut scan.useless);
+        let mut wal = Wal::from_scan(disk, options, identity, (hard_file, hard), scan);
+        wal.make_sure(useless)?;
+        Ok((wal, recovered))
+    }
+
+    fn from_scan(
+        disk: D,
+        options: Options,
+        identity: &Identity,
+        (hard_file, hard): (FileId, Hard),
+        scan: Scan,
+    ) -> Wal<D> {
+        let last = scan.torn.then(|| scan.files.last().map(|&(number, _)| number)).flatten();
+        let segments = scan
+            .files
+            .iter()
+            .map(|&(number, file)| {
+                let before = scan.places.partition_point(|place| place.end.segment < number);
+                let first = scan.places[before].id.index;
+                let length = disk.len(file).unwrap_or(options.segment_size).max(options.segment_size);
+                let remains = if Some(number) == last { length } else { 0 };
+                OpenSegment { number, first, file: Some(file), length, zeroed: 0, remains }
+            })
+            .collect();
+        Wal {
+            disk,
+            options,
+            cluster: identity.cluster_hash(),
+            hard_file,
+            hard,
+            segments,
+            places: scan.places,
+            group: scan.group,
+            under_way: None,
+            steps: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            failed: None,
+        }
+    }
+
+    /// Makes what was read survive a crash, and declares the rest dead.
+    fn make_sure(&mut self, useless: Vec<SegmentNumber>) -> Result<(), Failure> {
+        let mut tickets = vec![self.disk.sync(self.hard_file)];
+        if let Some(file) = self.segments.last().and_then(|segment| segment.file) {
+            tickets.push(self.disk.sync(file));
+        }
+        tickets.push(self.disk.sync_dir());
+        for ticket in tickets {
+            self.disk.wait(ticket).map_err(|error| Failure::new("syncing the log that was found", &error))?;
+        }
+        self.raise_mark();
+        if !useless.is_empty() {
+            self.steps.push_back(Step::Remove(useless.into_iter().map(|number| (number, None)).collect()));
+        }
+        self.settle();
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// Begins to write a group. Its number comes back from [`completed`](Wal::completed) when it is safe.
+    ///
+    /// There must be something in it, and nothing else under way.
+    pub fn append(&mut self, group: Group) -> Result<GroupNumber, Failure> {
+        if let Some(failure) = &self.failed {
+            return Err(failure.clone());
+        }
+        assert!(
+            self.under_way.is_none(),
+            "one unsynced group at a time, so that a torn one can be told from a hole"
+        );
+        assert!(!group.is_empty(), "a group holds something to write");
+        let complete = self.group;
+        self.group = complete.next();
+        self.under_way = Some(self.group);
+        self.plan(group, complete);
+        self.steps.push_back(Step::Done(self.group));
+        if self.waiting.is_empty() {
+            let early = self.advance();
+            debug_assert!(!matches!(early, Some(Completion::Durable(_))), "a group takes at least one sync");
+        }
+        self.failed.clone().map_or(Ok(self.group), Err)
+    }
+
+    /// Whether a group is under way.
+    pub fn is_busy(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Takes a report of the disk; one about a ticket that is not ours is ignored.
+    pub fn completed(&mut self, ticket: Ticket, result: std::io::Result<()>) -> Option<Completion> {
+        let what = self.waiting.remove(&ticket)?;
+        if self.failed.is_some() {
+            return None;
+        }
+        if let Err(error) = result {
+            return Some(self.fail(Failure::new(what, &error)));
+        }
+        if self.waiting.is_empty() { self.advance() } else { None }
+    }
+
+    /// To be called when nothing was appended for a while (10 ms): moves the mark up to the end, so that
+    /// damage to the last group is noticed, too. Does nothing if it stands there already.
+    pub fn idle(&mut self) {
+        if self.under_way.is_some() || self.failed.is_some() {
+            return;
+        }
+        self.raise_mark();
+        if self.waiting.is_empty() {
+            self.advance();
+        }
+    }
+
+    /// Waits until nothing is under way, and says what became of the group that was.
+    pub fn settle(&mut self) -> Option<Completion> {
+        let mut completion = if self.waiting.is_empty() { self.advance() } else { None };
+        while let Some((&ticket, _)) = self.waiting.first_key_value() {
+            let result = self.disk.wait(ticket);
+            completion = self.completed(ticket, result).or(completion);
+        }
+        completion
+    }
+
+    /// Stops in good order: waits for what is under way, and moves the mark up to the end.
+    pub fn close(mut self) -> Result<D, Failure> {
+        self.settle();
+        self.idle();
+        self.settle();
+        match self.failed {
+            None => Ok(self.disk),
+            Some(failure) => Err(failure),
+        }
+    }
+
+    /// The last entry, under way or not.
+    pub fn last(&self) -> EntryId {
+        self.places.last().map_or(EntryId::default(), |place| place.id)
+    }
+
+    /// The running hash of the log up to an entry; `None` if there is no such entry.
+    pub fn chain_at(&self, index: Index) -> Option<Chain> {
+        match index.0.checked_sub(1) {
+            None => Some(Chain::default()),
+            Some(before) => self.places.get(usize::try_from(before).ok()?).map(|place| place.chain),
+        }
+    }
+
+    /// Up to where damage would be noticed even with nothing behind it.
+    pub fn mark(&self) -> Mark {
+        self.hard.mark
+    }
+
+    /// The disk it writes to.
+    pub fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    // --- planning: what is to be done, decided at once, from what the log will be ----------------------
+
+    fn end(&self) -> Position {
+        self.places.last().map_or(Position::default(), |place| place.end)
+    }
+
+    fn plan(&mut self, group: Group, complete: GroupNumber) {
+        let run = group.run.map(|run| self.without_what_is_there(run));
+        let mut next = self.hard;
+        next.state = group.hard.unwrap_or(next.state);
+        let mut removed = Vec::new();
+        if let Some(run) = run.as_ref().filter(|run| run.after.index < self.last().index) {
+            removed = self.cut(run.after.index);
+            next.mark = Mark { synced: self.end(), group: complete };
+        }
+        let entries = run.map_or(Vec::new(), |run| run.entries);
+        if next != self.hard || entries.is_empty() {
+            self.plan_hard(next);
+        }
+        if !removed.is_empty() {
+            self.steps.push_back(Step::Remove(removed));
+        }
+        self.plan_entries(&entries, complete);
+    }
+
+    /// Drops from the front of a run what the log already holds. Writing it again would first truncate it,
+    /// and a crash in between would forget what was acknowledged.
+    fn without_what_is_there(&self, mut run: Run) -> Run {
+        assert_eq!(
+            self.id_at(run.after.index),
+            Some(run.after),
+            "a run continues an entry that is not in the log"
+        );
+        let known =
+            run.entries.iter().take_while(|entry| self.id_at(entry.id.index) == Some(entry.id)).count();
+        if let Some(entry) = run.entries.drain(..known).next_back() {
+            run.after = entry.id;
+        }
+        run
+    }
+
+    fn id_at(&self, index: Index) -> Option<EntryId> {
+        match index.0.checked_sub(1) {
+            None => Some(EntryId::default()),
+            Some(before) => self.places.get(usize::try_from(before).ok()?).map(|place| place.id),
+        }
+    }
+
+    /// Forgets everything after `last`, and gives back the segments of which nothing is left.
+    fn cut(&mut self, last: Index) -> Vec<(SegmentNumber, Option<FileId>)> {
+        let kept = self.segments.partition_point(|segment| segment.first <= last);
+        if let Some(segment) = self.segments[..kept].last_mut() {
+            let places = self.places.partition_point(|place| place.end.segment <= segment.number);
+            segment.remains = segment.remains.max(self.places[places - 1].end.offset);
+        }
+        self.places.truncate(usize::try_from(last.0).expect("the log fits into memory"));
+        self.segments.drain(kept..).map(|segment| (segment.number, segment.file)).collect()
+    }
+
+    fn plan_hard(&mut self, next: Hard) {
+        self.hard = Hard { sequence: self.hard.sequence + 1, ..next };
+        self.steps.push_back(Step::Hard(self.hard));
+    }
+
+    fn raise_mark(&mut self) {
+        let mark = Mark { synced: self.end(), group: self.group };
+        if mark != self.hard.mark {
+            self.plan_hard(Hard { mark, ..self.hard });
+        }
+    }
+
+    /// One write for each segment that the entries touch.
+    fn plan_entries(&mut self, entries: &[Entry], complete: GroupNumber) {
+        let mut encoded = Vec::new();
+        let mut records = Vec::new();
+        let mut start = self.end().offset;
+        for entry in entries {
+            encoded.clear();
+            codec::encode_entry(entry, &mut encoded);
+            let size = (record::HEADER + encoded.len()) as u64;
+            if !self.fits(size) {
+                self.plan_write(start, std::mem::take(&mut records));
+                self.plan_segment(entry.id, size, complete);
+                start = Header::LENGTH as u64;
+            }
+            let offset = start + records.len() as u64;
+            record::put(&encoded, offset, self.group, start, &mut records);
+            let segment = self.segments.last().expect("a segment was made if there was none").number;
+            let end = Position { segment, offset: offset + size };
+            let chain = self.chain_at(entry.id.index.previous()).unwrap_or_default().with(&encoded);
+            self.places.push(Place { id: entry.id, end, chain });
+        }
+        self.plan_write(start, records);
+    }
+
+    /// Whether the next record still goes into the last segment: a rule made of entries alone, so that
+    /// all nodes roll alike. A segment that exists has at least one entry.
+    fn fits(&self, size: u64) -> bool {
+        !self.segments.is_empty() && self.end().offset + size <= self.options.segment_size
+    }
+
+    fn plan_segment(&mut self, first: EntryId, size: u64, complete: GroupNumber) {
+        let synced = self.end();
+        self.plan_sweep(synced.offset);
+        if synced > self.hard.mark.synced {
+            // Of the group under way, a part may be in the old segment: only what was before it is complete.
+            self.plan_hard(Hard { mark: Mark { synced, group: complete }, ..self.hard });
+        }
+        let number = synced.segment.next();
+        let length = self.options.segment_size.max(Header::LENGTH as u64 + size);
+        assert!(u32::try_from(length).is_ok(), "a segment is far below 4 GiB");
+        let chain = self.chain_at(first.index.previous()).expect("the entry before is in the log");
+        let header = Header { cluster: self.cluster, first, chain };
+        let zeroed = Header::LENGTH as u64;
+        self.segments.push(OpenSegment {
+            number,
+            first: first.index,
+            file: None,
+            length,
+            zeroed,
+            remains: 0,
+        });
+        self.steps.push_back(Step::Create { number, length, header });
+    }
+
+    /// A segment that is left behind has nothing after its last record. The mark moves on with the log,
+    /// so it could no longer tell remains there from entries.
+    fn plan_sweep(&mut self, end: u64) {
+        let Some(segment) = self.segments.last_mut().filter(|segment| segment.remains > end) else { return };
+        let length = usize::try_from(segment.remains - end).expect("a segment fits into memory");
+        segment.remains = 0;
+        self.steps.push_back(Step::Write {
+            number: segment.number,
+            offset: end,
+            records: Bytes::from(vec![0; length]),
+            zeros: None,
+        });
+    }
+
+    fn plan_write(&mut self, offset: u64, records: Vec<u8>) {
+        let (false, Some(segment)) = (records.is_empty(), self.segments.last_mut()) else { return };
+        let end = offset + records.len() as u64;
+        segment.zeroed = segment.zeroed.max(end);
+        let ahead = (end + self.options.zeros_ahead).min(segment.length);
+        let mut zeros = None;
+        if end + self.options.zeros_ahead / 2 > segment.zeroed && ahead > segment.zeroed {
+            let length = usize::try_from(ahead - segment.zeroed).expect("zeros ahead fit into memory");
+            zeros = Some((segment.zeroed, length));
+            segment.zeroed = ahead;
+        }
+        self.steps.push_back(Step::Write {
+            number: segment.number,
+            offset,
+            records: Bytes::from(records),
+            zeros,
+        });
+    }
+
+    // --- doing: one step at a time -----------------------------------------------------------------------
+
+    /// Begins steps until one has to be waited for.
+    fn advance(&mut self) -> Option<Completion> {
+        let mut completion = None;
+        while self.waiting.is_empty() && self.failed.is_none() {
+            let Some(step) = self.steps.pop_front() else { break };
+            match self.begin(step) {
+                Ok(None) => {}
+                Ok(Some(done)) => completion = Some(done),
+                Err(failure) => return Some(self.fail(failure)),
+            }
+        }
+        completion
+    }
+
+    fn begin(&mut self, step: Step) -> Result<Option<Completion>, Failure> {
+        match step {
+            Step::Hard(hard) => {
+                let write = self.disk.write_at(self.hard_file, hard.offset(), Bytes::from(hard.encode()));
+                let sync = self.disk.sync(self.hard_file);
+                self.wait_for([write, sync], "writing", hard::FILE);
+            }
+            Step::Remove(segments) => {
+                for (number, file) in segments {
+                    let name = number.file_name();
+                    if let Some(file) = file {
+                        self.disk.close(file);
+                    }
+                    let removal = self.disk.remove(&name);
+                    self.wait_for([removal], "removing", &name);
+                }
+                let sync = self.disk.sync_dir();
+                self.wait_for([sync], "syncing", "the data folder");
+            }
+            Step::Create { number, length, header } => {
+                let name = number.file_name();
+                let file =
+                    self.disk.open(&name).map_err(|error| Failure::new(format!("making {name}"), &error))?;
+                let grow = self.disk.set_len(file, length);
+                let write = self.disk.write_at(file, 0, Bytes::from(header.encode()));
+                let (sync, sync_dir) = (self.disk.sync(file), self.disk.sync_dir());
+                self.wait_for([grow, write, sync, sync_dir], "making", &name);
+                self.segment(number).file = Some(file);
+            }
+            Step::Write { number, offset, records, zeros } => {
+                let file = self.segment(number).file.expect("a segment is made before it is written to");
+                let write = self.disk.write_at(file, offset, records);
+                let zeros = zeros.map(|(from, n)| self.disk.write_at(file, from, Bytes::from(vec![0; n])));
+                let sync = self.disk.sync(file);
+                self.wait_for([write, sync].into_iter().chain(zeros), "writing", &number.file_name());
+            }
+            Step::Done(group) => {
+                self.under_way = None;
+                return Ok(Some(Completion::Durable(group)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn segment(&mut self, number: SegmentNumber) -> &mut OpenSegment {
+        let place = self.segments.binary_search_by_key(&number, |segment| segment.number);
+        &mut self.segments[place.expect("a segment that has steps is in the log")]
+    }
+
+    fn wait_for(&mut self, tickets: impl IntoIterator<Item = Ticket>, doing: &str, name: &str) {
+        for ticket in tickets {
+            self.waiting.insert(ticket, format!("{doing} {name}"));
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) -> Completion {
+        self.failed = Some(failure.clone());
+        self.steps.clear();
+        Completion::Failed(failure)
+    }
+}
+
+// --- the two small files ------------------------------------------------------------------------------
+
+fn corrupt(file: &str, reason: Reason) -> Corrupt {
+    Corrupt { file: file.to_owned(), offset: 0, entry: None, reason }
+}
+
+fn exists<D: Disk>(disk: &D, name: &str) -> Result<bool, Failure> {
+    let names = disk.list().map_err(|error| Failure::new("listing the data folder", &error))?;
+    Ok(names.iter().any(|there| there == name))
+}
+
+fn find_identity<D: Disk>(disk: &mut D) -> Result<Option<Identity>, OpenError> {
+    if !exists(disk, Identity::FILE)? {
+        return Ok(None);
+    }
+    let (file, bytes) = recovery::read_file(disk, Identity::FILE)?;
+    disk.close(file);
+    let identity = std::str::from_utf8(&bytes).ok().and_then(Identity::from_text);
+    identity.map(Some).ok_or_else(|| corrupt(Identity::FILE, Reason::Identity).into())
+}
+
+fn read_hard<D: Disk>(disk: &mut D) -> Result<(FileId, Hard), OpenError> {
+    if !exists(disk, hard::FILE)? {
+        return Err(corrupt(hard::FILE, Reason::Missing).into());
+    }
+    let (file, bytes) = recovery::read_file(disk, hard::FILE)?;
+    match Hard::newest(&bytes) {
+        Ok(Some(hard)) => Ok((file, hard)),
+        Ok(None) | Err(hard::NoSoundSlot) => Err(corrupt(hard::FILE, Reason::HardState).into()),
+    }
+}
+
+/// Makes a new log. The identity comes last and all at once: while it is missing, a folder with no more
+/// than a first `hard` in it was never used, and a crash in between does no harm.
+fn create<D: Disk>(disk: &mut D, identity: &Identity) -> Result<(FileId, Hard), OpenError> {
+    let making = |error| Failure::new("making the data folder", &error);
+    let names = disk.list().map_err(making)?;
+    let has_log = names.iter().any(|name| SegmentNumber::from_file_name(name).is_some());
+    let was_used = exists(disk, hard::FILE)? && {
+        let (_, bytes) = recovery::read_file(disk, hard::FILE)?;
+        matches!(Hard::newest(&bytes), Ok(Some(hard)) if hard.sequence > 1)
+    };
+    if has_log || was_used {
+        return Err(corrupt(Identity::FILE, Reason::Missing).into());
+    }
+    let first = Hard { sequence: 1, ..Hard::default() };
+    let mut bytes = vec![0; hard::LENGTH];
+    let slot = usize::try_from(first.offset()).expect("a slot is within its file");
+    bytes.splice(slot..slot + first.encode().len(), first.encode());
+    let file = disk.open(hard::FILE).map_err(making)?;
+    disk.write_at(file, 0, Bytes::from(bytes));
+    disk.sync(file);
+    let draft = disk.open(Identity::DRAFT).map_err(making)?;
+    disk.set_len(draft, 0);
+    disk.write_at(draft, 0, Bytes::from(identity.to_text()));
+    let synced = disk.sync(draft);
+    disk.wait(synced).map_err(making)?;
+    disk.close(draft);
+    disk.rename(Identity::DRAFT, Identity::FILE);
+    let named = disk.sync_dir();
+    disk.wait(named).map_err(making)?;
+    Ok((file, first))
+}
