@@ -1,1 +1,5 @@
 //! Real processes, real clients, the recorder.
+
+pub mod plan;
+pub mod progress;
+pub mod report;
