@@ -173,18 +173,13 @@ impl<'a> Ranges<'a> {
 
     /// Adds a run, and makes one of all that it touches.
     fn add(&mut self, from: &'a [u8], to: Option<&'a [u8]>) {
-        let (mut from, mut to) = (from, to);
-        if let Some((start, end)) = self.0.range(..=from).next_back()
-            && end.is_none_or(|end| end >= from)
+        let before = self.0.range(..=from).next_back().filter(|(_, end)| end.is_none_or(|end| from <= end));
+        let from = before.map_or(from, |(start, _)| *start);
+        let mut to = to;
+        while let Some((start, end)) = self.0.range(from..).next().map(|(start, end)| (*start, *end))
+            && to.is_none_or(|to| start <= to)
         {
-            from = start;
-            to = later(to, *end);
-        }
-        while let Some((start, end)) = self.0.range(from..).next()
-            && to.is_none_or(|to| *start <= to)
-        {
-            let start = *start;
-            to = later(to, *end);
+            to = later(to, end);
             self.0.remove(start);
         }
         self.0.insert(from, to);

@@ -1,11 +1,12 @@
 //! What a door refuses, against a search through everything a transaction could do.
 
-use crate::strategies::txn;
+use crate::strategies::{key, keys, put, txn};
 use bytes::Bytes;
 use kv::{
     Command, Comparison, Condition, DeleteRange, Keys, LeaseId, Operand, Put, Range, Refusal, Step, Txn,
     check,
 };
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// Every way through the steps of a branch: one list of writes for each choice of branches.
@@ -38,24 +39,41 @@ fn collide(one: &Step, other: &Step) -> bool {
     }
 }
 
-fn some_way_writes_a_key_twice(txn: &Txn) -> bool {
-    ways(&txn.success).into_iter().chain(ways(&txn.failure)).any(|way| {
+fn expected(txn: &Txn) -> Result<(), Refusal> {
+    let twice = ways(&txn.success).into_iter().chain(ways(&txn.failure)).any(|way| {
         way.iter().enumerate().any(|(place, one)| way[..place].iter().any(|other| collide(one, other)))
-    })
+    });
+    if twice { Err(Refusal::DuplicateKey) } else { Ok(()) }
+}
+
+/// Deletes of runs that nest, touch and overlap, and now and then a put.
+fn write() -> impl Strategy<Value = Step> {
+    let run = prop_oneof![
+        8 => (key(), key()).prop_map(|(one, other)| Keys::Between(one.clone().min(other.clone()), one.max(other))),
+        1 => keys(),
+    ];
+    prop_oneof![
+        1 => put().prop_map(Step::Put),
+        3 => run.prop_map(|keys| Step::DeleteRange(DeleteRange { keys, previous: false })),
+    ]
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
+    fn a_branch_full_of_writes_is_refused_exactly_when_two_of_them_meet(steps in vec(write(), 2..6)) {
+        let txn = Txn { success: steps, ..Txn::default() };
+        prop_assert_eq!(check::command(&Command::Txn(txn.clone())), expected(&txn));
+    }
+
+    #[test]
     fn a_transaction_is_refused_exactly_when_some_way_through_it_writes_a_key_twice(txn in txn()) {
-        let twice = some_way_writes_a_key_twice(&txn);
-        let expected = if twice { Err(Refusal::DuplicateKey) } else { Ok(()) };
-        prop_assert_eq!(check::command(&Command::Txn(txn)), expected);
+        prop_assert_eq!(check::command(&Command::Txn(txn.clone())), expected(&txn));
     }
 }
 
-fn put(key: &'static str) -> Step {
+fn put_of(key: &'static str) -> Step {
     Step::Put(Put { key: key.into(), value: Some(Bytes::new()), lease: Some(LeaseId::NONE), previous: false })
 }
 
@@ -67,10 +85,10 @@ fn success(success: Vec<Step>) -> Command {
 fn an_empty_key_is_refused_wherever_it_hides() {
     let none = || Keys::One(Bytes::new());
     let hidden = [
-        success(vec![put("")]),
+        success(vec![put_of("")]),
         success(vec![Step::Range(Range::of(none()))]),
         success(vec![Step::DeleteRange(DeleteRange { keys: none(), previous: false })]),
-        success(vec![Step::Txn(Txn { failure: vec![put("")], ..Txn::default() })]),
+        success(vec![Step::Txn(Txn { failure: vec![put_of("")], ..Txn::default() })]),
         Command::Txn(Txn {
             conditions: vec![Condition {
                 keys: none(),
@@ -107,7 +125,7 @@ fn deletes_may_overlap_but_a_put_may_not_stand_under_one() {
         Step::DeleteRange(DeleteRange { keys: Keys::Between(from.into(), to.into()), previous: false })
     };
     assert_eq!(check::command(&success(vec![delete("a", "c"), delete("b", "d")])), Ok(()));
-    assert_eq!(check::command(&success(vec![delete("a", "c"), put("c")])), Ok(()));
-    assert_eq!(check::command(&success(vec![delete("a", "c"), put("b")])), Err(Refusal::DuplicateKey));
-    assert_eq!(check::command(&success(vec![put("b"), delete("a", "c")])), Err(Refusal::DuplicateKey));
+    assert_eq!(check::command(&success(vec![delete("a", "c"), put_of("c")])), Ok(()));
+    assert_eq!(check::command(&success(vec![delete("a", "c"), put_of("b")])), Err(Refusal::DuplicateKey));
+    assert_eq!(check::command(&success(vec![put_of("b"), delete("a", "c")])), Err(Refusal::DuplicateKey));
 }

@@ -52,7 +52,7 @@ pub(crate) fn put() -> impl Strategy<Value = Put> {
 }
 
 /// Deletes.
-pub(crate) fn delete() -> impl Strategy<Value = DeleteRange> {
+fn delete() -> impl Strategy<Value = DeleteRange> {
     (keys(), any::<bool>()).prop_map(|(keys, previous)| DeleteRange { keys, previous })
 }
 
