@@ -18,7 +18,7 @@ pub type RetOf<M> = <<M as Model>::Op as Operation>::Ret;
 /// Linearizability says: the concurrent history can be explained by running its ops one after the
 /// other, each at some moment between its invocation and its end. A model knows the "one after the
 /// other" part; the search finds the moments.
-pub trait Model: Sized + Sync {
+pub trait Model: Sized + Send + Sync {
     /// What is asked, and with it what is answered.
     type Op: Operation<Ret: Sync> + Sync;
     /// What the data type remembers.
@@ -78,7 +78,7 @@ impl Default for Budget {
 }
 
 /// Judges histories of one kind.
-pub trait Checker<Op, Ret>: Sync {
+pub trait Checker<Op, Ret>: Send + Sync {
     /// What it holds them against, in a word.
     fn name(&self) -> &'static str;
 

@@ -9,7 +9,8 @@
 //!    observation came in or the time of the last [`Next::Wait`] has come; write down and send what it
 //!    says; hand every line of the history to [`observe`](Generator::observe), invocations too;
 //! 2. at [`Next::Done`]: let the open ops end, heal, wait until the system answers;
-//! 3. call [`conclude`](Generator::conclude), and do 1 again until the next `Done`.
+//! 3. call [`conclude`](Generator::conclude), and do 1 again until the next `Done`, or until a deadline:
+//!    a system that does not come back after the heal answers no final read.
 
 use checker::Checker;
 use history::{Key, Observation, Process};
