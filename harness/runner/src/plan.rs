@@ -1,74 +1,140 @@
-//! What a run is to be: all of it decided before anything starts.
+//! What is to be run.
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nemesis::{Kinds, Schedule};
+use nemesis::{Kinds, Rhythm, Schedule};
 
-/// A run, fully decided. The seed fixes every choice; the processes still race.
+use crate::error::Error;
+use crate::system::{self, System};
+
+/// Everything that a run is asked for. Its seed fixes what clients ask and which faults come when;
+/// the processes still race.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What is tested.
-    pub system: SystemName,
-    /// What its clients do: a name that `workload` knows.
+    /// The system under test, by name.
+    pub system: String,
+    /// What its clients do, by name.
     pub workload: String,
     /// The faults to mix.
-    pub faults: Kinds,
+    pub nemesis: Kinds,
+    /// Faults at given times, instead of drawn ones.
+    pub schedule: Option<Schedule>,
+    /// How calm and fault take turns when they are drawn.
+    pub rhythm: Rhythm,
     /// How many nodes.
     pub nodes: u16,
-    /// How many clients at once, each with at most one op open.
-    pub concurrency: usize,
-    /// Ops per second over all clients; none for as fast as they are answered.
-    pub rate: Option<f64>,
+    /// How many clients at a time; twice as many as nodes if not given.
+    pub concurrency: Option<usize>,
+    /// Ops per second, all clients together; as fast as they are answered if 0.
+    pub rate: u32,
     /// How long clients and faults go on, before healing and the final reads.
     pub time_limit: Duration,
-    /// How long an op may stay without an answer.
-    pub op_timeout: Duration,
-    /// How long a fault lasts, and how long the calm after it.
-    pub interval: (Duration, Duration),
-    /// Fixes every choice.
+    /// Fixes the plan.
     pub seed: u64,
-    /// Faults written down beforehand, in place of drawn ones.
-    pub schedule: Option<Schedule>,
-    /// Another build of the system than the one that is part of this program.
-    pub program: Option<PathBuf>,
-    /// Mistakes that the system is told to make.
+    /// Mistakes to switch on in the system.
     pub bugs: Vec<String>,
-    /// Where run folders are made.
+    /// Another build of the system, instead of the one that this program carries.
+    pub bin: Option<PathBuf>,
+    /// Settings of the system.
+    pub settings: BTreeMap<String, String>,
+    /// Where run folders go.
     pub out: PathBuf,
-    /// The command line, for the record.
+    /// The command line, for the record and for repeating it.
     pub argv: Vec<String>,
 }
 
-/// What can be tested.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SystemName {
-    /// Our own key-value store on Raft.
-    Raft,
-}
-
-impl SystemName {
-    /// All of them.
-    pub const ALL: [SystemName; 1] = [SystemName::Raft];
-
-    /// The name on command lines.
-    pub fn name(self) -> &'static str {
-        match self {
-            SystemName::Raft => "raft",
-        }
-    }
-
-    /// What it is, in a line.
-    pub fn story(self) -> &'static str {
-        match self {
-            SystemName::Raft => "raft-node: a replicated key-value store that speaks etcd v3",
+impl Default for Plan {
+    /// The register of our own Raft, three nodes, half a minute, no faults.
+    fn default() -> Plan {
+        Plan {
+            system: "raft".to_owned(),
+            workload: "register".to_owned(),
+            nemesis: Kinds::default(),
+            schedule: None,
+            rhythm: Rhythm::default(),
+            nodes: 3,
+            concurrency: None,
+            rate: 0,
+            time_limit: Duration::from_secs(30),
+            seed: 0,
+            bugs: Vec::new(),
+            bin: None,
+            settings: BTreeMap::new(),
+            out: PathBuf::from("histories/runs"),
+            argv: Vec::new(),
         }
     }
 }
 
-impl fmt::Display for SystemName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+/// More nodes than this do not fit one machine usefully, and need n·(n-1) proxies.
+const MOST_NODES: u16 = 15;
+/// More clients than this say nothing that fewer do not.
+const MOST_CLIENTS: usize = 10_000;
+
+impl Plan {
+    /// How many clients at a time.
+    pub fn concurrency(&self) -> usize {
+        self.concurrency.unwrap_or(2 * usize::from(self.nodes))
+    }
+
+    /// The faults that this run will meet, whoever chose them.
+    pub fn faults(&self) -> Kinds {
+        self.schedule.as_ref().map_or_else(|| self.nemesis.clone(), Schedule::kinds)
+    }
+
+    /// `raft-register-partition+kill`: what a run is called together with others like it.
+    pub fn title(&self) -> String {
+        let faults = self.faults().to_string().replace(',', "+");
+        format!("{}-{}-{faults}", self.system, self.workload)
+    }
+
+    /// Refuses what cannot be run, before anything is started.
+    pub fn check(&self) -> Result<&'static dyn System, Error> {
+        let system = system::find(&self.system)?;
+        let in_the_way = if self.nodes == 0 || self.nodes > MOST_NODES {
+            format!("{} nodes: a cluster has 1 to {MOST_NODES}", self.nodes)
+        } else if self.concurrency() == 0 || self.concurrency() > MOST_CLIENTS {
+            format!("{} clients at a time: say 1 to {MOST_CLIENTS}", self.concurrency())
+        } else if let Some(kind) =
+            self.faults().as_slice().iter().find(|kind| !system.faults().contains(kind))
+        {
+            format!("{} has no fault `{kind}`", self.system)
+        } else {
+            return Ok(system);
+        };
+        Err(Error::Plan(in_the_way))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nemesis::Kind;
+
+    use super::*;
+
+    #[test]
+    fn the_default_plan_can_be_run_and_is_titled_after_what_it_does() {
+        let plan = Plan::default();
+        assert!(plan.check().is_ok());
+        assert_eq!((plan.title().as_str(), plan.concurrency()), ("raft-register-none", 6));
+        let faults = Plan { nemesis: Kinds::of(Kind::ALL), ..plan };
+        assert_eq!(faults.title(), "raft-register-partition+kill");
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused_by_name_as_the_users_doing() {
+        let refused = |plan: Plan| {
+            let error = plan.check().err().expect("this cannot be run");
+            assert_eq!(error.exit_code(), 254);
+            error.to_string()
+        };
+        let unknown = Plan { system: "rift".to_owned(), ..Plan::default() };
+        assert_eq!(refused(unknown), "unknown system `rift`; known: raft");
+        let none = Plan { nodes: 0, ..Plan::default() };
+        assert_eq!(refused(none), "0 nodes: a cluster has 1 to 15");
+        let idle = Plan { concurrency: Some(0), ..Plan::default() };
+        assert_eq!(refused(idle), "0 clients at a time: say 1 to 10000");
     }
 }

@@ -1,65 +1,69 @@
-//! What a run tells while it goes on.
+//! What a person wants to see while a run goes on.
 
 use std::path::Path;
 use std::time::Duration;
 
-use history::NodeId;
+use nemesis::NodeId;
 
-/// Who wants to know. Calls come from the run's own thread, a few times a second; they should not block.
-pub trait Progress: Send {
-    /// The run's folder exists; nothing has started yet.
-    fn begin(&mut self, _folder: &Path) {}
+use crate::recorder::Counts;
 
-    /// Another stage of the run.
-    fn stage(&mut self, _stage: Stage) {}
-
-    /// How it stands.
-    fn tick(&mut self, _tally: &Tally) {}
-
-    /// The nemesis did something, or a node died by itself; one line.
-    fn note(&mut self, _time: Duration, _line: &str) {}
-}
-
-/// Nobody wants to know.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl Progress for Silent {}
-
-/// The stages of a run, in order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Stage {
-    /// Processes start; waiting until they answer.
+/// Where a run stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Nodes start.
     Starting,
-    /// Clients and faults go on.
+    /// Clients ask, faults come and go.
     Running,
-    /// All faults are healed; waiting until the system answers everywhere.
+    /// Everything is healed; the cluster gets time to recover.
     Healing,
-    /// Final reads.
+    /// Every key is read once more.
     FinalReads,
-    /// Processes stop.
+    /// Nodes stop.
     Stopping,
     /// The history is judged.
     Checking,
 }
 
-/// Counts so far.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Tally {
-    /// Since the start of the run.
-    pub time: Duration,
-    /// How long clients and faults go on, all in all.
-    pub limit: Duration,
-    /// Ops that happened.
-    pub ok: u64,
-    /// Ops that certainly did not.
-    pub fail: u64,
-    /// Ops nobody knows about.
-    pub info: u64,
-    /// Who leads, as far as anyone told.
-    pub leader: Option<NodeId>,
-    /// How often that changed.
-    pub leader_changes: u64,
-    /// The faults that are active, as text.
-    pub faults: Vec<String>,
+impl Phase {
+    /// As people read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Starting => "starting",
+            Phase::Running => "running",
+            Phase::Healing => "healing",
+            Phase::FinalReads => "final reads",
+            Phase::Stopping => "stopping",
+            Phase::Checking => "checking",
+        }
+    }
 }
+
+/// A moment of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Live {
+    /// Since the clients began.
+    pub time: Duration,
+    /// How their ops ended so far.
+    pub counts: Counts,
+    /// What is broken now, as people read it.
+    pub faults: Vec<String>,
+    /// Who leads, as far as can be seen.
+    pub leader: Option<NodeId>,
+}
+
+/// Told how a run goes. Called from several threads; must return soon.
+pub trait Progress: Send + Sync {
+    /// The plan is accepted, and this is the folder.
+    fn begun(&self, _seed: u64, _folder: &Path) {}
+    /// The next phase began.
+    fn phase(&self, _phase: Phase) {}
+    /// A fault was injected, healed or given up: one line for people.
+    fn fault(&self, _time: Duration, _line: &str) {}
+    /// Several times a second.
+    fn tick(&self, _live: &Live) {}
+}
+
+/// Tells nobody.
+pub struct Silent;
+
+impl Progress for Silent {}

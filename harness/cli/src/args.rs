@@ -1,0 +1,172 @@
+//! The command line, as a page of the manual.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Finds out whether distributed systems keep their promises.
+///
+/// Runs real systems as real processes, breaks them on purpose, records what their clients saw, and
+/// judges from that record whether they kept their promises.
+#[derive(Parser, Debug)]
+#[command(name = "harness", version, max_term_width = 100)]
+#[command(after_help = "Exit code: 0 valid, 1 invalid, 2 unknown, 254 wrong arguments, 255 the harness itself failed.
+Example:   harness run --workload register --nemesis partition")]
+pub(crate) struct Harness {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    Run(RunArgs),
+    Check(CheckArgs),
+    List(ListArgs),
+}
+
+/// Run a workload against a system, under faults, and judge what the clients saw.
+#[derive(Args, Debug)]
+#[command(after_help = "Exit code: 0 valid, 1 invalid, 2 unknown, 254 wrong arguments, 255 the harness itself failed.
+Example:   harness run --workload register --nemesis partition,kill --time-limit 60")]
+pub(crate) struct RunArgs {
+    /// What to test [see: harness list]
+    #[arg(long, value_name = "SYSTEM", default_value = "raft")]
+    pub(crate) system: String,
+
+    /// What its clients do, and what they are promised [see: harness list]
+    #[arg(long, value_name = "WORKLOAD", default_value = "register")]
+    pub(crate) workload: String,
+
+    /// Faults to mix, separated by commas; `all` is every fault that this system has here
+    #[arg(long, value_name = "FAULTS", default_value = "none")]
+    pub(crate) nemesis: String,
+
+    /// How many nodes to start
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) nodes: u16,
+
+    /// How many clients at once: a number, or a multiple of the nodes such as 2n
+    #[arg(long, value_name = "N|Nn", default_value = "2n")]
+    pub(crate) concurrency: String,
+
+    /// Ops per second over all clients; 0 for as fast as they are answered
+    #[arg(long, value_name = "OPS_PER_S", default_value_t = 0.0)]
+    pub(crate) rate: f64,
+
+    /// How long clients and faults go on, before healing and the final reads
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    pub(crate) time_limit: f64,
+
+    /// Fixes the plan; the processes still race [default: random, printed]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    /// Repeat the faults of this file instead of drawing them; runs write theirs to schedule.toml
+    #[arg(long, value_name = "FILE", conflicts_with = "nemesis")]
+    pub(crate) schedule: Option<PathBuf>,
+
+    /// Seconds of fault and seconds of calm, in turn
+    #[arg(long, value_name = "ON,OFF", default_value = "5,5")]
+    pub(crate) interval: String,
+
+    /// A mistake that the system shall make, by name or number; may be repeated [see: harness list]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bug: Vec<String>,
+
+    /// Another build of the system's program than the one in this file
+    #[arg(long, value_name = "PATH")]
+    pub(crate) bin: Option<PathBuf>,
+
+    /// Where the run's folder is made
+    #[arg(long, value_name = "DIR", default_value = "histories/runs")]
+    pub(crate) out: PathBuf,
+
+    /// Print one JSON object on standard output, and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Judge histories that were recorded before.
+#[derive(Args, Debug)]
+#[command(after_help = "Exit code: 0 valid, 1 invalid, 2 unknown, 254 a history that cannot be read, 255 the harness itself failed.
+           Of several histories, the worst: 255, 254, 1, 2, 0.
+Example:   harness check histories/corpus/bad/stale-read.jsonl")]
+pub(crate) struct CheckArgs {
+    /// Histories, as JSON lines; `-` is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// What the system promised [see: harness list]
+    #[arg(long, value_name = "MODEL", value_enum, default_value_t = Model::Auto)]
+    pub(crate) model: Model,
+
+    /// How the files are written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Auto)]
+    pub(crate) format: Format,
+
+    /// Give up on a history after this long
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    pub(crate) time_limit: f64,
+
+    /// Give up on a history when the search remembers this much
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    pub(crate) max_memory: usize,
+
+    /// Threads to search with [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+
+    /// Print one JSON object on standard output, and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a history is held against.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Model {
+    /// By the ops it holds; today that is `cas-register`, of which `register` is a part
+    Auto,
+    /// Reads and writes
+    Register,
+    /// Reads, writes and compare-and-sets; one that found another value is an answer like any other
+    CasRegister,
+}
+
+impl Model {
+    /// Those that are models, not ways to choose one.
+    pub(crate) const ALL: [Model; 2] = [Model::Register, Model::CasRegister];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Model::Auto => "auto",
+            Model::Register => "register",
+            Model::CasRegister => "cas-register",
+        }
+    }
+
+    pub(crate) fn story(self) -> &'static str {
+        match self {
+            Model::Auto => "by the ops of the history",
+            Model::Register => "one value per key, read and written; it starts absent",
+            Model::CasRegister => "a register that can also be compared and set; a set that failed is judged too",
+        }
+    }
+}
+
+/// How a history is written.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Format {
+    /// By its first bytes; today that is `jsonl`
+    Auto,
+    /// JSON lines, as runs record them
+    Jsonl,
+}
+
+/// Show what there is: systems, workloads, faults, models, bugs.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:   harness list --json")]
+pub(crate) struct ListArgs {
+    /// Print one JSON object on standard output, and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}

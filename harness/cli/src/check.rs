@@ -1,0 +1,119 @@
+//! `harness check`: judges histories that were recorded before.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use checker::register::Op;
+use checker::{Budget, Checker, Verdict};
+use history::{History, Operation, Reader};
+use serde_json::{Value, json};
+
+use crate::args::{CheckArgs, Model};
+use crate::exit::{Exit, Refusal};
+use crate::render;
+
+/// What one file came to.
+struct Judged {
+    verdict: Verdict,
+    ops: usize,
+    lines: u64,
+    torn: bool,
+    took: Duration,
+}
+
+/// Judges every file, prints what each came to, and ends with the worst.
+pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Refusal> {
+    if let Some(threads) = args.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1));
+        pool.build_global().map_err(Refusal::broken)?;
+    }
+    let time = Duration::try_from_secs_f64(args.time_limit)
+        .map_err(|error| Refusal::wrong(format_args!("--time-limit {}: {error}", args.time_limit)))?;
+    let budget = Budget { time, memory: args.max_memory.saturating_mul(1 << 20) };
+    let mut worst = Exit::Valid;
+    let mut objects = Vec::new();
+    for path in &args.files {
+        let name = path.display().to_string();
+        let exit = match judge(path, args.model, &budget) {
+            Ok(judged) => {
+                objects.push(object(&name, &judged));
+                if !args.json {
+                    render::text(&describe(&name, &judged))?;
+                }
+                Exit::of_verdict(judged.verdict.word())
+            }
+            Err(refusal) => {
+                objects.push(json!({ "file": name, "error": refusal.why() }));
+                refusal.tell()
+            }
+        };
+        worst = worst.worse(exit);
+    }
+    if args.json {
+        render::json(&json!({ "files": objects }))?;
+    }
+    Ok(worst)
+}
+
+fn judge(path: &Path, model: Model, budget: &Budget) -> Result<Judged, Refusal> {
+    let checker: Box<dyn Checker<Op, <Op as Operation>::Ret>> = match model {
+        Model::Auto | Model::CasRegister => Box::new(checker::register::cas_register()),
+        Model::Register => Box::new(checker::register::register()),
+    };
+    let history = read(path)?;
+    let started = Instant::now();
+    let verdict = checker.check(&history, budget);
+    Ok(Judged {
+        verdict,
+        ops: history.attempts.len(),
+        lines: history.lines,
+        torn: history.torn.is_some(),
+        took: started.elapsed(),
+    })
+}
+
+fn read(path: &Path) -> Result<History<Op, <Op as Operation>::Ret>, Refusal> {
+    let refuse = |why: &dyn std::fmt::Display| Refusal::wrong(format_args!("{}: {why}", path.display()));
+    let from: Box<dyn BufRead> = if path == Path::new("-") {
+        Box::new(BufReader::new(io::stdin()))
+    } else {
+        Box::new(BufReader::new(File::open(path).map_err(|error| refuse(&error))?))
+    };
+    Reader::new(from).read_all().map_err(|error| refuse(&error))
+}
+
+fn describe(name: &str, judged: &Judged) -> String {
+    let mut out = String::new();
+    let torn = if judged.torn { ", the last one torn" } else { "" };
+    let _ = writeln!(
+        out,
+        "{name}: {} ops in {} lines{torn}, judged in {:.1} ms",
+        judged.ops,
+        judged.lines,
+        judged.took.as_secs_f64() * 1e3
+    );
+    out.push_str(&render::evidence(&judged.verdict));
+    let _ = writeln!(out, "verdict: {}", judged.verdict.word());
+    out
+}
+
+fn object(name: &str, judged: &Judged) -> Value {
+    let mut verdict = judged.verdict.clone();
+    if let Verdict::Valid { linearization } = &mut verdict {
+        *linearization = None;
+    }
+    let mut object = json!({
+        "file": name,
+        "ops": judged.ops,
+        "lines": judged.lines,
+        "torn": judged.torn,
+        "seconds": judged.took.as_secs_f64(),
+    });
+    if let (Some(object), Ok(Value::Object(verdict))) = (object.as_object_mut(), serde_json::to_value(verdict)) {
+        object.extend(verdict);
+    }
+    object
+}
