@@ -95,6 +95,8 @@ pub enum Query {
     Range(Range),
     /// Decide, and read accordingly, in one step.
     Txn(ReadOnly),
+    /// How much memory the store takes.
+    Size,
 }
 
 /// Write one key.

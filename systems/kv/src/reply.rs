@@ -44,6 +44,8 @@ pub enum Answer {
     Txn(TxnAnswer),
     /// To a compaction.
     Compacted,
+    /// How many bytes keys, values and their history take, nearly.
+    Size(usize),
 }
 
 /// What was read.

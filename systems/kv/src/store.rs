@@ -265,6 +265,7 @@ impl StateMachine for Store {
         let result = match query {
             Query::Range(range) => self.range(range, self.revision).map(Answer::Range),
             Query::Txn(txn) => self.read_txn(txn).map(Answer::Txn),
+            Query::Size => Ok(Answer::Size(self.bytes)),
         };
         Reply { revision: self.revision, result }
     }

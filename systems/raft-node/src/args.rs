@@ -1,0 +1,395 @@
+//! The command line: etcd's flags, checked before anything is touched.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use raft::{Bugs, NodeId};
+
+use crate::members::{BadMembers, Members};
+
+/// One node of a replicated key-value store that speaks the etcd v3 API.
+///
+/// Flags are those of etcd. Without any, it is a cluster of one node on etcd's ports, and keeps its
+/// data in ./default.raft.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "raft-node", version, after_help = AFTER_HELP, max_term_width = 110)]
+pub struct Args {
+    /// This node's name; it must stand in --initial-cluster
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub name: String,
+
+    /// All nodes of the cluster and where they reach each other
+    ///
+    /// Every node must be given the same list: nodes are numbered n1, n2, … by sorted name.
+    /// [default: this node alone, at --initial-advertise-peer-urls]
+    #[arg(long, value_name = "NAME=URL,…")]
+    pub initial_cluster: Option<String>,
+
+    /// The cluster's own name, so that nodes of two clusters never mix
+    #[arg(long, value_name = "TEXT", default_value = "etcd-cluster")]
+    pub initial_cluster_token: String,
+
+    /// Whether the cluster begins now or runs already; only `new` is there so far
+    #[arg(long, value_name = "STATE", default_value = "new")]
+    pub initial_cluster_state: ClusterState,
+
+    /// Where clients are served
+    #[arg(long, value_name = "URL,…", value_delimiter = ',', default_value = "http://127.0.0.1:2379")]
+    pub listen_client_urls: Vec<String>,
+
+    /// Where clients are told to find this node [default: as --listen-client-urls]
+    #[arg(long, value_name = "URL,…", value_delimiter = ',')]
+    pub advertise_client_urls: Vec<String>,
+
+    /// Where the other nodes are heard
+    #[arg(long, value_name = "URL,…", value_delimiter = ',', default_value = "http://127.0.0.1:2380")]
+    pub listen_peer_urls: Vec<String>,
+
+    /// Where the other nodes find this one [default: as in --initial-cluster]
+    #[arg(long, value_name = "URL,…", value_delimiter = ',')]
+    pub initial_advertise_peer_urls: Vec<String>,
+
+    /// Where metrics and health are served over HTTP [default: nowhere]
+    #[arg(long, value_name = "URL,…", value_delimiter = ',')]
+    pub listen_metrics_urls: Vec<String>,
+
+    /// The folder of this node's data; made if it is missing [default: NAME.raft]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// How often a leader shows that it is there, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub heartbeat_interval: u64,
+
+    /// How long a node waits for a leader, in milliseconds; each time drawn between once and twice this
+    #[arg(long, value_name = "MS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(5..=600_000))]
+    pub election_timeout: u64,
+
+    /// Where this node dials another one, instead of where --initial-cluster says (repeatable)
+    #[arg(long, value_name = "NAME=URL")]
+    pub peer_dial: Vec<String>,
+
+    /// Make a famous mistake on purpose (repeatable); for testing those who should notice
+    #[arg(long, value_name = "NAME")]
+    pub bug: Vec<String>,
+
+    /// How much is logged on standard error
+    ///
+    /// off, error, warn, info, debug, trace; or by part: `info,raft_node=debug`
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log_level: String,
+
+    /// How it is logged
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+const AFTER_HELP: &str = "\
+Exit code: 0 stopped (SIGINT, SIGTERM), 3 fenced itself because data had been lost somewhere,
+           254 what was given is wrong (flags, a port in use, another node's data), 1 anything else.
+Example:   raft-node --name n1 --initial-cluster n1=http://127.0.0.1:2380,n2=http://127.0.0.1:2480 \\
+             --listen-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380";
+
+/// Whether the cluster begins now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ClusterState {
+    /// It begins with this list of nodes.
+    New,
+    /// It runs, and this node joins.
+    Existing,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to run, after all checks that need no network and no disk.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// This node's number.
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Everyone.
+    pub members: Members,
+    /// Where to listen for clients.
+    pub client_listen: Vec<Listen>,
+    /// Where clients are told to go.
+    pub client_urls: Vec<String>,
+    /// Where to listen for the other nodes.
+    pub peer_listen: Vec<Listen>,
+    /// Where to dial the other nodes.
+    pub peer_dial: BTreeMap<NodeId, String>,
+    /// Where to serve metrics and health.
+    pub metrics_listen: Vec<Listen>,
+    /// Where the data is.
+    pub data_dir: PathBuf,
+    /// How often a leader shows that it is there.
+    pub heartbeat: Duration,
+    /// How long to wait for a leader.
+    pub election: (Duration, Duration),
+    /// Mistakes to make.
+    pub bugs: Bugs,
+}
+
+/// An address to listen on, and the words in which it was given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listen {
+    /// As it was given.
+    pub url: String,
+    /// What it means here.
+    pub address: SocketAddr,
+}
+
+/// What is wrong with the flags.
+#[derive(Debug, thiserror::Error)]
+pub enum BadArgs {
+    /// The list of nodes.
+    #[error("--initial-cluster: {0}")]
+    Members(#[from] BadMembers),
+    /// This node is not in it.
+    #[error("--name {name}: no such node in --initial-cluster ({known})")]
+    NotAMember {
+        /// The name.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// Two flags say different things about where this node is.
+    #[error(
+        "--initial-cluster says that {name} is at {listed}, --initial-advertise-peer-urls says {advertised}"
+    )]
+    Contradiction {
+        /// The node.
+        name: String,
+        /// What one says.
+        listed: String,
+        /// What the other says.
+        advertised: String,
+    },
+    /// An address that cannot be used.
+    #[error("--{flag} {url}: {why}")]
+    Url {
+        /// Which flag.
+        flag: &'static str,
+        /// Its value.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A dialling rule for nobody, or for nowhere.
+    #[error("--peer-dial {0}: not of the form NAME=URL, or no other node has that name")]
+    PeerDial(String),
+    /// Elections would start while the leader is well.
+    #[error("--election-timeout {election} is less than five times --heartbeat-interval {heartbeat}")]
+    Hasty {
+        /// In milliseconds.
+        election: u64,
+        /// In milliseconds.
+        heartbeat: u64,
+    },
+    /// Joining.
+    #[error("--initial-cluster-state existing: joining a running cluster is not possible yet")]
+    Existing,
+    /// No such mistake.
+    #[error("--bug: {0}")]
+    Bug(String),
+}
+
+impl Args {
+    /// Checks what can be checked by looking at the flags.
+    pub fn plan(&self) -> Result<Plan, BadArgs> {
+        if self.initial_cluster_state == ClusterState::Existing {
+            return Err(BadArgs::Existing);
+        }
+        if self.election_timeout < 5 * self.heartbeat_interval {
+            let (election, heartbeat) = (self.election_timeout, self.heartbeat_interval);
+            return Err(BadArgs::Hasty { election, heartbeat });
+        }
+        let peer_listen = listen("listen-peer-urls", &self.listen_peer_urls)?;
+        let members = self.members()?;
+        let node = members.named(&self.name).map(|member| member.node).ok_or_else(|| {
+            let known: Vec<&str> = members.iter().map(|member| &member.name[..]).collect();
+            BadArgs::NotAMember { name: self.name.clone(), known: known.join(", ") }
+        })?;
+        let election = Duration::from_millis(self.election_timeout);
+        Ok(Plan {
+            node,
+            name: self.name.clone(),
+            client_listen: listen("listen-client-urls", &self.listen_client_urls)?,
+            client_urls: self.client_urls()?,
+            peer_listen,
+            peer_dial: self.dial(&members, node)?,
+            metrics_listen: listen("listen-metrics-urls", &self.listen_metrics_urls)?,
+            data_dir: self.data_dir.clone().unwrap_or_else(|| PathBuf::from(format!("{}.raft", self.name))),
+            heartbeat: Duration::from_millis(self.heartbeat_interval),
+            election: (election, election * 2),
+            bugs: bugs(&self.bug)?,
+            members,
+        })
+    }
+
+    fn members(&self) -> Result<Members, BadArgs> {
+        let advertised = &self.initial_advertise_peer_urls;
+        for url in advertised {
+            host_and_port("initial-advertise-peer-urls", url)?;
+        }
+        let alone = || {
+            let urls = if advertised.is_empty() { &self.listen_peer_urls } else { advertised };
+            let items: Vec<String> = urls.iter().map(|url| format!("{}={url}", self.name)).collect();
+            items.join(",")
+        };
+        let list = self.initial_cluster.clone().unwrap_or_else(alone);
+        let members = Members::parse(&self.initial_cluster_token, &list)?;
+        if let Some(member) = members.named(&self.name)
+            && !advertised.is_empty()
+            && member.peer_urls != *advertised
+        {
+            return Err(BadArgs::Contradiction {
+                name: self.name.clone(),
+                listed: member.peer_urls.join(","),
+                advertised: advertised.join(","),
+            });
+        }
+        for member in members.iter() {
+            for url in &member.peer_urls {
+                host_and_port("initial-cluster", url)?;
+            }
+        }
+        Ok(members)
+    }
+
+    fn client_urls(&self) -> Result<Vec<String>, BadArgs> {
+        for url in &self.advertise_client_urls {
+            host_and_port("advertise-client-urls", url)?;
+        }
+        let given = !self.advertise_client_urls.is_empty();
+        Ok(if given { self.advertise_client_urls.clone() } else { self.listen_client_urls.clone() })
+    }
+
+    fn dial(&self, members: &Members, own: NodeId) -> Result<BTreeMap<NodeId, String>, BadArgs> {
+        let others = members.iter().filter(|member| member.node != own);
+        let mut dial: BTreeMap<NodeId, String> =
+            others.map(|member| (member.node, member.peer_urls[0].clone())).collect();
+        for rule in &self.peer_dial {
+            let bad = || BadArgs::PeerDial(rule.clone());
+            let (name, url) = rule.split_once('=').ok_or_else(bad)?;
+            let node = members.named(name).map(|member| member.node).filter(|node| *node != own);
+            host_and_port("peer-dial", url)?;
+            dial.insert(node.ok_or_else(bad)?, url.to_owned());
+        }
+        Ok(dial)
+    }
+}
+
+/// `http://host:port`, and nothing behind it but perhaps a slash. TLS is not served.
+fn host_and_port<'a>(flag: &'static str, url: &'a str) -> Result<&'a str, BadArgs> {
+    let bad = |why: &str| BadArgs::Url { flag, url: url.to_owned(), why: why.to_owned() };
+    let rest = match url.split_once("://") {
+        Some(("http", rest)) => rest.trim_end_matches('/'),
+        Some(("https", _)) => return Err(bad("TLS is not served; use http://")),
+        _ => return Err(bad("not of the form http://host:port")),
+    };
+    match rest.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() && !rest.contains('/') => {
+            Ok(rest)
+        }
+        _ => Err(bad("not of the form http://host:port")),
+    }
+}
+
+fn listen(flag: &'static str, urls: &[String]) -> Result<Vec<Listen>, BadArgs> {
+    let resolve = |url: &String| {
+        let bad = |why: String| BadArgs::Url { flag, url: url.clone(), why };
+        let mut found = host_and_port(flag, url)?.to_socket_addrs().map_err(|why| bad(why.to_string()))?;
+        let address = found.next().ok_or_else(|| bad("the host has no address".to_owned()))?;
+        Ok(Listen { url: url.clone(), address })
+    };
+    urls.iter().map(resolve).collect()
+}
+
+#[cfg(feature = "bugs")]
+fn bugs(names: &[String]) -> Result<Bugs, BadArgs> {
+    let parse =
+        |name: &String| name.parse().map_err(|why: raft::bug::UnknownBug| BadArgs::Bug(why.to_string()));
+    Ok(Bugs::of(names.iter().map(parse).collect::<Result<Vec<raft::Bug>, _>>()?))
+}
+
+#[cfg(not(feature = "bugs"))]
+fn bugs(names: &[String]) -> Result<Bugs, BadArgs> {
+    match names.first() {
+        None => Ok(Bugs::none()),
+        Some(name) => Err(BadArgs::Bug(format!("{name}: this build has no bugs to switch on"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(flags: &[&str]) -> Result<Plan, BadArgs> {
+        Args::try_parse_from(std::iter::once(&"raft-node").chain(flags)).unwrap().plan()
+    }
+
+    fn complaint(flags: &[&str]) -> String {
+        plan(flags).expect_err("these flags are wrong").to_string()
+    }
+
+    #[test]
+    fn without_any_flag_it_is_a_cluster_of_one_on_the_ports_of_etcd() {
+        let plan = plan(&[]).unwrap();
+        assert_eq!((plan.node, &plan.name[..]), (NodeId(1), "default"));
+        assert_eq!(plan.client_listen[0].address.port(), 2379);
+        assert_eq!(plan.peer_listen[0].address.port(), 2380);
+        assert_eq!(plan.data_dir, PathBuf::from("default.raft"));
+        assert!(plan.peer_dial.is_empty() && plan.metrics_listen.is_empty());
+        assert_eq!(plan.client_urls, ["http://127.0.0.1:2379"]);
+    }
+
+    const THREE: &str = "n1=http://127.0.0.1:1,n2=http://127.0.0.1:2,n3=http://127.0.0.1:3";
+
+    #[test]
+    fn a_node_dials_all_others_where_it_is_told() {
+        let flags = ["--name", "n2", "--initial-cluster", THREE, "--peer-dial", "n3=http://127.0.0.1:9"];
+        let plan = plan(&flags).unwrap();
+        let dial =
+            [(NodeId(1), "http://127.0.0.1:1".to_owned()), (NodeId(3), "http://127.0.0.1:9".to_owned())];
+        assert_eq!(plan.peer_dial, BTreeMap::from(dial));
+        assert_eq!(plan.data_dir, PathBuf::from("n2.raft"));
+    }
+
+    #[test]
+    fn a_wrong_flag_is_named() {
+        let cluster = |flags: &[&'static str]| {
+            complaint(&[&["--name", "n1", "--initial-cluster", THREE][..], flags].concat())
+        };
+        assert!(complaint(&["--initial-cluster", THREE]).contains("--name default: no such node"));
+        assert!(complaint(&["--initial-cluster", "default"]).contains("--initial-cluster: \"default\""));
+        assert!(cluster(&["--peer-dial", "n1=http://127.0.0.1:9"]).contains("--peer-dial n1="), "itself");
+        assert!(cluster(&["--peer-dial", "n9=http://127.0.0.1:9"]).contains("--peer-dial n9="));
+        assert!(complaint(&["--listen-client-urls", "https://127.0.0.1:1"]).contains("TLS"));
+        assert!(complaint(&["--listen-peer-urls", "127.0.0.1:1"]).contains("--listen-peer-urls 127.0.0.1:1"));
+        assert!(complaint(&["--advertise-client-urls", "http://h:1/path"]).contains("http://host:port"));
+        assert!(complaint(&["--election-timeout", "100"]).contains("--election-timeout 100"));
+        assert!(complaint(&["--initial-cluster-state", "existing"]).contains("not possible yet"));
+        assert!(complaint(&["--bug", "off-by-one"]).contains("off-by-one"));
+        let elsewhere = ["--initial-advertise-peer-urls", "http://127.0.0.1:7"];
+        assert!(cluster(&elsewhere).contains("http://127.0.0.1:7"));
+    }
+
+    #[cfg(feature = "bugs")]
+    #[test]
+    fn bugs_are_switched_on_by_name() {
+        let plan = plan(&["--bug", "skip-read-quorum"]).unwrap();
+        assert!(plan.bugs.has(raft::Bug::SkipReadQuorum));
+        assert!(!plan.bugs.has(raft::Bug::AckBeforeQuorum));
+    }
+}

@@ -1,0 +1,29 @@
+//! Who is in the cluster.
+//!
+//! Left out so far: changes of membership, and so `linearizable`, which has nothing to ask for while
+//! the list never changes. A member's client URLs are known to itself alone, so the others are listed
+//! without; the price is that `etcdctl endpoint status --cluster` reaches only the node it asks.
+
+use tonic::{Request, Response, Status};
+use wire::etcdserverpb as pb;
+use wire::etcdserverpb::cluster_server::Cluster;
+
+use crate::door::Door;
+
+#[tonic::async_trait]
+impl Cluster for Door {
+    async fn member_list(
+        &self,
+        _request: Request<pb::MemberListRequest>,
+    ) -> Result<Response<pb::MemberListResponse>, Status> {
+        let header = pb::ResponseHeader { revision: 0, ..self.header_now() };
+        let members = self.members().iter().map(|member| pb::Member {
+            id: self.members().member_id(member.node),
+            name: member.name.clone(),
+            peer_urls: member.peer_urls.clone(),
+            client_urls: self.client_urls_of(member.node),
+            is_learner: false,
+        });
+        Ok(Response::new(pb::MemberListResponse { header: Some(header), members: members.collect() }))
+    }
+}

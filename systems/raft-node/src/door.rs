@@ -1,0 +1,156 @@
+//! The way in: a request becomes a command or a query, goes to the replica, and its outcome becomes
+//! an answer.
+//!
+//! What only reads takes no place in the log. A read is linearizable unless the client said that this
+//! node's own state will do (`serializable`). Everything else becomes one command. Nothing here tries
+//! again: whether that is safe, only the client knows.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kv::{Answer, Command, Query, ReadOnly, Reply, Revision, Store, check, codec};
+use raft::NodeId;
+use replica::Outcome;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+use wire::etcdserverpb as pb;
+use wire::etcdserverpb::kv_server::Kv;
+
+use crate::members::Members;
+use crate::refusal::{self, MAX_REQUEST, Rejected};
+use crate::{mapping, request_id};
+
+/// What all services of a node share.
+#[derive(Clone)]
+pub struct Door {
+    pub(crate) handle: node::Handle<Store>,
+    pub(crate) who: Arc<Who>,
+}
+
+/// Who is answering.
+#[derive(Debug)]
+pub(crate) struct Who {
+    pub(crate) node: NodeId,
+    pub(crate) members: Members,
+    pub(crate) client_urls: Vec<String>,
+}
+
+impl Door {
+    /// A door to the replica behind `handle`, which is `node` among `members`.
+    pub fn new(handle: node::Handle<Store>, node: NodeId, members: Members, client_urls: Vec<String>) -> Door {
+        Door { handle, who: Arc::new(Who { node, members, client_urls }) }
+    }
+
+    /// The head of an answer.
+    pub(crate) fn header(&self, revision: Revision) -> pb::ResponseHeader {
+        pb::ResponseHeader {
+            cluster_id: self.who.members.cluster_id(),
+            member_id: self.who.members.member_id(self.who.node),
+            revision: revision.0,
+            raft_term: self.handle.status().term.0,
+        }
+    }
+
+    async fn write(&self, metadata: &MetadataMap, command: Command) -> Result<Done, Status> {
+        let request = request_id::read(metadata)?;
+        check::command(&command).map_err(|why| refusal::refused(&why))?;
+        let command = bounded(codec::encode(&command))?;
+        self.done(self.handle.write(request, command).await)
+    }
+
+    async fn read(&self, query: Query, stale_will_do: bool) -> Result<Done, Status> {
+        check::query(&query).map_err(|why| refusal::refused(&why))?;
+        self.done(if stale_will_do { self.handle.stale(query).await } else { self.handle.read(query).await })
+    }
+
+    fn done(&self, outcome: Outcome<Reply>) -> Result<Done, Status> {
+        match outcome {
+            Outcome::Done(reply) => {
+                let answer = reply.result.map_err(|why| refusal::refused(&why))?;
+                Ok(Done { header: self.header(reply.revision), answer })
+            }
+            Outcome::Failed(why) => Err(refusal::failed(why)),
+            Outcome::Unknown(why) => Err(refusal::unknown(why)),
+        }
+    }
+}
+
+fn bounded(command: Bytes) -> Result<Bytes, Rejected> {
+    if command.len() > MAX_REQUEST { Err(Rejected::TooLarge) } else { Ok(command) }
+}
+
+/// An answer and its head.
+struct Done {
+    header: pb::ResponseHeader,
+    answer: Answer,
+}
+
+impl Done {
+    /// The store answered a question of one kind with an answer of another: we are wrong, and say so
+    /// without taking the whole node down.
+    fn mismatch(&self) -> Status {
+        Status::internal(format!("the store gave an answer of another kind: {:?}", self.answer))
+    }
+}
+
+#[tonic::async_trait]
+impl Kv for Door {
+    async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
+        let request = request.into_inner();
+        let stale_will_do = request.serializable;
+        let done = self.read(Query::Range(mapping::range(request)?), stale_will_do).await?;
+        match done.answer {
+            Answer::Range(kvs) => Ok(Response::new(mapping::range_response(done.header, kvs))),
+            _ => Err(done.mismatch()),
+        }
+    }
+
+    async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let done = self.write(&metadata, Command::Put(mapping::put(request)?)).await?;
+        match done.answer {
+            Answer::Put(replaced) => Ok(Response::new(mapping::put_response(done.header, replaced))),
+            _ => Err(done.mismatch()),
+        }
+    }
+
+    async fn delete_range(
+        &self,
+        request: Request<pb::DeleteRangeRequest>,
+    ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let done = self.write(&metadata, Command::DeleteRange(mapping::delete_range(request))).await?;
+        match done.answer {
+            Answer::DeleteRange(deleted) => {
+                Ok(Response::new(mapping::delete_range_response(done.header, deleted)))
+            }
+            _ => Err(done.mismatch()),
+        }
+    }
+
+    async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let stale_will_do = mapping::is_serializable(&request);
+        let done = match ReadOnly::new(mapping::txn(request)?) {
+            Ok(txn) => self.read(Query::Txn(txn), stale_will_do).await?,
+            Err(txn) => self.write(&metadata, Command::Txn(txn)).await?,
+        };
+        match done.answer {
+            Answer::Txn(answer) => Ok(Response::new(mapping::txn_response(done.header, answer))),
+            _ => Err(done.mismatch()),
+        }
+    }
+
+    async fn compact(
+        &self,
+        request: Request<pb::CompactionRequest>,
+    ) -> Result<Response<pb::CompactionResponse>, Status> {
+        // `physical` asks us to wait until the space is free. It always is: the store forgets at once.
+        let (metadata, _, request) = request.into_parts();
+        let done = self.write(&metadata, Command::Compact(Revision(request.revision))).await?;
+        match done.answer {
+            Answer::Compacted => Ok(Response::new(pb::CompactionResponse { header: Some(done.header) })),
+            _ => Err(done.mismatch()),
+        }
+    }
+}

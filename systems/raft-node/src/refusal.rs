@@ -1,0 +1,144 @@
+//! What a client is told when it is not told what it asked: gRPC codes and texts.
+//!
+//! The texts are etcd's, to the byte: its clients compare them, and decide by them whether to try
+//! again. They also decide what a history may claim. A text either says that the request certainly
+//! did nothing, or it leaves that open, and the two never share a text:
+//!
+//! | Text | Code | The request |
+//! |---|---|---|
+//! | `etcdserver: no leader` | `Unavailable` | certainly did nothing: no leader had it, or its place in the log went to another |
+//! | `etcdserver: too many requests` | `ResourceExhausted` | certainly did nothing: too much is waiting already |
+//! | every text of [`Rejected`] and of [`kv::Refusal`] | `InvalidArgument`, `OutOfRange`, `NotFound` | certainly did nothing: it cannot be done, and no state was changed |
+//! | `etcdserver: leader changed` | `Unavailable` | may have been executed, or may still be: it had left for a leader that leads no more |
+//! | `etcdserver: request timed out` | `Unavailable` | may have been executed, or may still be (a read changed nothing in any case) |
+//! | `etcdserver: server stopped` | `Unavailable` | may have been executed, or may still be: this node stopped while it waited |
+//! | `request-id: not remembered …` | `Unknown` | may have been executed: its session no longer tells |
+//!
+//! What stands in no line above, a broken connection say, leaves it open as well.
+
+use replica::{Failed, Unknown};
+use tonic::{Code, Status};
+
+/// Largest command that is let into the log, in bytes: 1.5 MiB, as in etcd.
+pub const MAX_REQUEST: usize = 1536 * 1024;
+
+/// Why a request is turned away at the door. It certainly did nothing.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Rejected {
+    /// It says "keep the value" and gives one.
+    #[error("etcdserver: value is provided")]
+    ValueProvided,
+    /// It says "keep the lease" and gives one.
+    #[error("etcdserver: lease is provided")]
+    LeaseProvided,
+    /// It asks for an order that does not exist.
+    #[error("etcdserver: invalid sort option")]
+    InvalidSort,
+    /// It asks for a comparison that does not exist. etcd lets it pass as true.
+    #[error("etcdserver: invalid compare")]
+    InvalidCompare,
+    /// A step that is nothing. The text is etcd's.
+    #[error("etcdserver: key not found")]
+    EmptyStep,
+    /// More than [`MAX_REQUEST`].
+    #[error("etcdserver: request is too large")]
+    TooLarge,
+    /// The `request-id` that came with it cannot be read.
+    #[error("request-id: {0:?} is not of the form <session, hexadecimal>-<number, from 1>")]
+    RequestId(String),
+}
+
+impl From<Rejected> for Status {
+    fn from(why: Rejected) -> Status {
+        Status::invalid_argument(why.to_string())
+    }
+}
+
+/// The store refuses. It did so on every node alike, and changed nothing.
+pub fn refused(why: &kv::Refusal) -> Status {
+    use kv::Refusal;
+    let code = match why {
+        Refusal::EmptyKey | Refusal::KeyNotFound | Refusal::TooManyOps | Refusal::DuplicateKey => {
+            Code::InvalidArgument
+        }
+        Refusal::Compacted | Refusal::FutureRevision => Code::OutOfRange,
+        Refusal::LeaseNotFound => Code::NotFound,
+        Refusal::Malformed(_) => Code::Internal,
+    };
+    Status::new(code, why.to_string())
+}
+
+/// The replica says that it did not happen. A read whose time is up did nothing either, but its text
+/// is etcd's, which says less.
+pub fn failed(why: Failed) -> Status {
+    match why {
+        Failed::NoLeader | Failed::LeaderChanged | Failed::Overwritten | Failed::NotSent | Failed::Halted => {
+            Status::unavailable("etcdserver: no leader")
+        }
+        Failed::Busy => Status::resource_exhausted("etcdserver: too many requests"),
+        Failed::ReadTimeout => Status::unavailable("etcdserver: request timed out"),
+    }
+}
+
+/// The replica cannot tell whether it happened.
+pub fn unknown(why: Unknown) -> Status {
+    match why {
+        Unknown::LeaderChanged | Unknown::Refused => Status::unavailable("etcdserver: leader changed"),
+        Unknown::Timeout => Status::unavailable("etcdserver: request timed out"),
+        Unknown::Halted => stopped(),
+        Unknown::Forgotten => Status::unknown(
+            "request-id: not remembered; the request may have been executed before, its session no longer tells",
+        ),
+    }
+}
+
+/// This node stopped while the request waited.
+pub fn stopped() -> Status {
+    Status::unavailable("etcdserver: server stopped")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAILED: [Failed; 7] = [
+        Failed::NoLeader,
+        Failed::LeaderChanged,
+        Failed::Overwritten,
+        Failed::Busy,
+        Failed::NotSent,
+        Failed::ReadTimeout,
+        Failed::Halted,
+    ];
+    const UNKNOWN: [Unknown; 5] =
+        [Unknown::LeaderChanged, Unknown::Refused, Unknown::Timeout, Unknown::Forgotten, Unknown::Halted];
+
+    #[test]
+    fn a_text_that_promises_that_nothing_happened_is_never_used_in_doubt() {
+        let definite = ["etcdserver: no leader", "etcdserver: too many requests"];
+        for why in UNKNOWN {
+            assert!(!definite.contains(&unknown(why).message()), "{why}");
+        }
+        for why in FAILED {
+            let read_only = why == Failed::ReadTimeout;
+            assert_eq!(definite.contains(&failed(why).message()), !read_only, "{why}");
+        }
+    }
+
+    #[test]
+    fn codes_are_those_that_etcd_clients_expect() {
+        let codes = [
+            (refused(&kv::Refusal::EmptyKey), Code::InvalidArgument),
+            (refused(&kv::Refusal::Compacted), Code::OutOfRange),
+            (refused(&kv::Refusal::FutureRevision), Code::OutOfRange),
+            (refused(&kv::Refusal::LeaseNotFound), Code::NotFound),
+            (Rejected::TooLarge.into(), Code::InvalidArgument),
+            (failed(Failed::NoLeader), Code::Unavailable),
+            (failed(Failed::Busy), Code::ResourceExhausted),
+            (unknown(Unknown::Timeout), Code::Unavailable),
+        ];
+        for (status, code) in codes {
+            assert_eq!(status.code(), code, "{}", status.message());
+        }
+    }
+}
