@@ -9,16 +9,22 @@
 //! them clean; the second sync would succeed, and the data would be gone.
 
 // The one place in this crate that touches the world.
-#![expect(clippy::disallowed_types, reason = "this is the real disk behind the seam")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "this is the real disk behind the seam"
+)]
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -64,9 +70,35 @@ enum Change {
     SyncDir(PathBuf),
 }
 
+/// How long syncs took, all together: the figure that says most about a disk.
+#[derive(Debug, Default)]
+pub struct SyncTimes {
+    count: AtomicU64,
+    nanoseconds: AtomicU64,
+}
+
+impl SyncTimes {
+    /// How many syncs there were.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// How long they took, added up.
+    pub fn total(&self) -> Duration {
+        Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed))
+    }
+
+    fn add(&self, took: Duration) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+}
+
 /// How far the thread is, for those who wait.
 #[derive(Default)]
 struct Progress {
+    syncs: Arc<SyncTimes>,
     state: Mutex<State>,
     moved: Condvar,
 }
@@ -108,6 +140,11 @@ impl FolderDisk {
         })
     }
 
+    /// How long this disk's syncs take; goes on counting while the disk lives.
+    pub fn sync_times(&self) -> Arc<SyncTimes> {
+        Arc::clone(&self.progress.syncs)
+    }
+
     fn ask(&mut self, change: Change) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
@@ -142,7 +179,7 @@ fn work(
     while let Ok((ticket, change)) = changes.recv() {
         let result = match &failed {
             Some((kind, text)) => Err(io::Error::new(*kind, text.clone())),
-            None => execute(change),
+            None => execute(change, &progress.syncs),
         };
         let mut state = progress.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Err(error), None) = (&result, &failed) {
@@ -156,11 +193,16 @@ fn work(
     }
 }
 
-fn execute(change: Change) -> io::Result<()> {
+fn execute(change: Change, syncs: &SyncTimes) -> io::Result<()> {
     match change {
         Change::Write(file, offset, bytes) => file.write_all_at(&bytes, offset),
         Change::SetLen(file, length) => file.set_len(length),
-        Change::Sync(file) => file.sync_data(),
+        Change::Sync(file) => {
+            let begin = Instant::now();
+            let result = file.sync_data();
+            syncs.add(begin.elapsed());
+            result
+        }
         Change::Rename(from, to) => std::fs::rename(from, to),
         Change::Remove(path) => std::fs::remove_file(path),
         Change::SyncDir(folder) => File::open(folder)?.sync_all(),

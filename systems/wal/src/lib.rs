@@ -37,7 +37,7 @@ pub mod segment;
 
 pub use disk::{Disk, FileId, Ticket};
 pub use error::{Corrupt, Failure, OpenError, Reason};
-pub use folder::{FolderDisk, FolderError};
+pub use folder::{FolderDisk, FolderError, SyncTimes};
 pub use group::Group;
 pub use hard::Mark;
 pub use identity::Identity;

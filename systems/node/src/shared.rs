@@ -1,0 +1,90 @@
+//! What the loop tells the rest of the node: where it stands, and what it has counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use raft::NodeId;
+use replica::{Halt, Outcome};
+use wal::SyncTimes;
+
+use crate::peers::Link;
+
+/// A moment in the life of a node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Status {
+    /// What the replica says.
+    pub replica: replica::Status,
+    /// The peers that this node can talk to. Whether they can talk back, only they know.
+    pub reachable: BTreeSet<NodeId>,
+    /// Why it stands still, if it does.
+    pub halted: Option<Halt>,
+}
+
+/// Counts, for the metrics. They only grow.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) turns: Counter,
+    pub(crate) events: Counter,
+    pub(crate) writes: Counter,
+    pub(crate) reads: Counter,
+    pub(crate) stale_reads: Counter,
+    pub(crate) done: Counter,
+    pub(crate) failed: Counter,
+    pub(crate) unknown: Counter,
+    pub(crate) refused_calls: Counter,
+    pub(crate) refused_links: Counter,
+    pub(crate) received: Counter,
+}
+
+/// One count.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, more: usize) {
+        self.0.fetch_add(more as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Counters {
+    pub(crate) fn count_outcome<R>(&self, outcome: &Outcome<R>) {
+        match outcome {
+            Outcome::Done(_) => self.done.add(1),
+            Outcome::Failed(_) => self.failed.add(1),
+            Outcome::Unknown(_) => self.unknown.add(1),
+        }
+    }
+}
+
+/// Written by the loop, read by everybody.
+pub(crate) struct Shared {
+    standing: RwLock<(replica::Status, Option<Halt>)>,
+    pub(crate) links: BTreeMap<NodeId, Arc<Link>>,
+    pub(crate) counters: Counters,
+    pub(crate) syncs: Arc<SyncTimes>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        status: replica::Status,
+        links: BTreeMap<NodeId, Arc<Link>>,
+        syncs: Arc<SyncTimes>,
+    ) -> Shared {
+        Shared { standing: RwLock::new((status, None)), links, counters: Counters::default(), syncs }
+    }
+
+    pub(crate) fn publish(&self, status: replica::Status, halted: Option<Halt>) {
+        *self.standing.write().unwrap_or_else(PoisonError::into_inner) = (status, halted);
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let (replica, halted) = self.standing.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let reachable = self.links.iter().filter(|(_, link)| link.is_up()).map(|(peer, _)| *peer).collect();
+        Status { replica, reachable, halted }
+    }
+}

@@ -1,0 +1,134 @@
+//! Starting a node: opening what it knows, then its doors.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use raft::{NodeId, SessionId};
+use replica::{Effects, Replica};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wal::{FolderDisk, FolderError};
+
+use crate::admin;
+use crate::clock::Clock;
+use crate::config::{Config, Doors};
+use crate::event_loop::{Callers, EventLoop};
+use crate::handle::{Handle, Machine};
+use crate::peers::{self, Incoming, Link};
+use crate::shared::Shared;
+use crate::shutdown::End;
+use crate::timers::Timers;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// What is in it cannot be used.
+    #[error(transparent)]
+    Replica(#[from] replica::OpenError),
+    /// A voter has no address.
+    #[error("no address is known for {0}")]
+    NoAddress(NodeId),
+    /// A door does not open.
+    #[error("listening: {0}")]
+    Listen(#[from] std::io::Error),
+}
+
+/// Starts a node on the current runtime. Blocks until its log is recovered; from then on it takes part.
+pub async fn start<M: Machine>(config: Config, doors: Doors, machine: M) -> Result<Handle<M>, StartError> {
+    let links = links(&config)?;
+    let (report, reports) = mpsc::unbounded_channel();
+    let disk = FolderDisk::open(config.folder.clone(), move |ticket, result| {
+        // Nobody listens any more once the loop has ended.
+        let _ = report.send((ticket, result));
+    })?;
+    let syncs = disk.sync_times();
+    let clock = Clock::new();
+    let mut effects = Effects::default();
+    let replica = Replica::open(config.replica.clone(), machine, disk, clock.now(), &mut effects)?;
+    let status = replica.status();
+    tracing::info!(identity = %config.replica.identity, last = %status.last, term = %status.term, "opened");
+
+    let shared = Arc::new(Shared::new(status, links, syncs));
+    let stop = CancellationToken::new();
+    let (queue, requests) = mpsc::channel(config.queue);
+    let event_loop = EventLoop {
+        replica,
+        queue: requests,
+        reports,
+        clock,
+        timers: Timers::new(rand::random()),
+        shared: Arc::clone(&shared),
+        stop: stop.clone(),
+        callers: Callers::new(),
+    };
+    let tasks = Tasks { tracker: TaskTracker::new(), stop: stop.clone() };
+    let incoming: Incoming<M> = Incoming::new(&config, queue.clone(), Arc::clone(&shared), tasks.clone());
+    tasks.spawn(peers::listen(listener(doors.peers)?, incoming, stop.clone()));
+    if let Some(admin) = doors.admin {
+        tasks.spawn(admin::listen(listener(admin)?, Arc::clone(&shared), stop.clone()));
+    }
+    for link in shared.links.values() {
+        tasks.spawn(peers::keep(Arc::clone(link), config.retry));
+    }
+    let (ended, end) = watch::channel(None);
+    tokio::spawn(supervise(event_loop.run(effects), tasks, ended));
+    Ok(Handle { queue, shared, stop, end })
+}
+
+/// Everything that ends with the node.
+#[derive(Clone)]
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Tasks {
+    /// Runs a task until it is done or the node stops.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tracker.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+}
+
+/// Waits for the loop to end, takes everything else down with it, and says how it ended.
+async fn supervise<F>(running: F, tasks: Tasks, ended: watch::Sender<Option<End>>)
+where
+    F: Future<Output = End> + Send + 'static,
+{
+    let end = tokio::spawn(running).await.unwrap_or(End::Broken);
+    tasks.stop.cancel();
+    tasks.tracker.close();
+    tasks.tracker.wait().await;
+    tracing::info!(%end, "ended");
+    ended.send_replace(Some(end));
+}
+
+fn links(config: &Config) -> Result<BTreeMap<NodeId, Arc<Link>>, StartError> {
+    let SessionId(boot) = config.replica.boot;
+    let cluster = &config.replica.identity.cluster;
+    config
+        .replica
+        .voters
+        .others(config.id())
+        .map(|peer| {
+            let uri = config.dial(peer).ok_or(StartError::NoAddress(peer))?;
+            Ok((peer, Arc::new(Link::new(cluster, config.id(), boot, peer, uri.clone()))))
+        })
+        .collect()
+}
+
+fn listener(bound: std::net::TcpListener) -> std::io::Result<TcpListener> {
+    bound.set_nonblocking(true)?;
+    TcpListener::from_std(bound)
+}
