@@ -16,6 +16,8 @@ mod linearizable;
 mod memo;
 mod meter;
 mod mutant;
+#[cfg(test)]
+mod reference;
 pub mod register;
 mod register_explain;
 mod seam;

@@ -135,9 +135,13 @@ impl Drop for Memo<'_> {
     }
 }
 
-/// A table keeps an eighth of its slots free; a slot costs its content and a byte.
+/// A table keeps an eighth of its slots free; a slot costs its content and a byte, and there is a
+/// group of bytes more at the end.
 fn table_bytes(capacity: usize) -> usize {
-    (capacity * 8 / 7).next_power_of_two() * (size_of::<u32>() + 1)
+    match capacity {
+        0 => 0,
+        some => (some * 8 / 7).next_power_of_two() * (size_of::<u32>() + 1) + 64,
+    }
 }
 
 fn pack(low: usize, high: usize) -> u64 {
@@ -159,4 +163,75 @@ fn hash_of(words: &[u64]) -> u64 {
         hasher.write_u64(word);
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::seam::Budget;
+
+    fn meter(memory: usize) -> Meter {
+        Meter::new(&Budget { time: Duration::from_hours(1), memory })
+    }
+
+    proptest! {
+        /// Two places are one if and only if their sets and states are.
+        #[test]
+        fn a_place_is_new_exactly_once(
+            places in proptest::collection::vec((0_u32..2, any::<[bool; 4]>(), any::<[bool; 2]>()), 1..40)
+        ) {
+            // Bits far apart, so that windows and full words come in all forms.
+            let far = [3, 64, 130, 191];
+            let meter = meter(usize::MAX);
+            let mut memo = Memo::new(&meter);
+            let mut seen = std::collections::BTreeSet::new();
+            for place in places {
+                let (state, required, open) = place;
+                let (mut bits, mut few) = (Bits::new(192), Bits::new(70));
+                (0..if required[0] { 64 } else { 3 }).for_each(|number| bits.insert(number));
+                far.iter().zip(required).filter(|&(_, set)| set).for_each(|(&number, _)| bits.insert(number));
+                [1, 69].iter().zip(open).filter(|&(_, set)| set).for_each(|(&number, _)| few.insert(number));
+                prop_assert_eq!(memo.insert(state, &bits, &few).unwrap(), seen.insert(place));
+            }
+        }
+
+        /// Bits taken out again leave no trace: the window is that of the set.
+        #[test]
+        fn a_set_is_written_the_same_however_it_came_about(
+            changes in proptest::collection::vec((0_usize..200, any::<bool>()), 0..300)
+        ) {
+            let mut bits = Bits::new(200);
+            let mut set = std::collections::BTreeSet::new();
+            for (number, put) in changes {
+                if put { bits.insert(number) } else { bits.remove(number) }
+                if put { set.insert(number) } else { set.remove(&number) };
+            }
+            let mut plain = Bits::new(200);
+            for &number in &set {
+                plain.insert(number);
+            }
+            prop_assert_eq!((bits.low, bits.window()), (plain.low, plain.window()));
+        }
+    }
+
+    #[test]
+    fn all_memory_is_charged_before_it_is_taken_and_given_back() {
+        let memory = 3 << 20;
+        let meter = meter(memory);
+        let mut memo = Memo::new(&meter);
+        let none = Bits::new(0);
+        let stopped = (0..1_000_000).find(|&state| {
+            let full = memo.insert(state, &none, &none).is_err();
+            let held = 8 * memo.entries.capacity() + memo.table.allocation_size();
+            assert!(held <= memo.charged, "holds {held} bytes, charged {}", memo.charged);
+            full
+        });
+        assert!(stopped.is_some_and(|places| places > 20_000));
+        drop(memo);
+        assert_eq!(meter.charge(memory), Ok(()), "all of it came back");
+    }
 }

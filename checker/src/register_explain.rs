@@ -7,7 +7,7 @@
 //! that for unique writes there is no other; with compare-and-set there are, and the general sentence
 //! is for them.)
 //!
-//! The value before the first write, *nothing*, is a cluster too: it was produced before everything.
+//! *Nothing*, the content before the first write, is simpler: it never comes back.
 
 use std::collections::BTreeMap;
 
@@ -20,9 +20,10 @@ type Seen<'r, 'a> = &'r Refuted<'a, Register>;
 /// Why no order explains what a register answered.
 pub(crate) fn explain(refuted: Seen<'_, '_>) -> Explanation {
     let special = match seen(refuted.culprit()) {
-        Some(content) => never_written(refuted, content)
-            .or_else(|| out_of_order(refuted, content))
-            .or_else(|| set_twice(refuted, content)),
+        Some(Content::Nothing) => emptied(refuted),
+        Some(Content::Value(value)) => never_written(refuted, value)
+            .or_else(|| out_of_order(refuted, value))
+            .or_else(|| set_twice(refuted, value)),
         None => None,
     };
     special.or_else(|| found_another(refuted)).unwrap_or_else(|| left_with(refuted))
@@ -35,6 +36,15 @@ pub(crate) fn explain(refuted: Seen<'_, '_>) -> Explanation {
 enum Content {
     Nothing,
     Value(u64),
+}
+
+impl Content {
+    fn value(self) -> Option<u64> {
+        match self {
+            Content::Nothing => None,
+            Content::Value(value) => Some(value),
+        }
+    }
 }
 
 impl From<Option<u64>> for Content {
@@ -81,128 +91,123 @@ fn producers(refuted: Seen<'_, '_>, value: u64) -> Vec<usize> {
 
 // --- the contradictions ---------------------------------------------------------------------------
 
+/// It found nothing where something had been.
+fn emptied(refuted: Seen<'_, '_>) -> Option<Explanation> {
+    let culprit = refuted.culprit();
+    let before =
+        |span: &Span<'_, Op>| span.end() < culprit.from() && matches!(left(span), Some(Content::Value(_)));
+    let other = refuted.last_before(before)?;
+    let (said, this, shown) = (statement(culprit), verb(culprit), statement(&refuted.spans[other]));
+    Some(Explanation {
+        sentence: format!(
+            "{said}, but {shown} before that {this} began, and nothing ever empties a register"
+        ),
+        named: vec![refuted.culprit, other],
+    })
+}
+
 /// It saw a value that nobody put in.
-fn never_written(refuted: Seen<'_, '_>, content: Content) -> Option<Explanation> {
-    let Content::Value(value) = content else { return None };
+fn never_written(refuted: Seen<'_, '_>, value: u64) -> Option<Explanation> {
     if !producers(refuted, value).is_empty() {
         return None;
     }
     let said = statement(refuted.culprit());
-    let attempted = |span: &Span<'_, Op>| failed(span) && put(span) == Some(value);
-    let (sentence, other) = match refuted.spans.iter().position(attempted) {
-        Some(other) => {
-            let attempt = noun(&refuted.spans[other]);
-            (
-                format!(
-                    "{said}, but {attempt}, which alone could have put {value} there, certainly did not happen"
-                ),
-                Some(other),
-            )
-        }
-        None => match refuted.last_before(|span| left(span).is_some()) {
-            Some(other) => {
-                let last = statement(&refuted.spans[other]);
-                (
-                    format!("{said}, but nobody had asked to put {value} there; last known before: {last}"),
-                    Some(other),
-                )
-            }
-            None => (format!("{said}, but nobody had asked to put {value} there"), None),
-        },
+    let spans = refuted.spans.iter().enumerate();
+    let failed: Vec<(usize, &Span<'_, Op>)> =
+        spans.filter(|(_, span)| failed(span) && put(span) == Some(value)).collect();
+    let mut named = vec![refuted.culprit];
+    let sentence = if failed.is_empty() {
+        let last = refuted.last_before(|span| left(span).is_some());
+        named.extend(last);
+        let last = last.map_or_else(String::new, |last| {
+            format!("; last known before: {}", statement(&refuted.spans[last]))
+        });
+        format!("{said}, but nobody had asked to put {value} there{last}")
+    } else {
+        named.extend(failed.iter().map(|&(number, _)| number));
+        let attempts: Vec<String> = failed.iter().map(|(_, span)| noun(span)).collect();
+        let attempts = attempts.join(" and ");
+        format!(
+            "{said}, but {attempts} certainly did not happen, and nobody else had asked to put {value} there"
+        )
     };
-    Some(Explanation { sentence, named: std::iter::once(refuted.culprit).chain(other).collect() })
-}
-
-/// The ops that speak of one value.
-#[derive(Default)]
-struct Cluster {
-    /// How many may have produced it.
-    producers: usize,
-    /// The op that ended first, among those that speak of it. None for *nothing*, there from the start.
-    first_end: Option<usize>,
-    /// The op that began last.
-    last_start: Option<usize>,
-    /// The producer, if it is open: it happened if its value was seen.
-    open: Option<usize>,
-}
-
-/// The clusters of all values that were certainly there.
-fn clusters(refuted: Seen<'_, '_>) -> BTreeMap<Content, Cluster> {
-    let mut clusters: BTreeMap<Content, Cluster> = BTreeMap::new();
-    for (number, span) in refuted.spans.iter().enumerate().filter(|(_, span)| !failed(span)) {
-        for content in [seen(span), put(span).map(Content::Value)].into_iter().flatten() {
-            let cluster = clusters.entry(content).or_default();
-            if seen(span) != Some(content) {
-                cluster.producers += 1;
-            }
-            if span.is_open() {
-                cluster.open = Some(number);
-            } else {
-                let spans = &refuted.spans;
-                let sooner = |&best: &usize| spans[best].end() <= span.end();
-                cluster.first_end = cluster.first_end.filter(sooner).or(Some(number));
-                let later = |&best: &usize| spans[best].from() >= span.from();
-                cluster.last_start = cluster.last_start.filter(later).or(Some(number));
-            }
-        }
-    }
-    // *Nothing* is only there before the first write, and a value that may come from several ops may
-    // have been there several times: neither is judged by its own first end.
-    clusters.retain(|&content, cluster| {
-        cluster.last_start.is_some() && (content == Content::Nothing || cluster.producers == 1)
-    });
-    clusters
-}
-
-/// Its value was gone for good, since another had taken its place.
-fn out_of_order(refuted: Seen<'_, '_>, content: Content) -> Option<Explanation> {
-    let spans = &refuted.spans;
-    let culprit = refuted.culprit();
-    let clusters = clusters(refuted);
-    let mine = clusters.get(&content)?;
-    // The newest of the values that were there before the culprit began, and after its own value was.
-    let newer = clusters.iter().filter(|&(&other, _)| other != content).filter_map(|(_, other)| {
-        let shown = other.first_end.filter(|&shown| spans[shown].end() < culprit.from())?;
-        let after = other.last_start?;
-        let replaced = content == Content::Nothing || spans[mine.first_end?].end() < spans[after].from();
-        replaced.then_some((shown, after))
-    });
-    let (shown, after) = newer.max_by_key(|&(shown, _)| spans[shown].end())?;
-    let said = statement(culprit);
-    let mut named = vec![refuted.culprit, shown];
-    let newer = statement(&spans[shown]);
-    let this = verb(culprit);
-    let sentence = match content {
-        Content::Nothing => {
-            format!("{said}, but {newer} before that {this} began, and nothing ever empties a register")
-        }
-        Content::Value(value) => {
-            let first = mine.first_end?;
-            let only = producers(refuted, value).first().copied()?;
-            named.extend([first, only]);
-            if after == shown && put(&spans[shown]).is_some() && only == first {
-                let only = noun(&spans[only]);
-                format!(
-                    "{said}, but {newer} before that {this} began, and no write of {value} was open after it; the only one was {only}"
-                )
-            } else {
-                named.push(after);
-                let (first, after) = (statement(&spans[first]), noun(&spans[after]));
-                format!(
-                    "{said}, but {newer} before that {this} began, and {value} was put there only once, before that: {first} before {after} began"
-                )
-            }
-        }
-    };
-    named.sort_unstable();
-    named.dedup();
     Some(Explanation { sentence, named })
 }
 
-/// Two compare-and-sets took the same value away, and it was put in only once.
-fn set_twice(refuted: Seen<'_, '_>, content: Content) -> Option<Explanation> {
+/// The ops that speak of one value, which only one op can have put there, and which was there.
+struct Cluster {
+    /// The op that may have produced it.
+    producer: usize,
+    /// The acknowledged op that ended first.
+    first_end: usize,
+    /// The op that began last. Not always an acknowledged one: since the value was seen, its producer
+    /// happened, and took effect after it began.
+    last_start: usize,
+}
+
+impl Cluster {
+    /// The cluster of a value, of whose ops these may speak.
+    fn of(refuted: Seen<'_, '_>, value: u64, speakers: &[usize]) -> Option<Cluster> {
+        let spans = &refuted.spans;
+        let content = Some(Content::Value(value));
+        let produces =
+            |&&number: &&usize| put(&spans[number]) == Some(value) && seen(&spans[number]) != content;
+        let producers: Vec<&usize> = speakers.iter().filter(produces).collect();
+        let [&producer] = producers[..] else { return None };
+        let acknowledged = speakers.iter().filter(|&&number| !spans[number].is_open());
+        let first_end = *acknowledged.min_by_key(|&&number| spans[number].end())?;
+        let last_start = *speakers.iter().max_by_key(|&&number| spans[number].from())?;
+        Some(Cluster { producer, first_end, last_start })
+    }
+
+    /// All of them.
+    fn all(refuted: Seen<'_, '_>) -> BTreeMap<u64, Cluster> {
+        let mut speakers: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for (number, span) in refuted.spans.iter().enumerate().filter(|(_, span)| !failed(span)) {
+            let found = seen(span).and_then(Content::value);
+            for value in [found, put(span).filter(|&value| found != Some(value))].into_iter().flatten() {
+                speakers.entry(value).or_default().push(number);
+            }
+        }
+        let clusters = speakers.into_iter().map(|(value, all)| (value, Cluster::of(refuted, value, &all)));
+        clusters.filter_map(|(value, cluster)| Some((value, cluster?))).collect()
+    }
+}
+
+/// Its value was gone for good, since another had taken its place.
+fn out_of_order(refuted: Seen<'_, '_>, value: u64) -> Option<Explanation> {
+    let spans = &refuted.spans;
     let culprit = refuted.culprit();
-    let Content::Value(value) = content else { return None };
+    let clusters = Cluster::all(refuted);
+    let mine = clusters.get(&value)?;
+    // Of the values that were there before the culprit began, and after its own value was: the newest.
+    let others = clusters.iter().filter(|&(&other, _)| other != value).map(|(_, cluster)| cluster);
+    let newer = others.filter(|other| {
+        spans[other.first_end].end() < culprit.from()
+            && spans[mine.first_end].end() < spans[other.last_start].from()
+    });
+    let newer = newer.max_by_key(|other| spans[other.first_end].end())?;
+    let (said, this, shown) = (statement(culprit), verb(culprit), statement(&spans[newer.first_end]));
+    // A value that was written, overwritten and read again needs no more words than that.
+    let plain = newer.last_start == newer.first_end
+        && newer.producer == newer.first_end
+        && mine.producer == mine.first_end;
+    let why = if plain {
+        let only = noun(&spans[mine.producer]);
+        format!("no write of {value} was open after it; the only one was {only}")
+    } else {
+        let (first, after) = (statement(&spans[mine.first_end]), noun(&spans[newer.last_start]));
+        format!("{value} was put there only once, before that: {first} before {after} began")
+    };
+    let mut named = vec![refuted.culprit, newer.first_end, newer.last_start, mine.first_end, mine.producer];
+    named.sort_unstable();
+    named.dedup();
+    Some(Explanation { sentence: format!("{said}, but {shown} before that {this} began, and {why}"), named })
+}
+
+/// Two compare-and-sets took the same value away, and it was put in only once.
+fn set_twice(refuted: Seen<'_, '_>, value: u64) -> Option<Explanation> {
+    let culprit = refuted.culprit();
     let [only] = producers(refuted, value)[..] else { return None };
     let takes = |span: &Span<'_, Op>| {
         matches!(span.attempt.op, Op::Cas { from, to } if from == value && to != from)

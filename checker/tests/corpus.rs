@@ -61,7 +61,7 @@ const SENTENCES: [(&str, &str); 11] = [
     ),
     (
         "failed-write-read",
-        "process 2 read 2 from n3 (index 5), but process 1's write of 2 to n2 (index 2, failed), which alone could have put 2 there, certainly did not happen",
+        "process 2 read 2 from n3 (index 5), but process 1's write of 2 to n2 (index 2, failed) certainly did not happen, and nobody else had asked to put 2 there",
     ),
     (
         "lost-all",

@@ -1,0 +1,219 @@
+//! What the search costs, and what it says when it cannot afford it.
+#![expect(clippy::unwrap_used, reason = "the helpers are tests too")]
+
+use std::time::Duration;
+
+use checker::register::{Op, Ret, cas_register, register};
+use checker::{Budget, Checker, Verdict, Why};
+use history::{History, Key, Line, Outcome, Pairing, Process, Writer};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const MIB: usize = 1 << 20;
+const LONG: Duration = Duration::from_hours(1);
+
+/// A history written line by line; time is the index.
+struct Script {
+    writer: Writer<std::io::Sink, Op>,
+    pairing: Pairing<Op, Ret>,
+}
+
+impl Script {
+    fn new() -> Script {
+        Script { writer: Writer::new(std::io::sink()), pairing: Pairing::default() }
+    }
+
+    fn ask(&mut self, process: u64, key: &str, op: Op) {
+        let time = self.writer.next_index();
+        let seen = self.writer.invoke(time, Process(process), None, Some(Key::new(key)), op).unwrap();
+        self.pairing.push(Line::Client(seen));
+    }
+
+    fn end(&mut self, process: u64, outcome: Outcome<Ret>) {
+        let time = self.writer.next_index();
+        let seen = self.writer.complete(time, Process(process), outcome).unwrap();
+        self.pairing.push(Line::Client(seen));
+    }
+
+    fn done(&mut self, process: u64, key: &str, op: Op, ret: Ret) {
+        self.ask(process, key, op);
+        self.end(process, Outcome::Ok(ret));
+    }
+
+    fn finish(self) -> History<Op, Ret> {
+        self.pairing.finish()
+    }
+}
+
+/// Forty writes that nobody knows the end of, and a read that none of them explains: to be sure of it,
+/// plain search has to try all their subsets.
+fn hard(script: &mut Script) {
+    for process in 0..40 {
+        script.ask(process, "hard", Op::Write(process));
+    }
+    script.done(100, "hard", Op::Read, Ret::Value(Some(99)));
+}
+
+fn check(history: &History<Op, Ret>, time: Duration, memory: usize) -> Verdict {
+    register().check(history, &Budget { time, memory })
+}
+
+#[test]
+fn a_search_that_needs_too_much_memory_is_unknown() {
+    let mut script = Script::new();
+    hard(&mut script);
+    assert_eq!(check(&script.finish(), LONG, 4 * MIB), Verdict::Unknown { why: Why::OutOfMemory });
+}
+
+#[test]
+fn a_search_that_needs_too_much_time_is_unknown() {
+    let mut script = Script::new();
+    hard(&mut script);
+    let verdict = check(&script.finish(), Duration::from_millis(20), usize::MAX);
+    assert_eq!(verdict, Verdict::Unknown { why: Why::OutOfTime });
+}
+
+#[test]
+fn one_key_that_is_invalid_outweighs_another_that_is_unknown() {
+    let mut script = Script::new();
+    hard(&mut script);
+    script.done(101, "easy", Op::Write(1), Ret::Written);
+    script.done(101, "easy", Op::Read, Ret::Value(Some(2)));
+    let Verdict::Invalid { witness } = check(&script.finish(), LONG, 4 * MIB) else {
+        panic!("the easy key is enough")
+    };
+    assert_eq!(witness.key, Some(Key::new("easy")));
+}
+
+#[test]
+fn one_key_that_is_unknown_outweighs_another_that_is_valid() {
+    let mut script = Script::new();
+    hard(&mut script);
+    script.done(101, "easy", Op::Write(1), Ret::Written);
+    assert_eq!(check(&script.finish(), LONG, 4 * MIB).word(), "unknown");
+}
+
+#[test]
+fn an_empty_history_is_valid() {
+    assert_eq!(check(&History::default(), LONG, 0).word(), "valid");
+}
+
+/// Ten clients on one key, each op taking effect at a random moment of its interval.
+fn long(ops: u64, wrong_at: Option<u64>) -> History<Op, Ret> {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut script = Script::new();
+    let mut content = None;
+    let mut open: Vec<Option<(Op, Option<Ret>)>> = vec![None; 10];
+    let mut asked = 0;
+    while asked < ops {
+        let process = rng.random_range(0..open.len());
+        let slot = &mut open[process];
+        match *slot {
+            None => {
+                let op = if rng.random_bool(0.5) { Op::Read } else { Op::Write(asked) };
+                asked += 1;
+                *slot = Some((op, None));
+                script.ask(process as u64, "x", op);
+            }
+            Some((Op::Write(value), None)) => {
+                content = Some(value);
+                *slot = Some((Op::Write(value), Some(Ret::Written)));
+            }
+            Some((op, None)) => {
+                let wrong = wrong_at.is_some_and(|at| asked >= at);
+                *slot = Some((op, Some(Ret::Value(if wrong { Some(0) } else { content }))));
+            }
+            Some((_, Some(ret))) => {
+                script.end(process as u64, Outcome::Ok(ret));
+                *slot = None;
+            }
+        }
+    }
+    script.finish()
+}
+
+#[test]
+fn memory_grows_with_the_length_and_not_with_its_square() {
+    let history = long(50_000, None);
+    // Two million places; with a bit for each op in each of them, they would take 12 GiB.
+    assert_eq!(check(&history, LONG, 128 * MIB).word(), "valid");
+}
+
+#[test]
+fn a_wrong_read_far_into_a_long_history_is_found_and_explained() {
+    let history = long(5_000, Some(4_500));
+    let Verdict::Invalid { witness } = check(&history, LONG, 512 * MIB) else { panic!("one read is wrong") };
+    assert!(witness.shortest);
+    assert!(witness.sentence.contains("read 0 (index"), "{}", witness.sentence);
+    assert!(witness.sentence.contains("before that read began"), "{}", witness.sentence);
+}
+
+// --- wrong turns that a faster search might take ----------------------------------------------------
+
+/// No single unanswered op enables the read; the two together do.
+#[test]
+fn two_unanswered_cas_in_a_row_explain_a_read() {
+    let mut script = Script::new();
+    script.done(0, "x", Op::Write(0), Ret::Written);
+    script.ask(1, "x", Op::Cas { from: 0, to: 1 });
+    script.ask(2, "x", Op::Cas { from: 1, to: 2 });
+    script.done(0, "x", Op::Read, Ret::Value(Some(2)));
+    let verdict = cas_register().check(&script.finish(), &Budget::default());
+    let Verdict::Valid { linearization } = verdict else { panic!("it can be explained") };
+    assert_eq!(linearization.unwrap().keys[0].order, [0, 2, 3, 4]);
+}
+
+/// The same the other way round: what is not there cannot be swapped first.
+#[test]
+fn two_unanswered_cas_that_do_not_follow_each_other_explain_nothing() {
+    let mut script = Script::new();
+    script.done(0, "x", Op::Write(0), Ret::Written);
+    script.ask(1, "x", Op::Cas { from: 1, to: 2 });
+    script.ask(2, "x", Op::Cas { from: 3, to: 1 });
+    script.done(0, "x", Op::Read, Ret::Value(Some(2)));
+    assert_eq!(cas_register().check(&script.finish(), &Budget::default()).word(), "invalid");
+}
+
+/// A value that is written twice may be read again after another.
+#[test]
+fn a_value_written_twice_may_come_back() {
+    let mut script = Script::new();
+    script.done(0, "x", Op::Write(1), Ret::Written);
+    script.ask(1, "x", Op::Write(1));
+    script.done(0, "x", Op::Write(2), Ret::Written);
+    script.done(0, "x", Op::Read, Ret::Value(Some(2)));
+    script.done(0, "x", Op::Read, Ret::Value(Some(1)));
+    assert_eq!(register().check(&script.finish(), &Budget::default()).word(), "valid");
+}
+
+/// An unanswered write may take effect long after its process was given up.
+#[test]
+fn an_unanswered_write_may_take_effect_after_later_writes() {
+    let mut script = Script::new();
+    script.ask(0, "x", Op::Write(1));
+    script.end(0, Outcome::Info("no answer".into()));
+    script.done(1, "x", Op::Write(2), Ret::Written);
+    script.done(1, "x", Op::Read, Ret::Value(Some(2)));
+    script.done(1, "x", Op::Read, Ret::Value(Some(1)));
+    assert_eq!(register().check(&script.finish(), &Budget::default()).word(), "valid");
+}
+
+/// But only once.
+#[test]
+fn an_unanswered_write_takes_effect_at_most_once() {
+    let mut script = Script::new();
+    script.ask(0, "x", Op::Write(1));
+    script.end(0, Outcome::Info("no answer".into()));
+    script.done(1, "x", Op::Read, Ret::Value(Some(1)));
+    script.done(1, "x", Op::Write(2), Ret::Written);
+    script.done(1, "x", Op::Read, Ret::Value(Some(1)));
+    let Verdict::Invalid { witness } = register().check(&script.finish(), &Budget::default()) else {
+        panic!("1 was gone")
+    };
+    assert_eq!(
+        witness.sentence,
+        "process 1 read 1 (index 7), but process 1's write of 2 (index 5) was acknowledged before that read \
+         began, and 1 was put there only once, before that: process 1 read 1 (index 3) before process 1's \
+         write of 2 (index 5) began"
+    );
+}
