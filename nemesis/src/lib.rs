@@ -33,7 +33,7 @@ pub use aim::{Aim, Unresolved, Who};
 pub use evidence::{Birth, Bite, Death, Evidence, LinkCounts, bite};
 pub use fault::{Fault, Grudge, Sever, Target};
 pub use file::BadSchedule;
-pub use ids::{Link, NodeId, Nodes, Time};
+pub use ids::{Link, NodeId, Nodes, Time, cluster};
 pub use kind::{Kind, Kinds, UnknownFault};
 pub use play::{Action, Nemesis};
 pub use schedule::{Rhythm, Schedule, Step};

@@ -39,7 +39,3 @@ pub use execute::run;
 pub use plan::Plan;
 pub use progress::{Live, Phase, Progress, Silent};
 pub use report::{Check, FaultReport, Report, Standing};
-
-pub use plan::{Plan, SystemName};
-pub use progress::{Progress, Silent, Stage, Tally};
-pub use report::{Counts, FaultReport, Report};

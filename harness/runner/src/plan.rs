@@ -15,8 +15,8 @@ use crate::system::{self, System};
 pub struct Plan {
     /// The system under test, by name.
     pub system: String,
-    /// What its clients do, by name.
-    pub workload: String,
+    /// What its clients do.
+    pub workload: workload::Name,
     /// The faults to mix.
     pub nemesis: Kinds,
     /// Faults at given times, instead of drawn ones.
@@ -28,7 +28,7 @@ pub struct Plan {
     /// How many clients at a time; twice as many as nodes if not given.
     pub concurrency: Option<usize>,
     /// Ops per second, all clients together; as fast as they are answered if 0.
-    pub rate: u32,
+    pub rate: f64,
     /// How long clients and faults go on, before healing and the final reads.
     pub time_limit: Duration,
     /// Fixes the plan.
@@ -50,13 +50,13 @@ impl Default for Plan {
     fn default() -> Plan {
         Plan {
             system: "raft".to_owned(),
-            workload: "register".to_owned(),
+            workload: workload::Name::Register,
             nemesis: Kinds::default(),
             schedule: None,
             rhythm: Rhythm::default(),
             nodes: 3,
             concurrency: None,
-            rate: 0,
+            rate: 0.0,
             time_limit: Duration::from_secs(30),
             seed: 0,
             bugs: Vec::new(),

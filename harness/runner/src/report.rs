@@ -1,67 +1,133 @@
-//! What a run came to.
+//! What is left of a run: the verdict, its evidence, figures, and how to repeat it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use checker::Verdict;
+use nemesis::{Bite, Fault, Time};
 use serde::Serialize;
 
-/// How a run ended, and all that was counted. `results.json` holds the same.
+use crate::recorder::{Counts, Tally};
+
+/// A run that was carried out.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// `valid`, `invalid` or `unknown`: the worst of what the checkers say and of whether the faults bit.
+    /// `valid`, `invalid` or `unknown`: all checks together, and whether the run can prove anything.
     pub verdict: &'static str,
-    /// Why, in a sentence each: contradictions, budgets that ran out, faults that never bit.
-    pub reasons: Vec<String>,
-    /// What each checker said, by its name.
-    pub checkers: BTreeMap<String, checker::Verdict>,
-    /// Ops by name, and by how they ended.
-    pub ops: BTreeMap<String, Counts>,
-    /// Ops that happened while a fault was active.
-    pub ok_during_faults: u64,
-    /// How often another node was seen to lead.
-    pub leader_changes: u64,
-    /// Each fault that was carried out.
-    pub faults: Vec<FaultReport>,
-    /// From asking for the last heal to the first answer of every node.
-    #[serde(rename = "recovery_seconds", serialize_with = "seconds")]
-    pub recovery: Duration,
-    /// Latency of ops that happened: median and 99th percentile, in milliseconds, by name.
-    pub latency_ms: BTreeMap<String, (f64, f64)>,
-    /// Nodes that ended by themselves, and how.
-    pub deaths: Vec<String>,
-    /// Where everything lies.
+    /// Why it is not simply valid, in a sentence.
+    pub reason: Option<String>,
+    /// What each checker says.
+    pub checks: Vec<Check>,
+    /// What fixed the plan.
+    pub seed: u64,
+    /// Where everything is.
     pub folder: PathBuf,
-    /// The command that repeats the faults of this run.
-    pub repeat: String,
+    /// What was broken, and whether it bit.
+    pub faults: Vec<FaultReport>,
+    /// What was to be broken and was not, and why.
+    pub skipped: Vec<String>,
+    /// What people should know and no checker looks at.
+    pub notes: Vec<String>,
+    /// Figures.
+    pub figures: Figures,
 }
 
-/// How ops ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct Counts {
-    /// Happened.
-    pub ok: u64,
-    /// Certainly did not.
-    pub fail: u64,
-    /// Nobody knows.
-    pub info: u64,
+/// A checker's word.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// What it held the history against.
+    pub name: &'static str,
+    /// What it says.
+    #[serde(flatten)]
+    pub verdict: Verdict,
 }
 
-/// A fault that was carried out.
+/// A fault that was injected and healed.
 #[derive(Clone, Debug, Serialize)]
 pub struct FaultReport {
-    /// Resolved, as in `schedule.toml`.
-    pub fault: serde_json::Value,
-    /// When it was injected and when it was healed, in seconds since the start.
-    pub from: f64,
-    /// See `from`.
-    pub until: f64,
-    /// Whether it had an effect, with the evidence in words.
-    pub bit: bool,
-    /// What shows it, or why nothing does.
-    pub evidence: String,
+    /// As it was resolved.
+    #[serde(flatten)]
+    pub fault: Fault,
+    /// When.
+    pub began: Time,
+    /// When its end was asked for.
+    pub heal_requested: Time,
+    /// When everything was mended and started again.
+    pub heal_effective: Time,
+    /// Client ops that were open or begun while it lasted.
+    pub ops: u64,
+    /// Whether it had an effect.
+    pub bite: Standing,
 }
 
-fn seconds<S: serde::Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_f64(duration.as_secs_f64())
+/// Whether a fault had an effect, and how one knows.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Standing {
+    /// Whether it had.
+    pub bit: bool,
+    /// The fact that shows it, or the lack of one.
+    pub because: String,
+}
+
+impl From<Bite> for Standing {
+    fn from(bite: Bite) -> Standing {
+        let bit = bite.bit();
+        let (Bite::Bit(because) | Bite::Missed(because)) = bite;
+        Standing { bit, because }
+    }
+}
+
+/// Figures of a run. None of them decides anything.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// How ops ended.
+    pub ops: Counts,
+    /// How ops ended, by name.
+    pub by_f: BTreeMap<String, Counts>,
+    /// Ops that were acknowledged while a fault lasted.
+    pub ok_under_fault: u64,
+    /// How often the lead passed on.
+    pub leader_changes: u64,
+    /// How long clients and faults went on, in seconds.
+    pub seconds: f64,
+    /// Half of the acknowledged ops took at most this, in milliseconds.
+    pub p50_ms: Option<f64>,
+    /// All but a hundredth of them took at most this, in milliseconds.
+    pub p99_ms: Option<f64>,
+    /// How long the checkers took, in seconds.
+    pub check_seconds: f64,
+}
+
+impl Figures {
+    /// The figures of a run that lasted so long.
+    pub fn new(tally: Tally, leader_changes: u64, lasted: Duration) -> Figures {
+        let quantile = |share| tally.latencies.permille(share).map(|took| took.as_secs_f64() * 1000.0);
+        Figures {
+            ops: tally.counts,
+            ok_under_fault: tally.ok_under_fault,
+            leader_changes,
+            seconds: lasted.as_secs_f64(),
+            p50_ms: quantile(500),
+            p99_ms: quantile(990),
+            check_seconds: 0.0,
+            by_f: tally.by_f,
+        }
+    }
+}
+
+impl Report {
+    /// 0 valid, 1 invalid, 2 unknown.
+    pub fn exit_code(&self) -> u8 {
+        match self.verdict {
+            "valid" => 0,
+            "invalid" => 1,
+            _ => 2,
+        }
+    }
+
+    /// Whether the system kept its promises, as far as this run can tell.
+    pub fn is_valid(&self) -> bool {
+        self.exit_code() == 0
+    }
 }

@@ -40,6 +40,9 @@ pub trait System: Send + Sync {
     /// Its name on the command line.
     fn name(&self) -> &'static str;
 
+    /// What it is, in a line.
+    fn story(&self) -> &'static str;
+
     /// The faults that it can be given.
     fn faults(&self) -> &'static [Kind];
 
@@ -67,6 +70,10 @@ pub struct Raft;
 impl System for Raft {
     fn name(&self) -> &'static str {
         "raft"
+    }
+
+    fn story(&self) -> &'static str {
+        "raft-node: a replicated key-value store that speaks etcd v3"
     }
 
     fn faults(&self) -> &'static [Kind] {

@@ -1,0 +1,111 @@
+//! A register server that keeps everything in memory: the smallest system that the runner can test.
+//!
+//! Alone and left in peace it is linearizable. Killed, it forgets what it had acknowledged; and several
+//! of them know nothing of each other. So it shows both ends of the harness's scale: a valid run, and
+//! invalid ones that it must not miss. It takes the flags of `raft-node` and heeds two of them.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::{Mutex, PoisonError};
+
+use tonic::transport::Server;
+use tonic::{Request, Response, Status};
+use wire::etcdserverpb::compare::TargetUnion;
+use wire::etcdserverpb::kv_server::{Kv, KvServer};
+use wire::etcdserverpb::maintenance_server::{Maintenance, MaintenanceServer};
+use wire::etcdserverpb::request_op::Request as Step;
+use wire::etcdserverpb::{
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
+    RangeRequest, RangeResponse, ResponseHeader, StatusRequest, StatusResponse, TxnRequest, TxnResponse,
+};
+use wire::mvccpb::KeyValue;
+
+/// All that it knows.
+#[derive(Default)]
+struct Memory(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
+
+#[tonic::async_trait]
+impl Kv for Memory {
+    async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
+        let key = request.into_inner().key;
+        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = map.get(key.as_ref()).map(|value| KeyValue {
+            key: key.clone(),
+            value: value.clone().into(),
+            ..KeyValue::default()
+        });
+        Ok(Response::new(RangeResponse { kvs: found.into_iter().collect(), ..RangeResponse::default() }))
+    }
+
+    async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
+        let PutRequest { key, value, .. } = request.into_inner();
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.insert(key.to_vec(), value.to_vec());
+        Ok(Response::new(PutResponse::default()))
+    }
+
+    async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
+        let TxnRequest { compare, success, .. } = request.into_inner();
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let succeeded = compare.iter().all(|compare| match &compare.target_union {
+            Some(TargetUnion::Value(value)) => {
+                map.get(compare.key.as_ref()).is_some_and(|found| found == value)
+            }
+            _ => false,
+        });
+        for step in success.into_iter().filter(|_| succeeded).filter_map(|step| step.request) {
+            if let Step::RequestPut(PutRequest { key, value, .. }) = step {
+                map.insert(key.to_vec(), value.to_vec());
+            }
+        }
+        Ok(Response::new(TxnResponse { succeeded, ..TxnResponse::default() }))
+    }
+
+    async fn delete_range(
+        &self,
+        _request: Request<DeleteRangeRequest>,
+    ) -> Result<Response<DeleteRangeResponse>, Status> {
+        Err(Status::unimplemented("it never forgets on purpose"))
+    }
+
+    async fn compact(
+        &self,
+        _request: Request<CompactionRequest>,
+    ) -> Result<Response<CompactionResponse>, Status> {
+        Err(Status::unimplemented("it has no past"))
+    }
+}
+
+/// It is its own leader, in a term that nobody disputes.
+struct Alone(u64);
+
+#[tonic::async_trait]
+impl Maintenance for Alone {
+    async fn status(&self, _request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        let header = ResponseHeader { member_id: self.0, ..ResponseHeader::default() };
+        let header = Some(header);
+        let version = "forgetful".to_owned();
+        Ok(Response::new(StatusResponse {
+            header,
+            leader: self.0,
+            raft_term: 1,
+            version,
+            ..StatusResponse::default()
+        }))
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let flag = |name: &str| {
+        let place = arguments.iter().position(|argument| argument == name);
+        place.and_then(|place| arguments.get(place + 1)).ok_or_else(|| format!("{name} is missing"))
+    };
+    let name = flag("--name")?.trim_start_matches('n').parse()?;
+    let address = flag("--listen-client-urls")?.trim_start_matches("http://").parse()?;
+    let server = Server::builder()
+        .add_service(KvServer::new(Memory::default()))
+        .add_service(MaintenanceServer::new(Alone(name)));
+    Ok(server.serve(address).await?)
+}

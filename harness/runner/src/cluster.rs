@@ -1,0 +1,254 @@
+//! The nodes of a run: started, killed, cut off from each other, and stopped.
+//!
+//! A cluster is what faults are carried out on. It holds the ports for the whole run, so that a killed
+//! node finds its own again, and everything in it dies with it, and with the harness.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use itertools::Itertools as _;
+use nemesis::{Birth, Death, Link, LinkCounts, NodeId, Nodes, Sever, Target, ids};
+use nemesis_net::process::describe;
+use nemesis_net::{Launch, Network, Port, Process, Supervisor};
+use tokio::runtime::Handle;
+
+use crate::error::Error;
+use crate::folder::Folder;
+use crate::plan::Plan;
+use crate::probe::Probes;
+use crate::system::{Doors, Map, System};
+
+/// How long a cluster may take to come up.
+const START: Duration = Duration::from_secs(30);
+/// How long a restarted node may take to answer before the run goes on without waiting for it.
+const RESTART: Duration = Duration::from_secs(10);
+/// How long a node that is asked to stop may take.
+const STOP: Duration = Duration::from_secs(5);
+/// How often to look whether what is waited for has come.
+const GLANCE: Duration = Duration::from_millis(20);
+/// How much of a node's output goes into an error.
+const LAST_LINES: usize = 12;
+
+/// The nodes of a run.
+pub struct Cluster {
+    runtime: Handle,
+    supervisor: Supervisor,
+    network: Network,
+    members: BTreeMap<NodeId, Member>,
+    probes: Probes,
+}
+
+struct Member {
+    launch: Launch,
+    doors: Doors,
+    process: Option<Process>,
+    /// Bound as long as the cluster lives.
+    _ports: Vec<Port>,
+}
+
+impl Cluster {
+    /// Starts all nodes, and returns when each of them serves.
+    pub async fn start(system: &dyn System, plan: &Plan, folder: &Folder) -> Result<Cluster, Error> {
+        let nodes = ids::cluster(plan.nodes);
+        let mut doors = BTreeMap::new();
+        let mut ports = BTreeMap::new();
+        for node in &nodes {
+            let (found, kept) = open_doors(folder.node(*node)?)?;
+            doors.insert(*node, found);
+            ports.insert(*node, kept);
+        }
+        let pairs = nodes.iter().copied().permutations(2).map(|pair| Link::new(pair[0], pair[1]));
+        let links: Vec<(Link, SocketAddr)> = pairs.map(|link| (link, doors[&link.to].peer)).collect();
+        let network = Network::open(links.iter().copied()).await?;
+        let entrance = |link| network.entrance(link).expect("every link was just opened");
+        let dial = links.iter().map(|(link, _)| (*link, entrance(*link))).collect();
+        let map = Map { token: token(plan, folder), nodes: doors, dial };
+
+        let member = |node: NodeId| {
+            let doors = map.nodes[&node].clone();
+            let output = |name: &str| doors.folder.join(name);
+            let launch = system.launch(node, &map, plan);
+            let launch = Launch { stdout: output("stdout"), stderr: output("stderr"), ..launch };
+            let ports = ports.remove(&node).expect("every node has ports");
+            (node, Member { launch, doors, process: None, _ports: ports })
+        };
+        let members: BTreeMap<NodeId, Member> = nodes.iter().copied().map(member).collect();
+        let probes = Probes::new(members.iter().map(|(node, member)| (*node, member.doors.client)));
+        let supervisor = Supervisor::start()?;
+        let mut cluster = Cluster { runtime: Handle::current(), supervisor, network, members, probes };
+        for member in cluster.members.values_mut() {
+            member.process = Some(cluster.supervisor.spawn(member.launch.clone())?);
+        }
+        cluster.await_start().await?;
+        Ok(cluster)
+    }
+
+    async fn await_start(&mut self) -> Result<(), Error> {
+        let deadline = Instant::now() + START;
+        loop {
+            let missing = self.probes.missing().await;
+            if missing.is_empty() {
+                return Ok(());
+            }
+            if let Some((node, status)) = self.ended().into_iter().next() {
+                let stderr = self.members[&node].launch.stderr.clone();
+                let output = last_lines(&stderr);
+                return Err(Error::Start { node, status: describe(status), stderr, output });
+            }
+            if Instant::now() >= deadline {
+                let missing = missing.iter().join(" ");
+                return Err(Error::NotReady { seconds: START.as_secs(), missing });
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// Waits until every node serves, at most so long. Tells who does not.
+    pub async fn await_health(&self, patience: Duration) -> Vec<NodeId> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let missing = self.probes.missing().await;
+            if missing.is_empty() || Instant::now() >= deadline {
+                return missing;
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// Asks whom the nodes are, and who leads.
+    pub fn probes(&self) -> Probes {
+        self.probes.clone()
+    }
+
+    /// Where clients of each node connect.
+    pub fn addresses(&self) -> BTreeMap<NodeId, SocketAddr> {
+        self.members.iter().map(|(node, member)| (*node, member.doors.client)).collect()
+    }
+
+    /// What starts each node, where it listens, and its process.
+    pub fn table(&self) -> BTreeMap<NodeId, (&Launch, &Doors, Option<u32>)> {
+        let row = |member| {
+            let Member { launch, doors, process, .. }: &Member = member;
+            (launch, doors, process.as_ref().map(Process::pid))
+        };
+        self.members.iter().map(|(node, member)| (*node, row(member))).collect()
+    }
+
+    /// The nodes whose process has ended, and how. After a heal there should be none: a node in this
+    /// list died of something else than the nemesis.
+    pub fn ended(&mut self) -> BTreeMap<NodeId, ExitStatus> {
+        let members = self.members.iter_mut();
+        let ended = members.filter_map(|(node, member)| {
+            let status = member.process.as_mut()?.ended().ok()??;
+            Some((*node, status))
+        });
+        ended.collect()
+    }
+
+    /// Asks all nodes to stop, and kills those that will not.
+    pub fn stop(&mut self) {
+        std::thread::scope(|scope| {
+            for process in self.members.values_mut().filter_map(|member| member.process.as_mut()) {
+                scope.spawn(|| {
+                    if let Err(error) = process.stop(STOP) {
+                        tracing::warn!(pid = process.pid(), %error, "a node could not be stopped");
+                    }
+                });
+            }
+        });
+    }
+
+    fn member(&mut self, node: NodeId) -> io::Result<&mut Member> {
+        let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("there is no {node}"));
+        self.members.get_mut(&node).ok_or_else(unknown)
+    }
+
+    /// Waits until these answer at all: they may have no quorum to serve with.
+    fn await_answer(&self, nodes: &Nodes) {
+        let answer = async {
+            for node in nodes {
+                while self.probes.of(*node).status().await.is_none() {
+                    tokio::time::sleep(GLANCE).await;
+                }
+            }
+        };
+        let late = self.runtime.block_on(async { tokio::time::timeout(RESTART, answer).await });
+        if late.is_err() {
+            tracing::warn!(?nodes, "restarted, but not all of them answer");
+        }
+    }
+}
+
+/// Its calls wait, so they must not come from a thread of the async runtime.
+impl Target for Cluster {
+    fn sever(&mut self, links: &BTreeSet<Link>, how: Sever) -> io::Result<()> {
+        self.network.sever(links, how)
+    }
+
+    fn mend(&mut self, links: &BTreeSet<Link>) -> io::Result<BTreeMap<Link, LinkCounts>> {
+        self.network.mend(links)
+    }
+
+    fn kill(&mut self, nodes: &Nodes) -> io::Result<Vec<Death>> {
+        let mut earlier = BTreeMap::new();
+        for node in nodes {
+            if let Some(process) = &mut self.member(*node)?.process {
+                earlier.insert(*node, process.strike()?);
+            }
+        }
+        let mut deaths = Vec::new();
+        for (node, earlier) in earlier {
+            let Some(process) = &mut self.member(node)?.process else { continue };
+            let ending = process.wait(earlier)?;
+            let (pid, status) = (process.pid(), describe(ending.status));
+            deaths.push(Death { node, pid, status, killed: ending.killed() });
+        }
+        Ok(deaths)
+    }
+
+    fn restart(&mut self, nodes: &Nodes) -> io::Result<Vec<Birth>> {
+        let supervisor = self.supervisor.clone();
+        let mut births = Vec::new();
+        for node in nodes {
+            let member = self.member(*node)?;
+            let alive = match &mut member.process {
+                Some(process) => process.ended()?.is_none(),
+                None => false,
+            };
+            if !alive {
+                let process = supervisor.spawn(member.launch.clone()).map_err(io::Error::other)?;
+                births.push(Birth { node: *node, pid: process.pid() });
+                member.process = Some(process);
+            }
+        }
+        self.await_answer(nodes);
+        Ok(births)
+    }
+}
+
+fn open_doors(folder: PathBuf) -> Result<(Doors, Vec<Port>), Error> {
+    let reserve = || {
+        let what = "a free port on loopback";
+        Port::reserve().map_err(|source| Error::Machine { what, source })
+    };
+    let ports = [reserve()?, reserve()?, reserve()?];
+    let [client, peer, metrics] = [0, 1, 2].map(|door: usize| ports[door].address());
+    Ok((Doors { client, peer, metrics, folder }, ports.into()))
+}
+
+/// Different in every run on this machine, so that a node that strays is turned away.
+fn token(plan: &Plan, folder: &Folder) -> String {
+    let run = folder.path().file_name().unwrap_or_default().to_string_lossy();
+    format!("{}-{run}-{}", plan.title(), std::process::id())
+}
+
+fn last_lines(path: &Path) -> String {
+    let text = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+}

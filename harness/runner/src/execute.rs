@@ -1,0 +1,407 @@
+//! A run from its first process to its verdict.
+//!
+//! ```text
+//! start all nodes ─ wait until each serves
+//! clients work, faults come and go           until the time limit
+//! heal everything ─ wait until each serves   with a deadline: TCP and elections need a moment
+//! read every key once more
+//! stop all nodes ─ judge the history
+//! ```
+//!
+//! A verdict is *valid* only if the run could have found something: if faults were asked for, one must
+//! have bitten; the cluster must have come back after the heal, and the final reads must have ended.
+//! Otherwise a history without contradiction is *unknown*, with the reason. A contradiction is
+//! *invalid* whatever else went wrong.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use checker::register::Op;
+use checker::{Budget, Verdict, Why};
+use nemesis::{Nemesis, NodeId, Schedule, Time, ids};
+use nemesis_net::process::describe;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use workload::Generator as _;
+
+use crate::cluster::Cluster;
+use crate::drive::{Drive, End};
+use crate::error::Error;
+use crate::etcd::Etcd;
+use crate::folder::Folder;
+use crate::plan::Plan;
+use crate::play::{Played, Player, vacuous};
+use crate::probe::Leadership;
+use crate::progress::{Live, Phase, Progress};
+use crate::recorder::Recorder;
+use crate::report::{Check, Figures, Report};
+use crate::system::System;
+
+/// How long a healed cluster may take to serve again.
+const RECOVERY: Duration = Duration::from_secs(30);
+/// How long the final reads may take.
+const FINAL_READS: Duration = Duration::from_mins(1);
+/// How often the live line is refreshed.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Carries out a plan. Cancelling ends it early; whatever happens, no process outlives the call.
+///
+/// Needs an async runtime of several threads, with blocking threads.
+pub async fn run(
+    plan: Plan,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<Report, Error> {
+    let system = plan.check()?;
+    let folder = Folder::create(&plan, SystemTime::now())?;
+    progress.begun(plan.seed, folder.path());
+    let run = Run { doubts: Vec::new(), notes: Vec::new(), system, plan, folder, progress, cancel };
+    run.carry_out().await
+}
+
+/// A run under way.
+struct Run {
+    system: &'static dyn System,
+    plan: Plan,
+    folder: Folder,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+    /// Why a history without contradiction would prove nothing.
+    doubts: Vec<String>,
+    /// What people should know.
+    notes: Vec<String>,
+}
+
+impl Run {
+    async fn carry_out(mut self) -> Result<Report, Error> {
+        self.progress.phase(Phase::Starting);
+        let cluster = tokio::select! {
+            started = Cluster::start(self.system, &self.plan, &self.folder) => Some(started?),
+            () = self.cancel.cancelled() => None,
+        };
+        let recorder = Arc::new(Recorder::<Op>::new(self.folder.create_file("history.jsonl")?));
+        let Some(cluster) = cluster else {
+            self.doubts.push("interrupted before the cluster had come up".to_owned());
+            return self.conclude(&recorder, Played::default(), 0, Duration::ZERO);
+        };
+        let table = table(&cluster);
+        self.write_run(&table, &BTreeMap::new(), None)?;
+        let program = cluster.table().values().next().map(|(launch, ..)| launch.program.clone());
+        let binary = tokio::task::spawn_blocking(move || program.map(|path| fingerprint(&path)));
+
+        let (told, leadership) = watch::channel(Leadership::default());
+        let probes = cluster.probes();
+        let versions: BTreeMap<NodeId, String> =
+            probes.statuses().await.into_iter().map(|(node, said)| (node, said.version)).collect();
+        let _watch = AbortOnDropHandle::new(tokio::spawn(probes.watch(told)));
+
+        let (mut cluster, played, lasted) = self.work(cluster, &recorder, &leadership).await?;
+        self.obituaries(&mut cluster);
+        self.progress.phase(Phase::Stopping);
+        let stopped = tokio::task::spawn_blocking(move || cluster.stop()).await;
+        stopped.expect("stopping nodes does not panic");
+        let binary = binary.await.expect("reading a file does not panic");
+        self.write_run(&table, &versions, binary.as_ref())?;
+        let changes = leadership.borrow().changes;
+        self.conclude(&recorder, played, changes, lasted)
+    }
+
+    /// Clients and faults, the heal, and the final reads.
+    async fn work(
+        &mut self,
+        cluster: Cluster,
+        recorder: &Arc<Recorder<Op>>,
+        leadership: &watch::Receiver<Leadership>,
+    ) -> Result<(Cluster, Played, Duration), Error> {
+        let limit = Time::default().after(self.plan.time_limit);
+        let addresses = cluster.addresses();
+        let (broken, breaks) = watch::channel(Vec::new());
+        let _ticker = self.ticker(recorder, leadership, breaks);
+        let player = Player {
+            nemesis: self.nemesis(limit),
+            cluster,
+            recorder: Arc::clone(recorder),
+            folder: self.folder.clone(),
+            leader: leadership.clone(),
+            progress: Arc::clone(&self.progress),
+            broken,
+        };
+        let (stop, cancel, runtime) = (CancellationToken::new(), self.cancel.clone(), Handle::current());
+        let _stops_when_dropped = stop.clone().drop_guard();
+        let told = stop.clone();
+        let mut hand = tokio::task::spawn_blocking(move || player.play(&runtime, &told, &cancel));
+
+        self.progress.phase(Phase::Running);
+        let seed = self.plan.seed;
+        let generator = self.plan.workload.workload().generator(seed);
+        let generator = workload::stagger(self.plan.rate, seed, generator);
+        let mut generator = workload::until(limit.0, generator);
+        let mut drive = Drive::<Op, Etcd>::new(recorder, addresses, self.plan.concurrency());
+        let deadline = recorder.instant(limit);
+        let mut failed = None;
+        let mut driven = Ok(End::Done);
+        tokio::select! {
+            end = drive.run(&mut generator, deadline, &self.cancel) => driven = end,
+            // The nemesis ends by itself only when it fails.
+            ended = &mut hand => failed = Some(ended),
+        }
+        let lasted = recorder.time().since(Time::default());
+        stop.cancel();
+        self.progress.phase(Phase::Healing);
+        let ended = match failed {
+            Some(ended) => ended,
+            None => hand.await,
+        };
+        let (cluster, played) = ended.expect("the nemesis does not panic");
+        let played = played?;
+        if driven? == End::Cancelled || self.cancel.is_cancelled() {
+            self.doubts.push(format!("interrupted after {lasted:.1?}"));
+            return Ok((cluster, played, lasted));
+        }
+        self.recover(&cluster, recorder).await?;
+
+        self.progress.phase(Phase::FinalReads);
+        generator.conclude();
+        match drive.run(&mut generator, Instant::now() + FINAL_READS, &self.cancel).await? {
+            End::Done => {}
+            End::OutOfTime => {
+                self.doubts.push(format!("the final reads did not end within {FINAL_READS:?}"));
+            }
+            End::Cancelled => self.doubts.push("interrupted during the final reads".to_owned()),
+        }
+        Ok((cluster, played, lasted))
+    }
+
+    fn nemesis(&self, limit: Time) -> Nemesis {
+        let nodes = ids::cluster(self.plan.nodes);
+        let schedule = self.plan.schedule.clone().unwrap_or_else(|| {
+            Schedule::draw(self.plan.seed, &self.plan.nemesis, nodes.len(), self.plan.rhythm, limit)
+        });
+        Nemesis::new(schedule, nodes, self.plan.seed)
+    }
+
+    /// Gives the healed cluster time, and writes down when that began and how it ended.
+    async fn recover(&mut self, cluster: &Cluster, recorder: &Recorder<Op>) -> Result<(), Error> {
+        recorder.nemesis("await-health", Value::Null)?;
+        let missing = tokio::select! {
+            missing = cluster.await_health(RECOVERY) => missing,
+            () = self.cancel.cancelled() => return Ok(()),
+        };
+        recorder.nemesis("await-health", json!({ "healthy": missing.is_empty(), "missing": missing }))?;
+        if !missing.is_empty() {
+            let who = itertools::join(&missing, " ");
+            self.doubts.push(format!("{who} did not serve again within {RECOVERY:?} of the heal"));
+        }
+        Ok(())
+    }
+
+    /// Nodes that died of something else than the nemesis.
+    fn obituaries(&mut self, cluster: &mut Cluster) {
+        for (node, status) in cluster.ended() {
+            let status = describe(status);
+            self.notes.push(format!("{node} ended by itself ({status}): see nodes/{node}/stderr"));
+        }
+    }
+
+    fn ticker(
+        &self,
+        recorder: &Arc<Recorder<Op>>,
+        leadership: &watch::Receiver<Leadership>,
+        broken: watch::Receiver<Vec<String>>,
+    ) -> AbortOnDropHandle<()> {
+        let (recorder, leadership) = (Arc::clone(recorder), leadership.clone());
+        let progress = Arc::clone(&self.progress);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let mut tick = tokio::time::interval(TICK);
+            loop {
+                tick.tick().await;
+                let time = recorder.time().since(Time::default());
+                let (faults, leader) = (broken.borrow().clone(), leadership.borrow().leader);
+                progress.tick(&Live { time, counts: recorder.counts(), faults, leader });
+            }
+        }))
+    }
+
+    /// Judges the history, writes down the verdict, and forgets what is not needed any more.
+    fn conclude(
+        self,
+        recorder: &Recorder<Op>,
+        played: Played,
+        leader_changes: u64,
+        lasted: Duration,
+    ) -> Result<Report, Error> {
+        self.progress.phase(Phase::Checking);
+        let (history, tally) = recorder.finish();
+        let mut doubts = self.doubts;
+        doubts.extend(vacuous(self.plan.faults().as_slice(), &played));
+        if tally.counts.ok == 0 {
+            doubts.push("no op was acknowledged".to_owned());
+        }
+        let mut figures = Figures::new(tally, leader_changes, lasted);
+        let began = Instant::now();
+        let mut checks = Vec::new();
+        for checker in self.plan.workload.workload().checkers() {
+            let verdict = checker.check(&history, &Budget::default());
+            checks.push(Check { name: checker.name(), verdict });
+        }
+        figures.check_seconds = began.elapsed().as_secs_f64();
+        keep_certificates(&self.folder, &mut checks)?;
+        let (verdict, reason) = together(&checks, &doubts);
+        let report = Report {
+            verdict,
+            reason,
+            checks,
+            seed: self.plan.seed,
+            folder: self.folder.path().to_owned(),
+            faults: played.faults,
+            skipped: played.skipped,
+            notes: self.notes,
+            figures,
+        };
+        self.folder.write_json("results.json", &report)?;
+        if report.is_valid() {
+            self.folder.drop_data()?;
+        }
+        Ok(report)
+    }
+
+    /// What was asked, of which builds, on which machine.
+    fn write_run(
+        &self,
+        nodes: &Value,
+        versions: &BTreeMap<NodeId, String>,
+        binary: Option<&Value>,
+    ) -> Result<(), Error> {
+        let plan = &self.plan;
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let run = json!({
+            "harness": env!("CARGO_PKG_VERSION"),
+            "argv": plan.argv,
+            "seed": plan.seed,
+            "system": plan.system,
+            "workload": plan.workload.as_str(),
+            "nemesis": plan.faults().to_string(),
+            "nodes": nodes,
+            "versions": versions,
+            "binary": binary,
+            "concurrency": plan.concurrency(),
+            "rate": plan.rate,
+            "time_limit_s": plan.time_limit.as_secs_f64(),
+            "interval_s": [plan.rhythm.on.as_secs_f64(), plan.rhythm.off.as_secs_f64()],
+            "bugs": plan.bugs,
+            "settings": plan.settings,
+            "network": { "chosen": "proxy", "why": "the only network so far" },
+            "machine": {
+                "kernel": kernel.trim(),
+                "cores": std::thread::available_parallelism().map_or(0, usize::from),
+            },
+        });
+        self.folder.write_json("run.json", &run)
+    }
+}
+
+/// Where every node listens, and what started it.
+fn table(cluster: &Cluster) -> Value {
+    let rows = cluster.table().into_iter().map(|(node, (launch, doors, pid))| {
+        let arguments: Vec<_> = launch.arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+        let row = json!({
+            "client": doors.client.to_string(),
+            "peer": doors.peer.to_string(),
+            "metrics": doors.metrics.to_string(),
+            "pid": pid,
+            "program": launch.program.to_string_lossy(),
+            "arguments": arguments,
+        });
+        (node.to_string(), row)
+    });
+    Value::Object(rows.collect())
+}
+
+/// Tells builds apart. A checksum does that; it is no protection against forgery.
+fn fingerprint(program: &Path) -> Value {
+    let target = std::fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
+    match std::fs::read(program) {
+        Ok(content) => json!({
+            "path": target.to_string_lossy(),
+            "bytes": content.len(),
+            "crc32c": format!("{:08x}", crc32c::crc32c(&content)),
+        }),
+        Err(error) => json!({ "path": target.to_string_lossy(), "error": error.to_string() }),
+    }
+}
+
+/// A certificate is as long as the history: it goes into a file of its own.
+fn keep_certificates(folder: &Folder, checks: &mut [Check]) -> Result<(), Error> {
+    let mut certificates = BTreeMap::new();
+    for check in checks {
+        if let Verdict::Valid { linearization } = &mut check.verdict
+            && let Some(certificate) = linearization.take()
+        {
+            certificates.insert(check.name, certificate);
+        }
+    }
+    if certificates.is_empty() {
+        return Ok(());
+    }
+    let json = serde_json::to_vec(&certificates).expect("names and numbers are JSON");
+    folder.write("certificate.json", json)
+}
+
+/// The worst of all checks; and what looks valid is not, while there is a doubt.
+fn together(checks: &[Check], doubts: &[String]) -> (&'static str, Option<String>) {
+    let worst = checks.iter().map(|check| check.verdict.clone()).reduce(Verdict::and);
+    match worst {
+        Some(Verdict::Invalid { witness }) => ("invalid", Some(witness.sentence)),
+        _ if !doubts.is_empty() => ("unknown", Some(doubts.join("; "))),
+        Some(Verdict::Unknown { why: Why::OutOfTime }) => {
+            ("unknown", Some("the checker ran out of time".to_owned()))
+        }
+        Some(Verdict::Unknown { why: Why::OutOfMemory }) => {
+            ("unknown", Some("the checker ran out of memory".to_owned()))
+        }
+        Some(Verdict::Valid { .. }) => ("valid", None),
+        None => ("unknown", Some("nobody judged the history".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use checker::Witness;
+
+    use super::*;
+
+    fn check(verdict: Verdict) -> Check {
+        Check { name: "register", verdict }
+    }
+
+    fn valid() -> Check {
+        check(Verdict::Valid { linearization: None })
+    }
+
+    #[test]
+    fn a_contradiction_outweighs_every_doubt_and_a_doubt_outweighs_its_absence() {
+        let witness = Witness {
+            sentence: "n1 answered 1 after 2".to_owned(),
+            key: None,
+            prefix_ends: 3,
+            shortest: true,
+            ops: Vec::new(),
+            others: 0,
+            states: Vec::new(),
+        };
+        let invalid = check(Verdict::Invalid { witness: Box::new(witness) });
+        let doubt = ["no fault bit".to_owned()];
+        assert_eq!(together(&[valid()], &[]), ("valid", None));
+        assert_eq!(together(&[valid()], &doubt), ("unknown", Some("no fault bit".to_owned())));
+        let sentence = Some("n1 answered 1 after 2".to_owned());
+        assert_eq!(together(&[valid(), invalid], &doubt), ("invalid", sentence));
+        let unknown = check(Verdict::Unknown { why: Why::OutOfTime });
+        assert_eq!(together(&[valid(), unknown], &[]).0, "unknown");
+        assert_eq!(together(&[], &[]).0, "unknown");
+    }
+}
