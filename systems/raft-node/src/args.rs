@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use raft::{Bugs, NodeId};
+use tonic::codegen::http::uri::InvalidUri;
+use tonic::transport::Uri;
+use tracing_subscriber::EnvFilter;
 
 use crate::members::{BadMembers, Members};
 
@@ -15,7 +18,7 @@ use crate::members::{BadMembers, Members};
 /// Flags are those of etcd. Without any, it is a cluster of one node on etcd's ports, and keeps its
 /// data in ./default.raft.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "raft-node", version, after_help = AFTER_HELP, max_term_width = 110)]
+#[command(name = "raft-node", version, after_help = AFTER_HELP, max_term_width = 110, args_override_self = true)]
 pub struct Args {
     /// This node's name; it must stand in --initial-cluster
     #[arg(long, value_name = "NAME", default_value = "default")]
@@ -45,16 +48,16 @@ pub struct Args {
     pub advertise_client_urls: Vec<String>,
 
     /// Where the other nodes are heard
-    #[arg(long, value_name = "URL,…", value_delimiter = ',', default_value = "http://127.0.0.1:2380")]
-    pub listen_peer_urls: Vec<String>,
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:2380")]
+    pub listen_peer_urls: String,
 
     /// Where the other nodes find this one [default: as in --initial-cluster]
     #[arg(long, value_name = "URL,…", value_delimiter = ',')]
     pub initial_advertise_peer_urls: Vec<String>,
 
     /// Where metrics and health are served over HTTP [default: nowhere]
-    #[arg(long, value_name = "URL,…", value_delimiter = ',')]
-    pub listen_metrics_urls: Vec<String>,
+    #[arg(long, value_name = "URL")]
+    pub listen_metrics_urls: Option<String>,
 
     /// The folder of this node's data; made if it is missing [default: NAME.raft]
     #[arg(long, value_name = "DIR")]
@@ -78,7 +81,8 @@ pub struct Args {
 
     /// How much is logged on standard error
     ///
-    /// off, error, warn, info, debug, trace; or by part: `info,raft_node=debug`
+    /// off, error, warn, info, debug, trace; or by part: `info,raft_node=debug`. The environment
+    /// variable `RUST_LOG` has the last word.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
 
@@ -125,11 +129,13 @@ pub struct Plan {
     /// Where clients are told to go.
     pub client_urls: Vec<String>,
     /// Where to listen for the other nodes.
-    pub peer_listen: Vec<Listen>,
-    /// Where to dial the other nodes.
-    pub peer_dial: BTreeMap<NodeId, String>,
+    pub peer_listen: Listen,
+    /// Where the other nodes are.
+    pub peers: BTreeMap<NodeId, Uri>,
+    /// Where to dial some of them instead.
+    pub peer_dial: BTreeMap<NodeId, Uri>,
     /// Where to serve metrics and health.
-    pub metrics_listen: Vec<Listen>,
+    pub metrics_listen: Option<Listen>,
     /// Where the data is.
     pub data_dir: PathBuf,
     /// How often a leader shows that it is there.
@@ -199,6 +205,14 @@ pub enum BadArgs {
     /// Joining.
     #[error("--initial-cluster-state existing: joining a running cluster is not possible yet")]
     Existing,
+    /// Not a level of logging.
+    #[error("--log-level {level}: {why}")]
+    LogLevel {
+        /// What was given.
+        level: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// No such mistake.
     #[error("--bug: {0}")]
     Bug(String),
@@ -214,6 +228,9 @@ impl Args {
             let (election, heartbeat) = (self.election_timeout, self.heartbeat_interval);
             return Err(BadArgs::Hasty { election, heartbeat });
         }
+        if let Err(why) = EnvFilter::builder().parse(&self.log_level) {
+            return Err(BadArgs::LogLevel { level: self.log_level.clone(), why: why.to_string() });
+        }
         let peer_listen = listen("listen-peer-urls", &self.listen_peer_urls)?;
         let members = self.members()?;
         let node = members.named(&self.name).map(|member| member.node).ok_or_else(|| {
@@ -224,11 +241,12 @@ impl Args {
         Ok(Plan {
             node,
             name: self.name.clone(),
-            client_listen: listen("listen-client-urls", &self.listen_client_urls)?,
+            client_listen: self.client_listen()?,
             client_urls: self.client_urls()?,
             peer_listen,
-            peer_dial: self.dial(&members, node)?,
-            metrics_listen: listen("listen-metrics-urls", &self.listen_metrics_urls)?,
+            peers: peers(&members, node)?,
+            peer_dial: self.peer_dial(&members, node)?,
+            metrics_listen: self.metrics_listen()?,
             data_dir: self.data_dir.clone().unwrap_or_else(|| PathBuf::from(format!("{}.raft", self.name))),
             heartbeat: Duration::from_millis(self.heartbeat_interval),
             election: (election, election * 2),
@@ -243,7 +261,8 @@ impl Args {
             host_and_port("initial-advertise-peer-urls", url)?;
         }
         let alone = || {
-            let urls = if advertised.is_empty() { &self.listen_peer_urls } else { advertised };
+            let own = std::slice::from_ref(&self.listen_peer_urls);
+            let urls = if advertised.is_empty() { own } else { advertised };
             let items: Vec<String> = urls.iter().map(|url| format!("{}={url}", self.name)).collect();
             items.join(",")
         };
@@ -259,10 +278,8 @@ impl Args {
                 advertised: advertised.join(","),
             });
         }
-        for member in members.iter() {
-            for url in &member.peer_urls {
-                host_and_port("initial-cluster", url)?;
-            }
+        for url in members.iter().flat_map(|member| &member.peer_urls) {
+            host_and_port("initial-cluster", url)?;
         }
         Ok(members)
     }
@@ -275,19 +292,29 @@ impl Args {
         Ok(if given { self.advertise_client_urls.clone() } else { self.listen_client_urls.clone() })
     }
 
-    fn dial(&self, members: &Members, own: NodeId) -> Result<BTreeMap<NodeId, String>, BadArgs> {
-        let others = members.iter().filter(|member| member.node != own);
-        let mut dial: BTreeMap<NodeId, String> =
-            others.map(|member| (member.node, member.peer_urls[0].clone())).collect();
-        for rule in &self.peer_dial {
+    fn client_listen(&self) -> Result<Vec<Listen>, BadArgs> {
+        self.listen_client_urls.iter().map(|url| listen("listen-client-urls", url)).collect()
+    }
+
+    fn metrics_listen(&self) -> Result<Option<Listen>, BadArgs> {
+        self.listen_metrics_urls.as_ref().map(|url| listen("listen-metrics-urls", url)).transpose()
+    }
+
+    fn peer_dial(&self, members: &Members, own: NodeId) -> Result<BTreeMap<NodeId, Uri>, BadArgs> {
+        let read = |rule: &String| {
             let bad = || BadArgs::PeerDial(rule.clone());
             let (name, url) = rule.split_once('=').ok_or_else(bad)?;
             let node = members.named(name).map(|member| member.node).filter(|node| *node != own);
-            host_and_port("peer-dial", url)?;
-            dial.insert(node.ok_or_else(bad)?, url.to_owned());
-        }
-        Ok(dial)
+            Ok((node.ok_or_else(bad)?, uri("peer-dial", url)?))
+        };
+        self.peer_dial.iter().map(read).collect()
     }
+}
+
+/// Where all others are: the first address that each of them has.
+fn peers(members: &Members, own: NodeId) -> Result<BTreeMap<NodeId, Uri>, BadArgs> {
+    let others = members.iter().filter(|member| member.node != own);
+    others.map(|member| Ok((member.node, uri("initial-cluster", &member.peer_urls[0])?))).collect()
 }
 
 /// `http://host:port`, and nothing behind it but perhaps a slash. TLS is not served.
@@ -306,14 +333,16 @@ fn host_and_port<'a>(flag: &'static str, url: &'a str) -> Result<&'a str, BadArg
     }
 }
 
-fn listen(flag: &'static str, urls: &[String]) -> Result<Vec<Listen>, BadArgs> {
-    let resolve = |url: &String| {
-        let bad = |why: String| BadArgs::Url { flag, url: url.clone(), why };
-        let mut found = host_and_port(flag, url)?.to_socket_addrs().map_err(|why| bad(why.to_string()))?;
-        let address = found.next().ok_or_else(|| bad("the host has no address".to_owned()))?;
-        Ok(Listen { url: url.clone(), address })
-    };
-    urls.iter().map(resolve).collect()
+fn uri(flag: &'static str, url: &str) -> Result<Uri, BadArgs> {
+    host_and_port(flag, url)?;
+    url.parse().map_err(|why: InvalidUri| BadArgs::Url { flag, url: url.to_owned(), why: why.to_string() })
+}
+
+fn listen(flag: &'static str, url: &str) -> Result<Listen, BadArgs> {
+    let bad = |why: String| BadArgs::Url { flag, url: url.to_owned(), why };
+    let mut found = host_and_port(flag, url)?.to_socket_addrs().map_err(|why| bad(why.to_string()))?;
+    let address = found.next().ok_or_else(|| bad("the host has no address".to_owned()))?;
+    Ok(Listen { url: url.to_owned(), address })
 }
 
 #[cfg(feature = "bugs")]
@@ -348,9 +377,9 @@ mod tests {
         let plan = plan(&[]).unwrap();
         assert_eq!((plan.node, &plan.name[..]), (NodeId(1), "default"));
         assert_eq!(plan.client_listen[0].address.port(), 2379);
-        assert_eq!(plan.peer_listen[0].address.port(), 2380);
+        assert_eq!(plan.peer_listen.address.port(), 2380);
         assert_eq!(plan.data_dir, PathBuf::from("default.raft"));
-        assert!(plan.peer_dial.is_empty() && plan.metrics_listen.is_empty());
+        assert!(plan.peers.is_empty() && plan.peer_dial.is_empty() && plan.metrics_listen.is_none());
         assert_eq!(plan.client_urls, ["http://127.0.0.1:2379"]);
     }
 
@@ -360,9 +389,9 @@ mod tests {
     fn a_node_dials_all_others_where_it_is_told() {
         let flags = ["--name", "n2", "--initial-cluster", THREE, "--peer-dial", "n3=http://127.0.0.1:9"];
         let plan = plan(&flags).unwrap();
-        let dial =
-            [(NodeId(1), "http://127.0.0.1:1".to_owned()), (NodeId(3), "http://127.0.0.1:9".to_owned())];
-        assert_eq!(plan.peer_dial, BTreeMap::from(dial));
+        let at = |port| Uri::try_from(format!("http://127.0.0.1:{port}")).unwrap();
+        assert_eq!(plan.peers, BTreeMap::from([(NodeId(1), at(1)), (NodeId(3), at(3))]));
+        assert_eq!(plan.peer_dial, BTreeMap::from([(NodeId(3), at(9))]));
         assert_eq!(plan.data_dir, PathBuf::from("n2.raft"));
     }
 
@@ -380,6 +409,7 @@ mod tests {
         assert!(complaint(&["--advertise-client-urls", "http://h:1/path"]).contains("http://host:port"));
         assert!(complaint(&["--election-timeout", "100"]).contains("--election-timeout 100"));
         assert!(complaint(&["--initial-cluster-state", "existing"]).contains("not possible yet"));
+        assert!(complaint(&["--log-level", "raft_node=loud"]).contains("--log-level raft_node=loud"));
         assert!(complaint(&["--bug", "off-by-one"]).contains("off-by-one"));
         let elsewhere = ["--initial-advertise-peer-urls", "http://127.0.0.1:7"];
         assert!(cluster(&elsewhere).contains("http://127.0.0.1:7"));

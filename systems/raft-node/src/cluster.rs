@@ -4,6 +4,7 @@
 //! the list never changes. A member's client URLs are known to itself alone, so the others are listed
 //! without; the price is that `etcdctl endpoint status --cluster` reaches only the node it asks.
 
+use kv::Revision;
 use tonic::{Request, Response, Status};
 use wire::etcdserverpb as pb;
 use wire::etcdserverpb::cluster_server::Cluster;
@@ -16,7 +17,7 @@ impl Cluster for Door {
         &self,
         _request: Request<pb::MemberListRequest>,
     ) -> Result<Response<pb::MemberListResponse>, Status> {
-        let header = pb::ResponseHeader { revision: 0, ..self.header_now() };
+        let header = self.header(Revision(0)); // as etcd: the list is no part of the store
         let members = self.members().iter().map(|member| pb::Member {
             id: self.members().member_id(member.node),
             name: member.name.clone(),

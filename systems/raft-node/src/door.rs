@@ -23,22 +23,42 @@ use crate::{mapping, request_id};
 /// What all services of a node share.
 #[derive(Clone)]
 pub struct Door {
-    pub(crate) handle: node::Handle<Store>,
-    pub(crate) who: Arc<Who>,
+    handle: node::Handle<Store>,
+    who: Arc<Who>,
 }
 
 /// Who is answering.
 #[derive(Debug)]
-pub(crate) struct Who {
-    pub(crate) node: NodeId,
-    pub(crate) members: Members,
-    pub(crate) client_urls: Vec<String>,
+struct Who {
+    node: NodeId,
+    members: Members,
+    client_urls: Vec<String>,
 }
 
 impl Door {
     /// A door to the replica behind `handle`, which is `node` among `members`.
-    pub fn new(handle: node::Handle<Store>, node: NodeId, members: Members, client_urls: Vec<String>) -> Door {
+    pub fn new(
+        handle: node::Handle<Store>,
+        node: NodeId,
+        members: Members,
+        client_urls: Vec<String>,
+    ) -> Door {
         Door { handle, who: Arc::new(Who { node, members, client_urls }) }
+    }
+
+    /// Where this node stands.
+    pub(crate) fn standing(&self) -> replica::Status {
+        self.handle.status().replica
+    }
+
+    /// The members of the cluster.
+    pub(crate) fn members(&self) -> &Members {
+        &self.who.members
+    }
+
+    /// Where clients find a node, if it is this one.
+    pub(crate) fn client_urls_of(&self, node: NodeId) -> Vec<String> {
+        if node == self.who.node { self.who.client_urls.clone() } else { Vec::new() }
     }
 
     /// The head of an answer.
@@ -47,7 +67,7 @@ impl Door {
             cluster_id: self.who.members.cluster_id(),
             member_id: self.who.members.member_id(self.who.node),
             revision: revision.0,
-            raft_term: self.handle.status().term.0,
+            raft_term: self.standing().term.0,
         }
     }
 
@@ -55,10 +75,10 @@ impl Door {
         let request = request_id::read(metadata)?;
         check::command(&command).map_err(|why| refusal::refused(&why))?;
         let command = bounded(codec::encode(&command))?;
-        self.done(self.handle.write(request, command).await)
+        self.done(self.handle.write(command, request).await)
     }
 
-    async fn read(&self, query: Query, stale_will_do: bool) -> Result<Done, Status> {
+    pub(crate) async fn read(&self, query: Query, stale_will_do: bool) -> Result<Done, Status> {
         check::query(&query).map_err(|why| refusal::refused(&why))?;
         self.done(if stale_will_do { self.handle.stale(query).await } else { self.handle.read(query).await })
     }
@@ -80,15 +100,15 @@ fn bounded(command: Bytes) -> Result<Bytes, Rejected> {
 }
 
 /// An answer and its head.
-struct Done {
-    header: pb::ResponseHeader,
-    answer: Answer,
+pub(crate) struct Done {
+    pub(crate) header: pb::ResponseHeader,
+    pub(crate) answer: Answer,
 }
 
 impl Done {
     /// The store answered a question of one kind with an answer of another: we are wrong, and say so
     /// without taking the whole node down.
-    fn mismatch(&self) -> Status {
+    pub(crate) fn mismatch(&self) -> Status {
         Status::internal(format!("the store gave an answer of another kind: {:?}", self.answer))
     }
 }

@@ -20,8 +20,9 @@ impl Maintenance for Door {
         let done = self.read(Query::Size, true).await?;
         let Answer::Size(bytes) = done.answer else { return Err(done.mismatch()) };
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        let status = self.status();
-        let errors = if status.leader.is_none() { vec!["etcdserver: no leader".to_owned()] } else { Vec::new() };
+        let status = self.standing();
+        let errors =
+            if status.leader.is_none() { vec!["etcdserver: no leader".to_owned()] } else { Vec::new() };
         Ok(Response::new(pb::StatusResponse {
             header: Some(done.header),
             version: VERSION.to_owned(),

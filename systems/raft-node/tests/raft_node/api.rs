@@ -1,0 +1,204 @@
+//! etcd's KV, Cluster and Maintenance services, asked through different nodes.
+
+use std::collections::BTreeSet;
+
+use tonic::{Code, Request, Status};
+use wire::etcdserverpb as pb;
+use wire::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
+use wire::etcdserverpb::request_op::Request as Op;
+
+use crate::cluster::{Cluster, Node, eventually};
+
+fn put(key: &'static str, value: &'static str) -> pb::PutRequest {
+    pb::PutRequest { key: key.into(), value: value.into(), ..pb::PutRequest::default() }
+}
+
+fn range(key: &'static str) -> pb::RangeRequest {
+    pb::RangeRequest { key: key.into(), ..pb::RangeRequest::default() }
+}
+
+fn op(request: Op) -> pb::RequestOp {
+    pb::RequestOp { request: Some(request) }
+}
+
+fn compare_and_set(key: &'static str, from: &'static str, to: &'static str) -> pb::TxnRequest {
+    pb::TxnRequest {
+        compare: vec![pb::Compare {
+            result: CompareResult::Equal.into(),
+            target: CompareTarget::Value.into(),
+            key: key.into(),
+            target_union: Some(TargetUnion::Value(from.into())),
+            range_end: "".into(),
+        }],
+        success: vec![op(Op::RequestPut(put(key, to)))],
+        failure: vec![op(Op::RequestRange(range(key)))],
+    }
+}
+
+async fn read(node: &Node, key: &'static str) -> Option<String> {
+    let mut found = node.kv().range(range(key)).await.expect("a healthy cluster answers").into_inner().kvs;
+    found.pop().map(|kv| String::from_utf8(kv.value.to_vec()).expect("values here are text"))
+}
+
+fn revision(header: Option<pb::ResponseHeader>) -> i64 {
+    header.expect("every answer has a head").revision
+}
+
+fn told<T>(result: Result<tonic::Response<T>, Status>) -> (Code, String) {
+    let status = result.err().expect("this must be refused");
+    (status.code(), status.message().to_owned())
+}
+
+#[tokio::test]
+async fn what_one_node_writes_every_node_reads() {
+    let cluster = Cluster::start(3).await;
+    let [one, two, three] = &cluster.nodes[..] else { panic!("there are three") };
+
+    let written = one.kv().put(put("a", "1")).await.unwrap().into_inner();
+    assert_eq!(revision(written.header), 2);
+    for node in [one, two, three] {
+        assert_eq!(read(node, "a").await.as_deref(), Some("1"), "through {}", node.name);
+    }
+
+    let replaced = pb::PutRequest { prev_kv: true, ..put("a", "2") };
+    let replaced = two.kv().put(replaced).await.unwrap().into_inner();
+    let before = replaced.prev_kv.unwrap();
+    assert_eq!((&before.value[..], before.create_revision, before.version), (&b"1"[..], 2, 1));
+
+    let won = three.kv().txn(compare_and_set("a", "2", "3")).await.unwrap().into_inner();
+    assert!(won.succeeded);
+    let lost = one.kv().txn(compare_and_set("a", "2", "4")).await.unwrap().into_inner();
+    assert!(!lost.succeeded);
+    assert_eq!((revision(won.header), revision(lost.header)), (4, 4), "a lost one changes nothing");
+
+    let delete = pb::DeleteRangeRequest { key: "a".into(), ..pb::DeleteRangeRequest::default() };
+    let deleted = one.kv().delete_range(delete).await.unwrap().into_inner();
+    assert_eq!((deleted.deleted, revision(deleted.header)), (1, 5));
+    assert_eq!(read(three, "a").await, None);
+}
+
+#[tokio::test]
+async fn the_past_can_be_read_until_it_is_compacted() {
+    let cluster = Cluster::start(1).await;
+    let mut kv = cluster.nodes[0].kv();
+    for value in ["1", "2", "3"] {
+        kv.put(put("a", value)).await.unwrap();
+    }
+    let at = |revision| pb::RangeRequest { revision, ..range("a") };
+    let old = kv.range(at(2)).await.unwrap().into_inner();
+    assert_eq!((&old.kvs[0].value[..], revision(old.header)), (&b"1"[..], 4));
+
+    kv.compact(pb::CompactionRequest { revision: 3, physical: true }).await.unwrap();
+    let compacted = "etcdserver: mvcc: required revision has been compacted".to_owned();
+    assert_eq!(told(kv.range(at(2)).await), (Code::OutOfRange, compacted.clone()));
+    let again = kv.compact(pb::CompactionRequest { revision: 3, physical: false }).await;
+    assert_eq!(told(again), (Code::OutOfRange, compacted));
+    let future = "etcdserver: mvcc: required revision is a future revision".to_owned();
+    assert_eq!(told(kv.range(at(9)).await), (Code::OutOfRange, future));
+}
+
+#[tokio::test]
+async fn requests_that_make_no_sense_are_refused_in_the_words_of_etcd() {
+    let cluster = Cluster::start(1).await;
+    let mut kv = cluster.nodes[0].kv();
+    let invalid = |text: &str| (Code::InvalidArgument, format!("etcdserver: {text}"));
+
+    assert_eq!(told(kv.put(put("", "1")).await), invalid("key is not provided"));
+    assert_eq!(told(kv.range(range("")).await), invalid("key is not provided"));
+    let keep = pb::PutRequest { ignore_value: true, ..put("a", "") };
+    assert_eq!(told(kv.put(keep).await), invalid("key not found"));
+    let keep = pb::PutRequest { ignore_value: true, ..put("a", "1") };
+    assert_eq!(told(kv.put(keep).await), invalid("value is provided"));
+    let leased = pb::PutRequest { lease: 7, ..put("a", "1") };
+    let lease = (Code::NotFound, "etcdserver: requested lease not found".to_owned());
+    assert_eq!(told(kv.put(leased).await), lease);
+
+    let twice = vec![op(Op::RequestPut(put("a", "1"))); 2];
+    let txn = |success| pb::TxnRequest { success, ..pb::TxnRequest::default() };
+    assert_eq!(told(kv.txn(txn(twice)).await), invalid("duplicate key given in txn request"));
+    let many = vec![op(Op::RequestRange(range("a"))); 129];
+    assert_eq!(told(kv.txn(txn(many)).await), invalid("too many operations in txn request"));
+
+    let large = pb::PutRequest { value: vec![0; 1536 * 1024].into(), ..put("a", "") };
+    assert_eq!(told(kv.put(large).await), invalid("request is too large"));
+    let just = pb::PutRequest { value: vec![0; 1536 * 1024 - 100].into(), ..put("a", "") };
+    let stored = kv.put(just).await.unwrap().into_inner();
+    assert_eq!(revision(stored.header), 2, "none of the others changed anything");
+}
+
+#[tokio::test]
+async fn a_request_with_a_name_is_executed_once() {
+    let cluster = Cluster::start(3).await;
+    let named = |name: &'static str, value: &'static str| {
+        let mut request = Request::new(put("a", value));
+        request.metadata_mut().insert("request-id", name.parse().unwrap());
+        request
+    };
+    let first = cluster.nodes[0].kv().put(named("5f-1", "1")).await.unwrap().into_inner();
+    let again = cluster.nodes[1].kv().put(named("5f-1", "1")).await.unwrap().into_inner();
+    assert_eq!(
+        (revision(first.header), revision(again.header)),
+        (2, 2),
+        "the second was answered, not executed"
+    );
+    let next = cluster.nodes[2].kv().put(named("5f-2", "2")).await.unwrap().into_inner();
+    assert_eq!(revision(next.header), 3);
+
+    let unknown = cluster.nodes[0].kv().put(named("77-5", "3")).await;
+    assert_eq!(told(unknown).0, Code::Unknown, "a session nobody opened: nothing is executed");
+    let malformed = cluster.nodes[0].kv().put(named("five", "4")).await;
+    assert_eq!(told(malformed).0, Code::InvalidArgument);
+    assert_eq!(read(&cluster.nodes[0], "a").await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn all_nodes_agree_on_who_they_are_and_who_leads() {
+    let cluster = Cluster::start(3).await;
+    let mut lists = Vec::new();
+    for node in &cluster.nodes {
+        let request = pb::MemberListRequest { linearizable: false };
+        let list = node.members().member_list(request).await.unwrap().into_inner();
+        let own = list.members.iter().find(|member| member.name == node.name).unwrap();
+        assert_eq!(own.client_urls, std::slice::from_ref(&node.client_url));
+        assert_eq!(list.header.unwrap().member_id, own.id, "the head names who answers");
+        lists.push(list.members.into_iter().map(|member| (member.id, member.name)).collect::<BTreeSet<_>>());
+    }
+    assert_eq!(lists[0].len(), 3);
+    assert!(lists.iter().all(|list| *list == lists[0]));
+
+    let leaders = || async {
+        let mut seen = BTreeSet::new();
+        for node in &cluster.nodes {
+            let status = node.status().await?;
+            seen.insert((status.leader, status.raft_term));
+        }
+        seen.pop_first().filter(|(leader, _)| *leader != 0 && seen.is_empty())
+    };
+    let (leader, _) = eventually("all nodes name one leader", leaders).await;
+    assert!(lists[0].iter().any(|(id, _)| *id == leader));
+}
+
+#[tokio::test]
+async fn without_a_majority_writes_fail_in_words_and_stale_reads_go_on() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.nodes[0].kv().put(put("a", "1")).await.unwrap();
+    let up_to_date = || async {
+        let stale = pb::RangeRequest { serializable: true, ..range("a") };
+        cluster.nodes[2].kv().range(stale).await.ok().filter(|found| found.get_ref().count == 1)
+    };
+    eventually("the write has reached n3", up_to_date).await;
+    cluster.nodes[0].kill().await;
+    cluster.nodes[1].kill().await;
+
+    let survivor = &cluster.nodes[2];
+    let refused = || async {
+        let status = survivor.kv().put(put("a", "2")).await.err()?;
+        assert_eq!(status.code(), Code::Unavailable);
+        (status.message() == "etcdserver: no leader").then_some(())
+    };
+    eventually("it knows that nobody leads", refused).await;
+    let stale = pb::RangeRequest { serializable: true, ..range("a") };
+    let found = survivor.kv().range(stale).await.unwrap().into_inner();
+    assert_eq!(&found.kvs[0].value[..], b"1");
+    assert_eq!(told(survivor.kv().range(range("a")).await).0, Code::Unavailable);
+}

@@ -1,0 +1,6 @@
+//! The program as its users meet it: processes, ports, signals, exit codes, and etcd's API spoken
+//! with our own stubs.
+
+mod api;
+mod cluster;
+mod lifecycle;
