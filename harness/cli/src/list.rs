@@ -12,7 +12,7 @@ use crate::render;
 type Section = (&'static str, Vec<(String, String)>);
 
 fn sections() -> Vec<Section> {
-    let systems = runner::SystemName::ALL.map(|system| (system.to_string(), system.story().to_owned()));
+    let systems = runner::system::SYSTEMS.map(|system| (system.name().to_owned(), system.story().to_owned()));
     let workloads = workload::Name::ALL.map(|name| (name.to_string(), name.description().to_owned()));
     let faults = nemesis::Kind::ALL.map(|kind| (kind.to_string(), kind.story().to_owned()));
     let models = Model::ALL.map(|model| (model.name().to_owned(), model.story().to_owned()));

@@ -5,28 +5,38 @@
 
 use std::io::IsTerminal as _;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use runner::{Progress, Stage, Tally};
+use runner::{Live, Phase, Progress};
 
 /// How often a log gets a line about the state of things.
 const LOG_EVERY: Duration = Duration::from_secs(5);
 
 /// Shows a run's progress on standard error.
-pub(crate) struct Live {
+pub(crate) struct Screen {
     bar: ProgressBar,
     terminal: bool,
-    logged: Duration,
+    limit: Duration,
+    /// When the last line about the state of things was logged.
+    logged: Mutex<Duration>,
 }
 
-impl Live {
-    pub(crate) fn new() -> Live {
+impl Screen {
+    /// For a run whose clients and faults go on for so long.
+    pub(crate) fn new(limit: Duration) -> Screen {
         let terminal = std::io::stderr().is_terminal();
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{spinner} {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-        Live { bar, terminal, logged: Duration::ZERO }
+        Screen { bar, terminal, limit, logged: Mutex::new(Duration::ZERO) }
+    }
+
+    /// Takes the changing line away.
+    pub(crate) fn end(&self) {
+        self.bar.finish_and_clear();
     }
 
     /// A line that stays.
@@ -39,60 +49,52 @@ impl Live {
         }
     }
 
-    /// Takes the changing line away.
-    pub(crate) fn end(&self) {
-        self.bar.finish_and_clear();
+    /// The line that keeps changing.
+    fn now(&self, line: String) {
+        self.bar.set_message(line);
+        self.bar.tick();
+    }
+
+    fn summary(&self, live: &Live) -> String {
+        let leader = live.leader.map_or_else(|| "no leader".to_owned(), |leader| format!("{leader} leads"));
+        let faults = if live.faults.is_empty() { "calm".to_owned() } else { live.faults.join(", ") };
+        format!(
+            "{:5.1}/{:.0} s  ok {}  fail {}  info {}  {leader}  {faults}",
+            live.time.as_secs_f64(),
+            self.limit.as_secs_f64(),
+            live.counts.ok,
+            live.counts.fail,
+            live.counts.info,
+        )
     }
 }
 
-impl Progress for Live {
-    fn begin(&mut self, folder: &Path) {
+impl Progress for Screen {
+    fn begun(&self, _seed: u64, folder: &Path) {
         self.line(&format!("folder: {}", folder.display()));
     }
 
-    fn stage(&mut self, stage: Stage) {
-        let words = match stage {
-            Stage::Starting => "starting the nodes",
-            Stage::Running => "clients and faults",
-            Stage::Healing => "healing, and waiting until every node answers",
-            Stage::FinalReads => "final reads",
-            Stage::Stopping => "stopping the nodes",
-            Stage::Checking => "judging the history",
-        };
+    fn phase(&self, phase: Phase) {
         if self.terminal {
-            self.bar.set_message(words);
-            self.bar.tick();
+            self.now(phase.name().to_owned());
         } else {
-            self.line(words);
+            self.line(phase.name());
         }
     }
 
-    fn tick(&mut self, tally: &Tally) {
-        let line = summary(tally);
-        if self.terminal {
-            self.bar.set_message(line);
-            self.bar.tick();
-        } else if tally.time >= self.logged + LOG_EVERY {
-            self.logged = tally.time;
-            self.line(&line);
-        }
-    }
-
-    fn note(&mut self, time: Duration, line: &str) {
+    fn fault(&self, time: Duration, line: &str) {
         self.line(&format!("{:6.1} s  {line}", time.as_secs_f64()));
     }
-}
 
-fn summary(tally: &Tally) -> String {
-    let leader = tally.leader.map_or_else(|| "no leader".to_owned(), |leader| format!("{leader} leads"));
-    let faults = if tally.faults.is_empty() { "calm".to_owned() } else { tally.faults.join(", ") };
-    format!(
-        "{:5.1}/{:.0} s  ok {}  fail {}  info {}  {leader}, {} changes  {faults}",
-        tally.time.as_secs_f64(),
-        tally.limit.as_secs_f64(),
-        tally.ok,
-        tally.fail,
-        tally.info,
-        tally.leader_changes,
-    )
+    fn tick(&self, live: &Live) {
+        if self.terminal {
+            self.now(self.summary(live));
+            return;
+        }
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if live.time >= *logged + LOG_EVERY {
+            *logged = live.time;
+            self.line(&self.summary(live));
+        }
+    }
 }

@@ -1,53 +1,54 @@
 //! `harness run`: from flags to a verdict.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use nemesis::{Kinds, Schedule};
-use runner::{Plan, Report, SystemName};
+use nemesis::{Kinds, Rhythm, Schedule};
+use runner::{FaultReport, Plan, Report};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::RunArgs;
 use crate::exit::{Exit, Refusal};
-use crate::live::Live;
+use crate::live::Screen;
 use crate::render;
-
-/// How long an op may stay without an answer.
-const OP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs what the flags say, and prints what came of it.
 pub(crate) fn run(args: RunArgs, argv: Vec<String>) -> Result<Exit, Refusal> {
     let json = args.json;
     let plan = plan(args, argv)?;
     if !json {
-        render::text(&format!("seed: {}\nsystem: {}, {} nodes; workload: {}; nemesis: {}\n", plan.seed, plan.system, plan.nodes, plan.workload, plan.faults))?;
+        render::text(&announce(&plan))?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(Refusal::broken)?;
-    let mut live = Live::new();
+    let screen = Arc::new(Screen::new(plan.time_limit));
+    let repeat = repeat(&plan);
     let result = runtime.block_on(async {
         let cancel = CancellationToken::new();
         tokio::spawn(cancel_on_signal(cancel.clone()));
-        runner::run(&plan, &mut live, cancel).await
+        runner::run(plan, screen.clone(), cancel).await
     });
-    live.end();
+    screen.end();
     let report = result.map_err(|error| {
         if error.is_users() { Refusal::wrong(&error) } else { Refusal::broken(&error) }
     })?;
     if json {
         render::json(&report)?;
     } else {
-        render::text(&describe(&report))?;
+        render::text(&describe(&report, &repeat))?;
     }
     Ok(Exit::of_verdict(report.verdict))
 }
 
-/// Ctrl-C or a polite kill ends the run early; the run then cleans up after itself. A second one is
-/// not needed: whatever happens to this process, the kernel ends the nodes with it.
+/// Ctrl-C or a polite kill ends the run early; the run then cleans up after itself. If it cannot, the
+/// kernel ends the nodes with this process.
 async fn cancel_on_signal(cancel: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) =
@@ -62,42 +63,29 @@ async fn cancel_on_signal(cancel: CancellationToken) {
     cancel.cancel();
 }
 
+// --- from flags to a plan ---------------------------------------------------------------------------
+
 fn plan(args: RunArgs, argv: Vec<String>) -> Result<Plan, Refusal> {
-    let system = SystemName::ALL
-        .into_iter()
-        .find(|system| system.name() == args.system)
-        .ok_or_else(|| Refusal::wrong(unknown("system", &args.system, SystemName::ALL.map(SystemName::name))))?;
-    let workload = args.workload.parse().map_err(Refusal::wrong)?;
-    let supported = nemesis::Kind::ALL;
-    let mut faults = Kinds::parse(&args.nemesis, &supported).map_err(Refusal::wrong)?;
-    if !(1..=9).contains(&args.nodes) {
-        return Err(Refusal::wrong(format_args!("--nodes {}: from 1 to 9", args.nodes)));
-    }
-    let schedule = args.schedule.as_deref().map(|path| read_schedule(path, args.nodes)).transpose()?;
-    if let Some(schedule) = &schedule {
-        faults = schedule.kinds();
-    }
-    Ok(Plan {
-        system,
-        workload,
-        faults,
-        nodes: args.nodes,
-        concurrency: concurrency(&args.concurrency, args.nodes)?,
+    let plan = Plan {
+        workload: args.workload.parse().map_err(Refusal::wrong)?,
+        schedule: args.schedule.as_deref().map(|path| read_schedule(path, args.nodes)).transpose()?,
+        rhythm: rhythm(&args.interval)?,
+        concurrency: Some(concurrency(&args.concurrency, args.nodes)?),
         rate: rate(args.rate)?,
         time_limit: seconds("--time-limit", args.time_limit)?,
-        op_timeout: OP_TIMEOUT,
-        interval: interval(&args.interval)?,
         seed: args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>())),
-        schedule,
-        program: args.bin,
         bugs: bugs(&args.bug)?,
+        system: args.system,
+        nemesis: Kinds::default(),
+        nodes: args.nodes,
+        bin: args.bin,
+        settings: BTreeMap::new(),
         out: args.out,
         argv,
-    })
-}
-
-fn unknown<const N: usize>(what: &str, asked: &str, known: [&str; N]) -> String {
-    format!("unknown {what} `{asked}`; known: {}", known.join(", "))
+    };
+    let system = plan.check().map_err(Refusal::wrong)?;
+    let nemesis = Kinds::parse(&args.nemesis, system.faults()).map_err(Refusal::wrong)?;
+    Ok(Plan { nemesis, ..plan })
 }
 
 /// The bugs by their names, whatever they were called.
@@ -105,19 +93,17 @@ fn bugs(asked: &[String]) -> Result<Vec<String>, Refusal> {
     if !asked.is_empty() && !cfg!(feature = "bugs") {
         return Err(Refusal::wrong("--bug: this build has no planted bugs"));
     }
-    asked
-        .iter()
-        .map(|name| match name.parse::<raft::Bug>() {
-            Ok(bug) => Ok(bug.to_string()),
-            Err(error) => {
-                let known = raft::Bug::ALL.map(raft::Bug::name).join(", ");
-                Err(Refusal::wrong(format_args!("{error}; known: {known}")))
-            }
-        })
-        .collect()
+    let name = |asked: &String| match asked.parse::<raft::Bug>() {
+        Ok(bug) => Ok(bug.to_string()),
+        Err(error) => {
+            let known = raft::Bug::ALL.map(raft::Bug::name).join(", ");
+            Err(Refusal::wrong(format_args!("{error}; known: {known}")))
+        }
+    };
+    asked.iter().map(name).collect()
 }
 
-fn read_schedule(path: &std::path::Path, nodes: u16) -> Result<Schedule, Refusal> {
+fn read_schedule(path: &Path, nodes: u16) -> Result<Schedule, Refusal> {
     let name = path.display();
     let text = fs::read_to_string(path).map_err(|error| Refusal::wrong(format_args!("{name}: {error}")))?;
     let nodes = nemesis::cluster(nodes);
@@ -131,14 +117,16 @@ fn concurrency(text: &str, nodes: u16) -> Result<usize, Refusal> {
         Some(times) => times.parse::<usize>().ok().and_then(|times| times.checked_mul(nodes.into())),
         None => text.parse().ok(),
     };
-    count.filter(|count| (1..=10_000).contains(count)).ok_or_else(|| {
-        Refusal::wrong(format_args!("--concurrency {text}: a number such as 6, or a multiple of the nodes such as 2n"))
+    count.ok_or_else(|| {
+        Refusal::wrong(format_args!(
+            "--concurrency {text}: a number such as 6, or a multiple of the nodes such as 2n"
+        ))
     })
 }
 
-fn rate(per_second: f64) -> Result<Option<f64>, Refusal> {
+fn rate(per_second: f64) -> Result<f64, Refusal> {
     if per_second.is_finite() && per_second >= 0.0 {
-        Ok((per_second > 0.0).then_some(per_second))
+        Ok(per_second)
     } else {
         Err(Refusal::wrong(format_args!("--rate {per_second}: ops per second, or 0")))
     }
@@ -151,43 +139,91 @@ fn seconds(flag: &str, value: f64) -> Result<Duration, Refusal> {
     }
 }
 
-fn interval(text: &str) -> Result<(Duration, Duration), Refusal> {
-    let parse = |part: &str| part.trim().parse::<f64>().ok().and_then(|value| seconds("--interval", value).ok());
-    text.split_once(',').and_then(|(on, off)| Some((parse(on)?, parse(off)?))).ok_or_else(|| {
-        Refusal::wrong(format_args!("--interval {text}: seconds of fault and of calm, such as 5,5"))
-    })
+fn rhythm(text: &str) -> Result<Rhythm, Refusal> {
+    let parse = |part: &str| part.trim().parse().ok().and_then(|value| seconds("--interval", value).ok());
+    let both = text.split_once(',').and_then(|(on, off)| Some((parse(on)?, parse(off)?)));
+    match both {
+        Some((on, off)) => Ok(Rhythm { on, off, ..Rhythm::default() }),
+        None => Err(Refusal::wrong(format_args!(
+            "--interval {text}: seconds of fault and of calm, such as 5,5"
+        ))),
+    }
 }
 
-fn describe(report: &Report) -> String {
+// --- from a report to text ----------------------------------------------------------------------------
+
+fn announce(plan: &Plan) -> String {
+    let bugs = if plan.bugs.is_empty() { String::new() } else { format!(", with {}", plan.bugs.join(", ")) };
+    format!(
+        "seed: {}\n{} on {} nodes{bugs}; {} with {} clients; faults: {}\n",
+        plan.seed,
+        plan.system,
+        plan.nodes,
+        plan.workload,
+        plan.concurrency(),
+        plan.faults(),
+    )
+}
+
+/// The command as it was given, with the seed that it got.
+fn repeat(plan: &Plan) -> String {
+    let mut words = vec!["harness".to_owned()];
+    words.extend(plan.argv.iter().skip(1).map(|word| quote(word)));
+    if !plan.argv.iter().any(|word| word == "--seed" || word.starts_with("--seed=")) {
+        words.extend(["--seed".to_owned(), plan.seed.to_string()]);
+    }
+    words.join(" ")
+}
+
+/// A word as a shell takes it.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=,./:@+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn describe(report: &Report, repeat: &str) -> String {
     let mut out = String::new();
-    for (f, counts) in &report.ops {
-        let latency = report.latency_ms.get(f).map_or_else(String::new, |(median, high)| {
-            format!("  p50 {median:.1} ms  p99 {high:.1} ms")
-        });
-        let _ = writeln!(out, "{f:6} ok {}  fail {}  info {}{latency}", counts.ok, counts.fail, counts.info);
+    let figures = &report.figures;
+    for (f, counts) in &figures.by_f {
+        let _ = writeln!(out, "{f}: ok {}, fail {}, info {}", counts.ok, counts.fail, counts.info);
+    }
+    if let (Some(median), Some(high)) = (figures.p50_ms, figures.p99_ms) {
+        let _ = writeln!(out, "answered within {median:.1} ms (median), {high:.1} ms (p99)");
     }
     let _ = writeln!(
         out,
-        "{} ok ops while faults were active, {} leader changes, all nodes answered {:.1} s after the last heal",
-        report.ok_during_faults,
-        report.leader_changes,
-        report.recovery.as_secs_f64()
+        "{} ok ops while faults lasted, {} leader changes, judged in {:.2} s",
+        figures.ok_under_fault, figures.leader_changes, figures.check_seconds
     );
     for fault in &report.faults {
-        let mark = if fault.bit { "bit" } else { "no effect" };
-        let _ = writeln!(out, "{:5.1} to {:5.1} s  {mark}: {}", fault.from, fault.until, fault.evidence);
+        let _ = writeln!(out, "{}", fault_line(fault));
     }
-    for death in &report.deaths {
-        let _ = writeln!(out, "{death}");
+    for line in report.skipped.iter().chain(&report.notes) {
+        let _ = writeln!(out, "{line}");
     }
-    for verdict in report.checkers.values() {
-        out.push_str(&render::evidence(verdict));
+    for check in &report.checks {
+        let evidence = render::evidence(&check.verdict);
+        if !evidence.is_empty() {
+            let _ = write!(out, "\n{}: {evidence}\n", check.name);
+        }
     }
-    for reason in &report.reasons {
+    if let Some(reason) = &report.reason {
         let _ = writeln!(out, "{reason}");
     }
-    let _ = writeln!(out, "folder: {}", report.folder.display());
-    let _ = writeln!(out, "repeat: {}", report.repeat);
+    let folder = report.folder.display();
+    let _ = writeln!(out, "history: {folder}/history.jsonl");
+    let _ = writeln!(out, "judge again: harness check {folder}/history.jsonl");
+    let _ = writeln!(out, "same faults again: harness run --schedule {folder}/schedule.toml …");
+    let _ = writeln!(out, "repeat: {repeat}");
     let _ = writeln!(out, "verdict: {}", report.verdict);
     out
+}
+
+fn fault_line(fault: &FaultReport) -> String {
+    let mark = if fault.bite.bit { "bit" } else { "no effect" };
+    format!("{} to {}: {}; {mark}: {}", fault.began, fault.heal_effective, fault.fault, fault.bite.because)
 }

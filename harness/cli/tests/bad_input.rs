@@ -1,0 +1,103 @@
+//! Whatever a user gets wrong is named, ends with its own exit code, and changes nothing.
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+fn harness(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_harness")).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Runs, and expects a refusal that says all of `words`.
+fn refused(arguments: &[&str], words: &[&str]) {
+    let output = harness(arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(254), "{arguments:?}: {said}");
+    for word in words {
+        assert!(said.contains(word), "{arguments:?} should speak of `{word}`: {said}");
+    }
+}
+
+#[test]
+fn what_does_not_exist_is_named_with_what_does() {
+    refused(&["run", "--workload", "regster"], &["regster", "register", "cas-register"]);
+    refused(&["run", "--system", "mongo"], &["mongo", "raft"]);
+    refused(&["run", "--nemesis", "earthquake"], &["earthquake", "partition", "kill"]);
+    refused(&["run", "--bug", "heisenbug"], &["heisenbug", "skip-read-quorum"]);
+    refused(&["check", "--model", "queue", "x"], &["queue", "cas-register"]);
+    refused(&["dance"], &["dance"]);
+}
+
+#[test]
+fn numbers_that_make_no_sense_are_refused() {
+    refused(&["run", "--nodes", "0"], &["--nodes"]);
+    refused(&["run", "--concurrency", "many"], &["--concurrency", "2n"]);
+    refused(&["run", "--time-limit", "-1"], &["-1"]);
+    refused(&["run", "--interval", "5"], &["--interval"]);
+    refused(&["run", "--rate=-3"], &["--rate"]);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    refused(&["check", "no/such/history.jsonl"], &["no/such/history.jsonl"]);
+    refused(&["run", "--schedule", "no/such/schedule.toml"], &["no/such/schedule.toml"]);
+    refused(&["run", "--bin", "/no/such/program", "--out", "/dev/null/x"], &[]);
+}
+
+#[test]
+fn a_malformed_line_of_a_history_is_named_by_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    let good = r#"{"index":0,"time":1,"process":0,"type":"invoke","f":"write","key":"x","value":1}"#;
+    let wrong = r#"{"index":1,"time":2,"process":0,"type":"okay","f":"write","key":"x","value":1}"#;
+    std::fs::write(&path, format!("{good}\n{wrong}\n")).unwrap();
+    refused(&["check", path.to_str().unwrap()], &["history.jsonl", "line 2"]);
+    let before = std::fs::read(&path).unwrap();
+    refused(&["check", path.to_str().unwrap()], &["line 2"]);
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_torn_last_line_is_no_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    let good = r#"{"index":0,"time":1,"process":0,"type":"invoke","f":"write","key":"x","value":1}"#;
+    std::fs::write(&path, format!("{good}\n{{\"index\":1,\"ti")).unwrap();
+    let output = harness(&["check", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("torn"));
+}
+
+#[test]
+fn of_several_histories_the_worst_decides() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../histories/corpus");
+    let good = format!("{corpus}/good/concurrent-reads.jsonl");
+    let bad = format!("{corpus}/bad/stale-read.jsonl");
+    assert_eq!(harness(&["check", &good]).status.code(), Some(0));
+    assert_eq!(harness(&["check", &good, &bad]).status.code(), Some(1));
+    assert_eq!(harness(&["check", &bad, "no-such-file", &good]).status.code(), Some(254));
+}
+
+#[test]
+fn a_history_may_come_from_standard_input() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../histories/corpus");
+    let bad = std::fs::read(format!("{corpus}/bad/stale-read.jsonl")).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .args(["check", "-", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&bad).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("\"verdict\": \"invalid\"") && text.contains("\"sentence\""), "{text}");
+}
+
+#[test]
+fn help_is_an_answer() {
+    for arguments in [&["--help"][..], &["run", "--help"], &["check", "--help"], &["--version"]] {
+        assert_eq!(harness(arguments).status.code(), Some(0), "{arguments:?}");
+    }
+}
