@@ -1,7 +1,9 @@
 //! Judging a history: key by key, on all cores, within a budget, with evidence.
 //!
-//! Keys are judged apart, the longest first, since it decides when the last thread is done. The first
-//! key found invalid stops the others: one broken promise is a verdict. Whatever the search says is not
+//! Keys are judged apart, in turn, the longest first, since it decides when the last thread is done. A key
+//! found invalid stops those whose turn is later: one broken promise is a verdict. Those before it are
+//! judged to their end, so that the same history gives the same evidence whatever the threads do (as
+//! long as the budget lasts). Whatever the search says is not
 //! taken on trust: an order is verified by [`verify_linearization`](crate::verify_linearization)'s walk,
 //! and "no order" is narrowed down to the shortest prefix that has none.
 //!
@@ -61,10 +63,12 @@ impl<M: Model> Checker<M::Op, RetOf<M>> for Linearizable<M> {
         let judged = Mutex::new(Vec::new());
         let next = AtomicUsize::new(0);
         rayon::broadcast(|_| {
-            while let Some((key, attempts)) = keys.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let judge = Judge { model: &self.model, attempts, meter: &meter, mutant: self.mutant };
+            loop {
+                let turn = next.fetch_add(1, Ordering::Relaxed);
+                let Some((key, attempts)) = keys.get(turn) else { break };
+                let judge = Judge { model: &self.model, attempts, turn, meter: &meter, mutant: self.mutant };
                 let outcome = judge.judge(*key);
-                judged.lock().expect("no thread panics while it holds the lock").push(outcome);
+                judged.lock().expect("no thread panics while it holds the lock").push((turn, outcome));
             }
         });
         together(judged.into_inner().expect("all threads are done"))
@@ -76,15 +80,16 @@ enum Judged {
     Valid(KeyOrder),
     Invalid(Box<Witness>),
     Unknown(Why),
-    /// Another key was found invalid first.
+    /// A key before it was found invalid.
     Cancelled,
 }
 
-/// The worst wins.
-fn together(judged: Vec<Judged>) -> Verdict {
+/// The worst wins; of equally bad ones, that whose turn came first.
+fn together(mut judged: Vec<(usize, Judged)>) -> Verdict {
+    judged.sort_by_key(|&(turn, _)| turn);
     let mut orders = Vec::new();
     let mut unknown = None;
-    for outcome in judged {
+    for (_, outcome) in judged {
         match outcome {
             Judged::Invalid(witness) => return Verdict::Invalid { witness },
             Judged::Unknown(why) => unknown = unknown.or(Some(why)),
@@ -103,6 +108,7 @@ fn together(judged: Vec<Judged>) -> Verdict {
 struct Judge<'a, M: Model> {
     model: &'a M,
     attempts: &'a [&'a Attempt<M::Op, RetOf<M>>],
+    turn: usize,
     meter: &'a Meter,
     mutant: Mutant,
 }
@@ -114,17 +120,12 @@ impl<M: Model> Judge<'_, M> {
             Ok(Found::Order(order)) => {
                 Judged::Valid(KeyOrder { key: key.cloned(), order: self.verified(&order) })
             }
-            Ok(Found::Nothing { stuck, states }) if self.meter.win(self.id()) => {
+            Ok(Found::Nothing { stuck, states }) => {
+                self.meter.found_invalid(self.turn);
                 Judged::Invalid(Box::new(self.witness(key, stuck, states)))
             }
-            Err(Stop::Cancelled) | Ok(Found::Nothing { .. }) => Judged::Cancelled,
+            Err(Stop::Cancelled) => Judged::Cancelled,
         }
-    }
-
-    /// A number that no other key has: the line of its first invocation.
-    fn id(&self) -> usize {
-        let first = self.attempts.first().map_or(0, |attempt| attempt.invoked.index);
-        usize::try_from(first).unwrap_or(0)
     }
 
     fn spans(&self, cut: u64) -> Vec<Span<'_, M::Op>> {
@@ -132,7 +133,7 @@ impl<M: Model> Judge<'_, M> {
     }
 
     fn search(&self, cut: u64) -> Result<Found<M::State>, Stop> {
-        search(self.model, &self.spans(cut), self.meter, self.id(), self.mutant)
+        search(self.model, &self.spans(cut), self.meter, self.turn, self.mutant)
     }
 
     /// The order by invocation lines, once it is certain that it is one.

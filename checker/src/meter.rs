@@ -11,7 +11,7 @@ use crate::verdict::Why;
 pub(crate) enum Stop {
     /// The budget ran out.
     Budget(Why),
-    /// Another key was found invalid: this one no longer matters.
+    /// A key before this one was found invalid: this one no longer matters.
     Cancelled,
 }
 
@@ -21,11 +21,11 @@ pub(crate) struct Meter {
     deadline: Option<Instant>,
     memory: usize,
     used: AtomicUsize,
-    /// The key found invalid, if one was.
-    winner: AtomicUsize,
+    /// The first of the keys found invalid so far, by their turn.
+    invalid: AtomicUsize,
 }
 
-const NOBODY: usize = usize::MAX;
+const NONE: usize = usize::MAX;
 
 impl Meter {
     pub(crate) fn new(budget: &Budget) -> Meter {
@@ -34,7 +34,7 @@ impl Meter {
             deadline: Instant::now().checked_add(budget.time),
             memory: budget.memory,
             used: AtomicUsize::new(0),
-            winner: AtomicUsize::new(NOBODY),
+            invalid: AtomicUsize::new(NONE),
         }
     }
 
@@ -53,10 +53,9 @@ impl Meter {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// May the search of this key go on?
-    pub(crate) fn check(&self, key: usize) -> Result<(), Stop> {
-        let winner = self.winner.load(Ordering::Relaxed);
-        if winner != NOBODY && winner != key {
+    /// May the search of the key with this turn go on?
+    pub(crate) fn check(&self, turn: usize) -> Result<(), Stop> {
+        if self.invalid.load(Ordering::Relaxed) < turn {
             return Err(Stop::Cancelled);
         }
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -65,8 +64,8 @@ impl Meter {
         Ok(())
     }
 
-    /// This key is invalid: all others may stop. False if another was first.
-    pub(crate) fn win(&self, key: usize) -> bool {
-        self.winner.compare_exchange(NOBODY, key, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    /// The key with this turn is invalid: those after it may stop.
+    pub(crate) fn found_invalid(&self, turn: usize) {
+        self.invalid.fetch_min(turn, Ordering::Relaxed);
     }
 }

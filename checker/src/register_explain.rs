@@ -197,7 +197,12 @@ fn out_of_order(refuted: Seen<'_, '_>, value: u64) -> Option<Explanation> {
         format!("no write of {value} was open after it; the only one was {only}")
     } else {
         let (first, after) = (statement(&spans[mine.first_end]), noun(&spans[newer.last_start]));
-        format!("{value} was put there only once, before that: {first} before {after} began")
+        let by = if mine.producer == mine.first_end {
+            String::new()
+        } else {
+            format!(" by {},", noun(&spans[mine.producer]))
+        };
+        format!("{value} was put there only once,{by} and before that: {first} before {after} began")
     };
     let mut named = vec![refuted.culprit, newer.first_end, newer.last_start, mine.first_end, mine.producer];
     named.sort_unstable();

@@ -64,10 +64,10 @@ pub(crate) fn search<M: Model>(
     model: &M,
     spans: &[Span<'_, M::Op>],
     meter: &Meter,
-    key: usize,
+    turn: usize,
     mutant: Mutant,
 ) -> Result<Found<M::State>, Stop> {
-    Search::new(model, spans, meter, key, mutant).run()
+    Search::new(model, spans, meter, turn, mutant).run()
 }
 
 /// An entry of the list. Number 0 is the head, which comes before all.
@@ -94,7 +94,7 @@ struct Search<'a, M: Model> {
     model: &'a M,
     spans: &'a [Span<'a, M::Op>],
     meter: &'a Meter,
-    key: usize,
+    turn: usize,
     mutant: Mutant,
     list: List,
     /// Where a span's bit stands: required and open ops are counted apart.
@@ -119,7 +119,7 @@ impl<'a, M: Model> Search<'a, M> {
         model: &'a M,
         spans: &'a [Span<'a, M::Op>],
         meter: &'a Meter,
-        key: usize,
+        turn: usize,
         mutant: Mutant,
     ) -> Search<'a, M> {
         let (mut required, mut open) = (0, 0);
@@ -135,7 +135,7 @@ impl<'a, M: Model> Search<'a, M> {
             model,
             spans,
             meter,
-            key,
+            turn,
             mutant,
             list: List::new(spans, mutant),
             bit,
@@ -176,7 +176,7 @@ impl<'a, M: Model> Search<'a, M> {
     /// Looks at the clock now and then: a look costs more than a step.
     fn breathe(&mut self) -> Result<(), Stop> {
         self.steps = self.steps.wrapping_add(1);
-        if self.steps % 256 == 1 { self.meter.check(self.key) } else { Ok(()) }
+        if self.steps % 256 == 1 { self.meter.check(self.turn) } else { Ok(()) }
     }
 
     /// Takes a span out as the next one, if its answer fits and this leads to a new place.

@@ -77,11 +77,11 @@ const SENTENCES: [(&str, &str); 11] = [
     ),
     (
         "read-goes-back",
-        "process 2 read 1 from n3 (index 6), but process 1 read 2 from n2 (index 4) before that read began, and 1 was put there only once, before that: process 0's write of 1 to n1 (index 1) was acknowledged before process 1's read from n2 (index 4) began",
+        "process 2 read 1 from n3 (index 6), but process 1 read 2 from n2 (index 4) before that read began, and 1 was put there only once, and before that: process 0's write of 1 to n1 (index 1) was acknowledged before process 1's read from n2 (index 4) began",
     ),
     (
         "reads-disagree",
-        "process 3 read 1 from n1 (index 7), but process 2 read 2 from n3 (index 5) before that read began, and 1 was put there only once, before that: process 2 read 1 from n3 (index 3) before process 2's read from n3 (index 5) began",
+        "process 3 read 1 from n1 (index 7), but process 2 read 2 from n3 (index 5) before that read began, and 1 was put there only once, by process 0's write of 1 to n1 (index 0, unanswered), and before that: process 2 read 1 from n3 (index 3) before process 2's read from n3 (index 5) began",
     ),
     (
         "second-key",

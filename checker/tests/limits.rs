@@ -86,6 +86,22 @@ fn one_key_that_is_invalid_outweighs_another_that_is_unknown() {
 }
 
 #[test]
+fn of_many_invalid_keys_the_same_one_is_always_the_evidence() {
+    let mut script = Script::new();
+    for key in 0..64 {
+        for value in 0..20 + key % 5 {
+            script.done(0, &format!("k{key}"), Op::Write(value), Ret::Written);
+        }
+        script.done(1, &format!("k{key}"), Op::Read, Ret::Value(Some(0)));
+    }
+    let history = script.finish();
+    for _ in 0..20 {
+        let Verdict::Invalid { witness } = check(&history, LONG, 64 * MIB) else { panic!("all are wrong") };
+        assert_eq!(witness.key, Some(Key::new("k14")), "of the longest, the first by name");
+    }
+}
+
+#[test]
 fn one_key_that_is_unknown_outweighs_another_that_is_valid() {
     let mut script = Script::new();
     hard(&mut script);
@@ -213,7 +229,7 @@ fn an_unanswered_write_takes_effect_at_most_once() {
     assert_eq!(
         witness.sentence,
         "process 1 read 1 (index 7), but process 1's write of 2 (index 5) was acknowledged before that read \
-         began, and 1 was put there only once, before that: process 1 read 1 (index 3) before process 1's \
+         began, and 1 was put there only once, by process 0's write of 1 (index 0, unanswered), and before that: process 1 read 1 (index 3) before process 1's \
          write of 2 (index 5) began"
     );
 }

@@ -295,6 +295,23 @@ fn the_final_reads_cover_every_key_once_and_are_spread_over_the_processes() {
 }
 
 #[test]
+fn the_final_reads_take_turns_even_when_everybody_is_always_free() {
+    let mut generator = Registers { keys: 9, ..Registers::register() }.generator(1);
+    let free: Vec<Process> = (0..3).map(Process).collect();
+    for time in 0..200 {
+        assert!(matches!(generator.next(Now { time, free: &free[..1] }), Next::Invoke { .. }));
+    }
+    generator.conclude();
+    let mut readers = Vec::new();
+    while let Next::Invoke { process, key, .. } = generator.next(Now { time: 200, free: &free }) {
+        readers.push(process.0);
+        let kind = Kind::Ok(Ret::Value(None));
+        generator.observe(&Observation { index: 0, time: 200, process, node: None, key, kind });
+    }
+    assert_eq!(readers, [0, 1, 2, 0, 1, 2, 0, 1, 2]);
+}
+
+#[test]
 fn an_unanswered_final_read_is_tried_again_and_given_up_in_the_end() {
     let mut generator = Registers::register().generator(1);
     let free = [Process(0)];
