@@ -8,12 +8,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use node::{Config, Doors, End, Handle};
-use raft::{Command, Entry, Index, NodeId, RequestId, Role, SessionId, StateMachine, Voters};
+use raft::{
+    Command, Entry, Envelope, Index, Message, NodeId, RequestId, Role, SessionId, StateMachine, Term, Voters,
+};
 use replica::Outcome;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Uri;
 use wal::Identity;
+use wire::peer::Frames;
+use wire::peer::peer_client::PeerClient;
 
 /// Remembers all commands in order; a query asks for all of them.
 #[derive(Default)]
@@ -91,11 +96,14 @@ impl Cluster {
         self.nodes.remove(&id).unwrap().stop().await
     }
 
-    /// Asks until it is so; a test that waits for ever is stopped from outside.
+    /// Asks until it is so.
     async fn until(&self, what: impl Fn(&BTreeMap<NodeId, Handle<Journal>>) -> bool) {
-        while !what(&self.nodes) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        in_time(async {
+            while !what(&self.nodes) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
     }
 
     async fn leader(&self) -> NodeId {
@@ -108,13 +116,16 @@ impl Cluster {
     }
 
     async fn read(&self, id: NodeId) -> Vec<String> {
-        loop {
-            match self.nodes[&id].read(()).await {
-                Outcome::Done(reply) => return reply,
-                Outcome::Failed(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-                Outcome::Unknown(why) => panic!("a read is never unknown: {why}"),
+        in_time(async {
+            loop {
+                match self.nodes[&id].read(()).await {
+                    Outcome::Done(reply) => return reply,
+                    Outcome::Failed(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                    Outcome::Unknown(why) => panic!("a read is never unknown: {why}"),
+                }
             }
-        }
+        })
+        .await
     }
 }
 
@@ -122,12 +133,22 @@ impl Cluster {
 async fn write(node: &Handle<Journal>, text: &str) -> Vec<String> {
     static SESSIONS: AtomicU64 = AtomicU64::new(1);
     let id = RequestId { session: SessionId(SESSIONS.fetch_add(1, Ordering::Relaxed)), seq: 1 };
-    loop {
-        match node.write(Bytes::copy_from_slice(text.as_bytes()), Some(id)).await {
-            Outcome::Done(reply) => return reply,
-            Outcome::Failed(_) | Outcome::Unknown(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+    in_time(async {
+        loop {
+            match node.write(Bytes::copy_from_slice(text.as_bytes()), Some(id)).await {
+                Outcome::Done(reply) => return reply,
+                Outcome::Failed(_) | Outcome::Unknown(_) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
         }
-    }
+    })
+    .await
+}
+
+/// So that a promise that is not kept fails a test instead of stopping it. Nothing here takes a second.
+async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_mins(1), what).await.expect("what was promised comes within a minute")
 }
 
 fn leads(node: &Handle<Journal>) -> bool {
@@ -219,13 +240,17 @@ async fn a_peer_of_another_cluster_is_refused() {
     let leader = cluster.leader().await;
     assert_ne!(leader, NodeId(3), "it has nobody's vote but its own");
     cluster.write(leader, "ours").await;
-    while !get(address, "/metrics")
-        .await
-        .lines()
-        .any(|line| line.strip_prefix("peer_refused_links_total ").is_some_and(|count| count != "0"))
-    {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let refused = async || {
+        let metrics = get(address, "/metrics").await;
+        let count = metrics.lines().find_map(|line| line.strip_prefix("peer_refused_links_total "));
+        count.is_some_and(|count| count != "0")
+    };
+    in_time(async {
+        while !refused().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
     let stranger = cluster.nodes[&NodeId(3)].status();
     assert_eq!(stranger.replica.commit, Index(0));
     assert!(stranger.reachable.is_empty());
@@ -314,4 +339,76 @@ async fn a_full_queue_refuses_at_once() {
         outcomes.iter().filter(|outcome| **outcome == Outcome::Failed(replica::Failed::Busy)).count();
     assert_eq!(refused, 8, "{outcomes:?}");
     handle.stop().await;
+}
+
+fn frame(from: NodeId, envelope: Vec<Bytes>) -> Frames {
+    Frames { cluster: "test".into(), from: u32::from(from.0), boot: 1, envelope }
+}
+
+/// "I lead in term 9."
+fn claim(from: NodeId, to: NodeId) -> Bytes {
+    let message = Message::Heartbeat { round: 1, commit: Index(0) };
+    raft::codec::encode_envelope(&Envelope { from, to, term: Term(9), message })
+}
+
+/// Speaks to a node as one of its peers, for as long as the link is held.
+async fn speak_as(
+    from: NodeId,
+    to: std::net::SocketAddr,
+    envelopes: Vec<Bytes>,
+) -> tokio::sync::mpsc::Sender<Frames> {
+    let (link, frames) = tokio::sync::mpsc::channel(1);
+    link.send(frame(from, envelopes)).await.unwrap();
+    let mut client = PeerClient::connect(format!("http://{to}")).await.unwrap();
+    client.link(ReceiverStream::new(frames)).await.unwrap();
+    link
+}
+
+#[tokio::test]
+async fn a_node_that_sees_what_cannot_be_halts_with_code_3() {
+    let mut cluster = Cluster::new();
+    cluster.start(NodeId(1), "test", None).await;
+    let address = cluster.addresses[&NodeId(1)];
+    let handle = cluster.nodes[&NodeId(1)].clone();
+    // Two leaders in one term: no correct cluster does that. Both keep at it, so that no election comes between.
+    let (one, other) = (claim(NodeId(2), NodeId(1)), claim(NodeId(3), NodeId(1)));
+    let links =
+        [speak_as(NodeId(2), address, vec![one]).await, speak_as(NodeId(3), address, vec![other]).await];
+    let again = async {
+        loop {
+            for (link, from) in links.iter().zip([NodeId(2), NodeId(3)]) {
+                // The link ends when the node does.
+                let _ = link.send(frame(from, vec![claim(from, NodeId(1))])).await;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let end = in_time(async {
+        tokio::select! {
+            end = handle.ended() => end,
+            () = again => unreachable!("it goes on for ever"),
+        }
+    })
+    .await;
+    assert_eq!(end.exit_code(), 3, "{end}");
+    assert!(end.to_string().contains("n2") && end.to_string().contains("n3"), "{end}");
+    assert!(handle.status().halted.is_some());
+    assert!(matches!(handle.stale(()).await, Outcome::Failed(_)), "it answers nothing more");
+}
+
+#[tokio::test]
+async fn a_peer_that_talks_nonsense_or_in_anothers_name_loses_its_link_and_no_more() {
+    let mut cluster = Cluster::started().await;
+    let leader = cluster.leader().await;
+    let victim = cluster.addresses[&leader];
+    let peer = MEMBERS.into_iter().find(|id| *id != leader).unwrap();
+    let before = cluster.nodes[&leader].status().replica.term;
+    assert!(before < Term(9), "the forged message would depose it");
+    for envelope in [Bytes::from_static(b"nonsense"), claim(leader, leader)] {
+        let link = speak_as(peer, victim, vec![envelope]).await;
+        in_time(link.closed()).await;
+    }
+    cluster.write(leader, "still here").await;
+    assert!(cluster.nodes[&leader].status().replica.term < Term(9));
+    assert_eq!(cluster.stop(leader).await, End::Stopped);
 }
