@@ -102,7 +102,7 @@ Example:   raft-node --name n1 --initial-cluster n1=http://127.0.0.1:2380,n2=htt
 pub enum ClusterState {
     /// It begins with this list of nodes.
     New,
-    /// It runs, and this node joins.
+    /// It runs, and this node joins (not possible yet).
     Existing,
 }
 

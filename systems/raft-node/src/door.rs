@@ -31,6 +31,9 @@ pub struct Door {
 #[derive(Debug)]
 struct Who {
     node: NodeId,
+    /// The two ids at the head of every answer; hashed once.
+    cluster_id: u64,
+    member_id: u64,
     members: Members,
     client_urls: Vec<String>,
 }
@@ -43,7 +46,8 @@ impl Door {
         members: Members,
         client_urls: Vec<String>,
     ) -> Door {
-        Door { handle, who: Arc::new(Who { node, members, client_urls }) }
+        let (cluster_id, member_id) = (members.cluster_id(), members.member_id(node));
+        Door { handle, who: Arc::new(Who { node, cluster_id, member_id, members, client_urls }) }
     }
 
     /// Where this node stands.
@@ -64,8 +68,8 @@ impl Door {
     /// The head of an answer.
     pub(crate) fn header(&self, revision: Revision) -> pb::ResponseHeader {
         pb::ResponseHeader {
-            cluster_id: self.who.members.cluster_id(),
-            member_id: self.who.members.member_id(self.who.node),
+            cluster_id: self.who.cluster_id,
+            member_id: self.who.member_id,
             revision: revision.0,
             raft_term: self.standing().term.0,
         }

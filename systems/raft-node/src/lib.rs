@@ -7,6 +7,10 @@
 //!
 //! Served are all of KV, `Cluster.MemberList`, `Maintenance.Status` and gRPC health. Whatever else
 //! etcd has is answered "unimplemented".
+//!
+//! Left out: TLS. And one habit of old clients: etcdctl 3.4, asked for the status of an endpoint that
+//! is written with `http://`, sends that as the name of the host, which our HTTP library refuses as
+//! malformed. Written as `host:port` it works, and so do later versions.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request, Status};
 use wire::etcdserverpb as pb;
 use wire::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -201,4 +202,25 @@ async fn without_a_majority_writes_fail_in_words_and_stale_reads_go_on() {
     let found = survivor.kv().range(stale).await.unwrap().into_inner();
     assert_eq!(&found.kvs[0].value[..], b"1");
     assert_eq!(told(survivor.kv().range(range("a")).await).0, Code::Unavailable);
+}
+
+#[tokio::test]
+async fn what_is_not_served_is_said_to_be_unimplemented() {
+    let cluster = Cluster::start(1).await;
+    let mut raw = tonic::client::Grpc::new(cluster.nodes[0].channel());
+    raw.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<pb::StatusRequest, pb::StatusResponse>::default();
+    let path = PathAndQuery::from_static("/etcdserverpb.Lease/LeaseGrant");
+    let answer = raw.unary(Request::new(pb::StatusRequest {}), path, codec).await;
+    assert_eq!(told(answer).0, Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn health_is_served_as_grpc_wants_it() {
+    use tonic_health::pb::health_check_response::ServingStatus;
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    let cluster = Cluster::start(1).await;
+    let mut health = HealthClient::new(cluster.nodes[0].channel());
+    let answer = health.check(HealthCheckRequest { service: String::new() }).await.unwrap().into_inner();
+    assert_eq!(answer.status(), ServingStatus::Serving);
 }

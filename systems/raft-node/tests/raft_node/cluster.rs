@@ -60,6 +60,8 @@ impl Node {
             ("--listen-client-urls", client_url.clone()),
             ("--listen-peer-urls", format!("http://127.0.0.1:{peer_port}")),
             ("--data-dir", data.display().to_string()),
+            // Tests run side by side on small machines; what they test is not how fast a leader is missed.
+            ("--election-timeout", "1000".to_owned()),
         ];
         let flags = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
         let log = folder.join(format!("{name}.log"));
@@ -99,7 +101,7 @@ impl Node {
         self.exit().await;
     }
 
-    fn channel(&self) -> Channel {
+    pub(crate) fn channel(&self) -> Channel {
         Endpoint::from_shared(self.client_url.clone()).expect("it is a URL").connect_lazy()
     }
 
