@@ -164,12 +164,12 @@ impl<M: Machine> EventLoop<M> {
     }
 
     fn publish(&self, halted: Option<Halt>) {
-        let (before, status) = (self.shared.status().replica, self.replica.status());
+        let status = self.replica.status();
+        let before = self.shared.publish(status, halted);
         if (before.term, before.role, before.leader) != (status.term, status.role, status.leader) {
             let leader = status.leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string());
             tracing::info!(term = %status.term, role = %status.role, leader, "standing");
         }
-        self.shared.publish(status, halted);
     }
 
     /// The end: nothing new is taken in, what is under way is finished. Calls that still wait learn that

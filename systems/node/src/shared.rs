@@ -78,8 +78,10 @@ impl Shared {
         Shared { standing: RwLock::new((status, None)), links, counters: Counters::default(), syncs }
     }
 
-    pub(crate) fn publish(&self, status: replica::Status, halted: Option<Halt>) {
-        *self.standing.write().unwrap_or_else(PoisonError::into_inner) = (status, halted);
+    /// Says where the replica stands now; gives back where it stood before.
+    pub(crate) fn publish(&self, status: replica::Status, halted: Option<Halt>) -> replica::Status {
+        let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *standing, (status, halted)).0
     }
 
     pub(crate) fn status(&self) -> Status {

@@ -105,14 +105,21 @@ pub fn search(bytes: &[u8], offset: u64) -> impl Iterator<Item = (u64, Record<'_
     })
 }
 
-/// How far away the next place is that has the magic at its byte 4. Mostly it looks at zeros, so it
-/// passes them a page at a time.
+/// What a page looks like that was never written.
+const BLANK: [u8; PAGE + 7] = [0; PAGE + 7];
+const PAGE: usize = 4096;
+
+/// Whether there are only zeros. Compares whole pages: a segment is mostly blank while it is young.
+pub fn is_blank(bytes: &[u8]) -> bool {
+    bytes.chunks(PAGE).all(|page| page == &BLANK[..page.len()])
+}
+
+/// How far away the next place is that has the magic at its byte 4.
 fn next_magic(bytes: &[u8]) -> Option<usize> {
-    const PAGE: usize = 4096;
     let mut begin = 0;
     while begin < bytes.len() {
         let reach = &bytes[begin..bytes.len().min(begin + PAGE + 7)];
-        if reach.iter().any(|&byte| byte != 0)
+        if reach != &BLANK[..reach.len()]
             && let Some(place) = reach.windows(8).position(|window| window[4..] == MAGIC)
         {
             return Some(begin + place);

@@ -144,7 +144,7 @@ impl Segment {
 
     fn is_blank_from(&self, offset: u64) -> bool {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        self.bytes.get(start..).unwrap_or_default().iter().all(|&byte| byte == 0)
+        record::is_blank(self.bytes.get(start..).unwrap_or_default())
     }
 }
 
@@ -291,7 +291,9 @@ impl Reader {
 
     fn into_scan(mut self, tail: &[Segment]) -> Scan {
         let end = self.end();
-        let dead = tail.iter().flat_map(|segment| segment.groups_from(0)).map(|(group, _)| group).max();
+        let behind = |segment: &Segment| if segment.number == end.segment { end.offset } else { 0 };
+        let dead = tail.iter().flat_map(|segment| segment.groups_from(behind(segment)));
+        let dead = dead.map(|(group, _)| group).max();
         let torn =
             tail.iter().find(|segment| segment.number == end.segment && !segment.is_blank_from(end.offset));
         let useless: Vec<_> =
