@@ -1,9 +1,12 @@
 //! Registers, many of them: what most runs do.
 //!
-//! Clients read and write a few keys. Two things decide whether that finds anything, and whether the
+//! Clients read and write a few keys. Three things decide whether that finds anything, and whether the
 //! history can be judged afterwards:
-//! - *Contention.* Mistakes show where ops of different processes overlap on one key. So only a few keys
-//!   are live at a time, and every process may ask about any of them.
+//! - *Contention.* Many mistakes show where ops of different processes overlap on one key. So half of
+//!   all ops go to a few *hot* keys, and every process may ask about any of them.
+//! - *Quiet.* Other mistakes hide there: where writes follow each other without a pause, a lost one
+//!   looks as if the next had replaced it. So the other half goes to many *quiet* keys, on which a
+//!   write is likely to be followed by a read.
 //! - *Rotation.* A checker's work grows with the ops of a key that overlap, and unanswered writes overlap
 //!   with everything that follows. So a key is dropped for a fresh one after so many ops, or so many
 //!   unanswered writes, whichever is sooner. An unanswered *read* costs nothing and is not counted.
@@ -28,8 +31,10 @@ use crate::seam::{Generator, Next, Now, Workload};
 /// A workload over registers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Registers {
-    /// How many keys are live at a time.
-    pub keys: usize,
+    /// How many hot keys are live at a time. They share half of the ops.
+    pub hot: usize,
+    /// How many quiet keys are live at a time. They share the other half.
+    pub quiet: usize,
     /// After how many ops a key is dropped for a fresh one.
     pub ops_per_key: u32,
     /// After how many unanswered writes it is.
@@ -50,12 +55,12 @@ pub enum Values {
 impl Registers {
     /// Reads and writes; every value is written once.
     pub fn register() -> Registers {
-        Registers { keys: 2, ops_per_key: 128, unanswered_per_key: 8, values: Values::Unique }
+        Registers { hot: 2, quiet: 32, ops_per_key: 128, unanswered_per_key: 8, values: Values::Unique }
     }
 
     /// Reads, writes and compare-and-sets over five values.
     pub fn cas_register() -> Registers {
-        Registers { keys: 2, ops_per_key: 64, unanswered_per_key: 4, values: Values::Below(5) }
+        Registers { hot: 2, quiet: 32, ops_per_key: 64, unanswered_per_key: 4, values: Values::Below(5) }
     }
 }
 
@@ -90,6 +95,7 @@ const FINAL_TRIES: u32 = 3;
 struct RegisterGenerator {
     plan: Registers,
     rng: ChaCha8Rng,
+    /// The hot ones first.
     live: Vec<Live>,
     /// All keys that were asked about, in the order of their first op.
     used: Vec<Key>,
@@ -125,7 +131,7 @@ impl RegisterGenerator {
             finish: None,
             plan,
         };
-        for _ in 0..generator.plan.keys.max(1) {
+        for _ in 0..generator.plan.hot.max(1) + generator.plan.quiet {
             let fresh = generator.fresh();
             generator.live.push(fresh);
         }
@@ -143,6 +149,16 @@ impl RegisterGenerator {
         let Live { asked, unanswered, .. } = self.live[slot];
         if asked >= self.plan.ops_per_key || unanswered >= self.plan.unanswered_per_key {
             self.live[slot] = self.fresh();
+        }
+    }
+
+    /// A hot key or a quiet one, evenly.
+    fn slot(&mut self) -> usize {
+        let hot = self.plan.hot.max(1);
+        if self.live.len() == hot || self.rng.random_bool(0.5) {
+            self.rng.random_range(0..hot)
+        } else {
+            self.rng.random_range(hot..self.live.len())
         }
     }
 
@@ -179,7 +195,7 @@ impl Generator for RegisterGenerator {
             return Next::Wait { until: None };
         }
         let process = now.free[self.rng.random_range(0..now.free.len())];
-        let slot = self.rng.random_range(0..self.live.len());
+        let slot = self.slot();
         let op = self.op();
         let live = &mut self.live[slot];
         if live.asked == 0 {

@@ -182,7 +182,19 @@ fn a_key_is_dropped_after_its_share_of_ops() {
     assert!(counts.len() > 10);
     assert_eq!(counts.values().max(), Some(&128));
     let full = counts.values().filter(|&&count| count == 128).count();
-    assert!(counts.len() - full <= Registers::register().keys, "only the live keys have room left");
+    let live = Registers::register().hot + Registers::register().quiet;
+    assert!(counts.len() - full <= live, "only the live keys have room left");
+}
+
+#[test]
+fn half_of_the_ops_meet_on_hot_keys_and_half_find_quiet_ones() {
+    let run = run(Name::Register, 3, &mut World::new(3));
+    let counts = run.ops_by_key();
+    let all: usize = counts.values().map(|&count| count as usize).sum();
+    let hot: usize = counts.values().filter(|&&count| count == 128).map(|&count| count as usize).sum();
+    assert!(hot * 10 > all * 3 && hot * 10 < all * 7, "{hot} of {all} on keys that ran full");
+    let quiet = counts.values().filter(|&&count| count < 64).count();
+    assert!(quiet >= 16, "{quiet} keys saw few ops");
 }
 
 #[test]
@@ -246,7 +258,7 @@ fn unique_writes_are_unique_in_the_whole_run_and_reads_are_half() {
 }
 
 #[test]
-fn every_key_sees_ops_of_different_processes_at_once() {
+fn on_hot_keys_ops_of_different_processes_overlap() {
     let run = run(Name::Register, 5, &mut World::new(5));
     let history = run.history();
     let mut overlapping: BTreeMap<&Key, usize> = BTreeMap::new();
@@ -259,7 +271,7 @@ fn every_key_sees_ops_of_different_processes_at_once() {
     }
     let full: Vec<_> = run.ops_by_key().into_iter().filter(|&(_, count)| count == 128).collect();
     for (key, count) in &full {
-        assert!(overlapping[key] >= *count, "{key} has {} overlaps in {count} ops", overlapping[key]);
+        assert!(overlapping[key] >= *count / 2, "{key} has {} overlaps in {count} ops", overlapping[key]);
     }
 }
 
@@ -296,7 +308,7 @@ fn the_final_reads_cover_every_key_once_and_are_spread_over_the_processes() {
 
 #[test]
 fn the_final_reads_take_turns_even_when_everybody_is_always_free() {
-    let mut generator = Registers { keys: 9, ..Registers::register() }.generator(1);
+    let mut generator = Registers { hot: 9, quiet: 0, ..Registers::register() }.generator(1);
     let free: Vec<Process> = (0..3).map(Process).collect();
     for time in 0..200 {
         assert!(matches!(generator.next(Now { time, free: &free[..1] }), Next::Invoke { .. }));
