@@ -551,7 +551,8 @@ fn read_hard<D: Disk>(disk: &mut D) -> Result<(FileId, Hard), OpenError> {
 }
 
 /// Makes a new log. The identity comes last and all at once: while it is missing, a folder with no more
-/// than a first `hard` in it was never used, and a crash in between does no harm.
+/// than a first `hard` in it was never used, and a crash in between does no harm. The folder is synced
+/// before, since names reach the disk in any order, and after.
 fn create<D: Disk>(disk: &mut D, identity: &Identity) -> Result<(FileId, Hard), OpenError> {
     let making = |error| Failure::new("making the data folder", &error);
     let names = disk.list().map_err(making)?;
@@ -573,8 +574,9 @@ fn create<D: Disk>(disk: &mut D, identity: &Identity) -> Result<(FileId, Hard), 
     let draft = disk.open(Identity::DRAFT).map_err(making)?;
     disk.set_len(draft, 0);
     disk.write_at(draft, 0, Bytes::from(identity.to_text()));
-    let synced = disk.sync(draft);
-    disk.wait(synced).map_err(making)?;
+    disk.sync(draft);
+    let ready = disk.sync_dir();
+    disk.wait(ready).map_err(making)?;
     disk.close(draft);
     disk.rename(Identity::DRAFT, Identity::FILE);
     let named = disk.sync_dir();
