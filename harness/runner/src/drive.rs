@@ -85,32 +85,29 @@ where
     ) -> Result<End, Error> {
         let mut end = None;
         loop {
-            let wake = if end.is_none() {
+            // Looked at first, and not only when nothing else happens: answers may never stop coming.
+            if end.is_none() && Instant::now() >= deadline {
+                end = Some(End::OutOfTime);
+            }
+            let mut wake = deadline;
+            if end.is_none() {
                 match self.hand_out(generator)? {
-                    Given::Done => {
-                        end = Some(End::Done);
-                        None
+                    Given::Done => end = Some(End::Done),
+                    Given::Until(until) => {
+                        wake = until.map_or(deadline, |time| self.recorder.instant(time).min(deadline));
                     }
-                    Given::Until(until) => until,
                 }
-            } else {
-                None
-            };
+            }
             if let Some(end) = end
                 && self.open.is_empty()
             {
                 return Ok(end);
             }
-            let wake = wake.map_or(deadline, |time| self.recorder.instant(time).min(deadline));
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Ok(End::Cancelled),
                 Some(ended) = self.open.next() => self.end(ended, generator)?,
-                () = tokio::time::sleep_until(wake.into()), if end.is_none() => {
-                    if Instant::now() >= deadline {
-                        end = Some(End::OutOfTime);
-                    }
-                }
+                () = tokio::time::sleep_until(wake.into()), if end.is_none() => {}
             }
         }
     }
@@ -210,5 +207,139 @@ fn rest(refusals: u32) -> Duration {
     match refusals {
         0 => Duration::ZERO,
         some => FIRST_REST.saturating_mul(1 << (some - 1).min(8)).min(LONGEST_REST),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use checker::register::{Op, Ret};
+    use history::{Attempt, History, Kind, Observation};
+
+    use super::*;
+
+    /// Answers a read, refuses a compare-and-set, and loses a write.
+    struct Scripted;
+
+    impl Client<Op> for Scripted {
+        fn new(_node: NodeId, _address: SocketAddr) -> Scripted {
+            Scripted
+        }
+
+        async fn invoke(&mut self, _key: Option<&Key>, op: &Op) -> Result<Outcome<Ret>, Error> {
+            Ok(match op {
+                Op::Read => Outcome::Ok(Ret::Value(None)),
+                Op::Write(_) => Outcome::Info("lost".to_owned()),
+                Op::Cas { .. } => Outcome::Fail("refused".to_owned()),
+            })
+        }
+    }
+
+    /// Gives the same op to whoever is free, so many times.
+    struct Same {
+        op: Op,
+        times: usize,
+        seen: Vec<Observation<Op, Ret>>,
+    }
+
+    impl Generator for Same {
+        type Op = Op;
+        type Ret = Ret;
+
+        fn next(&mut self, now: Now<'_>) -> Next<Op> {
+            match (self.times, now.free) {
+                (0, _) => Next::Done,
+                (_, []) => Next::Wait { until: None },
+                (_, [process, ..]) => {
+                    self.times -= 1;
+                    Next::Invoke { process: *process, key: None, op: self.op }
+                }
+            }
+        }
+
+        fn observe(&mut self, seen: &Observation<Op, Ret>) {
+            self.seen.push(seen.clone());
+        }
+
+        fn conclude(&mut self) {}
+    }
+
+    /// Four processes on three nodes ask the same op so many times.
+    async fn asked(op: Op, times: usize) -> (History<Op, Ret>, Vec<Observation<Op, Ret>>) {
+        let folder = tempfile::tempdir().unwrap();
+        let recorder = Recorder::new(File::create(folder.path().join("history")).unwrap());
+        let nodes = nemesis::cluster(3).into_iter().map(|node| (node, ([127, 0, 0, 1], 9).into()));
+        let mut drive = Drive::<Op, Scripted>::new(&recorder, nodes.collect(), 4);
+        let mut generator = Same { op, times, seen: Vec::new() };
+        let far = Instant::now() + Duration::from_mins(1);
+        let end = drive.run(&mut generator, far, &CancellationToken::new()).await.unwrap();
+        assert_eq!(end, End::Done);
+        drop(drive);
+        (recorder.finish().0, generator.seen)
+    }
+
+    fn processes(attempts: &[Attempt<Op, Ret>]) -> Vec<u64> {
+        let mut processes: Vec<u64> = attempts.iter().map(|attempt| attempt.process.0).collect();
+        processes.sort_unstable();
+        processes.dedup();
+        processes
+    }
+
+    #[tokio::test]
+    async fn a_process_whose_op_was_lost_is_followed_by_its_number_plus_the_concurrency() {
+        let (history, _) = asked(Op::Write(1), 12).await;
+        assert_eq!(processes(&history.attempts), (0..12).collect::<Vec<u64>>());
+        let invoked =
+            |process| history.attempts.iter().find(|attempt| attempt.process == Process(process)).unwrap();
+        assert!((4..12).all(|next| invoked(next).invoked > invoked(next - 4).completed.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn an_answered_or_refused_process_keeps_its_number_and_process_p_talks_to_node_p_mod_n() {
+        for op in [Op::Read, Op::Cas { from: 1, to: 2 }] {
+            let (history, _) = asked(op, 8).await;
+            assert_eq!(processes(&history.attempts), [0, 1, 2, 3]);
+        }
+        for attempt in asked(Op::Write(1), 12).await.0.attempts {
+            let node = u16::try_from(attempt.process.0 % 3).unwrap() + 1;
+            assert_eq!(attempt.node, Some(history::NodeId(node)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_process_rests_and_an_answered_one_does_not() {
+        let gap = |history: &History<Op, Ret>| {
+            let of_one: Vec<_> = history.attempts.iter().filter(|one| one.process == Process(0)).collect();
+            of_one[1].invoked.time - of_one[0].completed.unwrap().time
+        };
+        let (refused, _) = asked(Op::Cas { from: 1, to: 2 }, 8).await;
+        assert!(Duration::from_nanos(gap(&refused)) >= FIRST_REST);
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5, 90].map(|refusals| rest(refusals).as_millis()),
+            [0, 50, 100, 200, 400, 500, 500]
+        );
+        // Four at a time, always the lowest free: without rests, process 0 is asked again at once.
+        let (answered, seen) = asked(Op::Read, 8).await;
+        assert_eq!(answered.attempts.len(), 8);
+        assert!(seen.iter().all(|seen| matches!(seen.kind, Kind::Invoke(_) | Kind::Ok(_))));
+        assert_eq!(seen.len(), 16, "a generator sees every line");
+    }
+
+    #[tokio::test]
+    async fn a_phase_ends_at_its_deadline_or_when_cancelled_and_not_before_open_ops_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let recorder = Recorder::new(File::create(folder.path().join("history")).unwrap());
+        let nodes: BTreeMap<_, _> = [(NodeId(1), ([127, 0, 0, 1], 9).into())].into();
+        let mut drive = Drive::<Op, Scripted>::new(&recorder, nodes, 2);
+        let mut endless = Same { op: Op::Read, times: usize::MAX, seen: Vec::new() };
+        let soon = Instant::now() + Duration::from_millis(20);
+        let end = drive.run(&mut endless, soon, &CancellationToken::new()).await.unwrap();
+        assert_eq!(end, End::OutOfTime);
+        assert_eq!(recorder.tally().open(), 0);
+        let cancelled = CancellationToken::new();
+        cancelled.cancel();
+        let far = Instant::now() + Duration::from_mins(1);
+        assert_eq!(drive.run(&mut endless, far, &cancelled).await.unwrap(), End::Cancelled);
     }
 }
