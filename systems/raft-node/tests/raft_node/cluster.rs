@@ -173,4 +173,18 @@ impl Cluster {
         }
         cluster
     }
+
+    /// Which of them leads.
+    pub(crate) async fn leader(&self) -> usize {
+        let ask = || async {
+            for (place, node) in self.nodes.iter().enumerate() {
+                let status = node.status().await?;
+                if status.header.is_some_and(|header| header.member_id == status.leader) {
+                    return Some(place);
+                }
+            }
+            None
+        };
+        eventually("a node says that it leads", ask).await
+    }
 }
