@@ -107,16 +107,23 @@ impl Cluster {
         }
     }
 
-    /// Waits until every node serves, at most so long. Tells who does not.
-    pub async fn await_health(&self, patience: Duration) -> Vec<NodeId> {
+    /// Waits until every node serves, at most so long, and not for the dead. Tells who does not.
+    pub async fn await_health(&mut self, patience: Duration) -> Vec<NodeId> {
         let deadline = Instant::now() + patience;
         loop {
             let missing = self.probes.missing().await;
-            if missing.is_empty() || Instant::now() >= deadline {
+            let ended = self.ended();
+            if missing.iter().all(|node| ended.contains_key(node)) || Instant::now() >= deadline {
                 return missing;
             }
             tokio::time::sleep(GLANCE).await;
         }
+    }
+
+    /// The last line that a node wrote for people.
+    pub fn last_words(&self, node: NodeId) -> String {
+        let stderr = self.members.get(&node).map(|member| last_lines(&member.launch.stderr));
+        stderr.and_then(|text| text.lines().last().map(str::to_owned)).unwrap_or_default()
     }
 
     /// Asks whom the nodes are, and who leads.

@@ -157,13 +157,13 @@ impl Run {
             Some(ended) => ended,
             None => hand.await,
         };
-        let (cluster, played) = ended.expect("the nemesis does not panic");
+        let (mut cluster, played) = ended.expect("the nemesis does not panic");
         let played = played?;
         if driven? == End::Cancelled || self.cancel.is_cancelled() {
             self.doubts.push(format!("interrupted after {lasted:.1?}"));
             return Ok((cluster, played, lasted));
         }
-        self.recover(&cluster, recorder).await?;
+        self.recover(&mut cluster, recorder).await?;
 
         self.progress.phase(Phase::FinalReads);
         generator.conclude();
@@ -186,7 +186,7 @@ impl Run {
     }
 
     /// Gives the healed cluster time, and writes down when that began and how it ended.
-    async fn recover(&mut self, cluster: &Cluster, recorder: &Recorder<Op>) -> Result<(), Error> {
+    async fn recover(&mut self, cluster: &mut Cluster, recorder: &Recorder<Op>) -> Result<(), Error> {
         recorder.nemesis("await-health", Value::Null)?;
         let missing = tokio::select! {
             missing = cluster.await_health(RECOVERY) => missing,
@@ -195,7 +195,7 @@ impl Run {
         recorder.nemesis("await-health", json!({ "healthy": missing.is_empty(), "missing": missing }))?;
         if !missing.is_empty() {
             let who = itertools::join(&missing, " ");
-            self.doubts.push(format!("{who} did not serve again within {RECOVERY:?} of the heal"));
+            self.doubts.push(format!("{who} did not serve again after the heal"));
         }
         Ok(())
     }
@@ -204,7 +204,8 @@ impl Run {
     fn obituaries(&mut self, cluster: &mut Cluster) {
         for (node, status) in cluster.ended() {
             let status = describe(status);
-            self.notes.push(format!("{node} ended by itself ({status}): see nodes/{node}/stderr"));
+            let words = cluster.last_words(node);
+            self.notes.push(format!("{node} ended by itself ({status}), saying: {words}"));
         }
     }
 
