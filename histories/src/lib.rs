@@ -17,19 +17,29 @@
 //!
 //! What an op is, a workload says, by [`Operation`]; this crate knows none.
 //!
-//! Left out for now: Jepsen's EDN and the formats of other collections.
+//! Histories that others recorded can be read too: [`Format`] says which.
+//!
+//! Left out for now: Jepsen's EDN files.
 #![forbid(unsafe_code)]
 
 mod attempt;
+mod edn;
+mod foreign;
+mod format;
+mod jepsen_log;
 mod json;
 mod names;
 mod observation;
 mod operation;
+mod porcupine_kv;
 mod reader;
 mod rules;
 mod writer;
 
 pub use attempt::{Attempt, History, Pairing, Torn};
+pub use edn::NotEdn;
+pub use foreign::NotALine;
+pub use format::{Format, Opening};
 pub use names::{Key, Moment, NodeId, NotANode, Process};
 pub use observation::{Kind, Line, NemesisOp, Observation, Outcome};
 pub use operation::{Answered, Asked, Operation, Unreadable};

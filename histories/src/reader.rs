@@ -1,6 +1,6 @@
 //! Reading a history, line by line.
 //!
-//! A reader trusts nothing: a line that is not JSON, that breaks the rules of [`Breach`] or that means
+//! A reader trusts nothing: a line that is not of its [`Format`], that breaks the rules of [`Breach`] or that means
 //! nothing to the workload is an error that names the line and says what is wrong with it. The one
 //! exception is a torn last line: a harness that was killed leaves one, and all before it is sound. It
 //! is left out and reported by [`Reader::torn`].
@@ -11,6 +11,8 @@ use std::io::{self, BufRead};
 use std::marker::PhantomData;
 
 use crate::attempt::{History, Pairing, Torn};
+use crate::foreign::NotALine;
+use crate::format::Format;
 use crate::json::{Raw, Type, Who};
 use crate::names::{Key, NodeId, Process};
 use crate::observation::{Kind, Line, NemesisOp, Observation};
@@ -21,6 +23,7 @@ use crate::rules::{Breach, Open, Rules};
 #[derive(Debug)]
 pub struct Reader<R, O> {
     from: R,
+    format: Format,
     number: u64,
     rules: Rules<Begun<O>>,
     torn: Option<Torn>,
@@ -56,6 +59,14 @@ pub enum Flaw {
     /// Not JSON, or not the fields of a line.
     #[error("is not a line of a history: {0}")]
     Malformed(serde_json::Error),
+    /// Not what lines of another format look like.
+    #[error("is not a line of {format}: {why}")]
+    Foreign {
+        /// The format.
+        format: Format,
+        /// What is wrong with it.
+        why: NotALine,
+    },
     /// It does not fit those before it.
     #[error("{0}")]
     Breach(#[from] Breach),
@@ -68,9 +79,14 @@ pub enum Flaw {
 }
 
 impl<R: BufRead, O: Operation> Reader<R, O> {
-    /// Reads from the start of `from`.
+    /// Reads our own JSON lines from the start of `from`.
     pub fn new(from: R) -> Reader<R, O> {
-        Reader { from, number: 0, rules: Rules::new(), torn: None, done: false, op: PhantomData }
+        Reader::of(Format::JsonLines, from)
+    }
+
+    /// Reads lines of that format from the start of `from`.
+    pub fn of(format: Format, from: R) -> Reader<R, O> {
+        Reader { from, format, number: 0, rules: Rules::new(), torn: None, done: false, op: PhantomData }
     }
 
     /// The torn last line, once the end was reached and if there was one.
@@ -99,13 +115,13 @@ impl<R: BufRead, O: Operation> Reader<R, O> {
                 break;
             }
         }
-        match serde_json::from_slice(&bytes) {
+        match self.format.decode(&bytes, self.rules.next()) {
             Ok(raw) => self.understand(raw).map(Some),
             Err(_) if bytes.last() != Some(&b'\n') => {
                 self.torn = Some(Torn { line: self.number, bytes: bytes.len() });
                 Ok(None)
             }
-            Err(error) => Err(Flaw::Malformed(error)),
+            Err(flaw) => Err(flaw),
         }
     }
 
