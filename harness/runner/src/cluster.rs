@@ -40,11 +40,14 @@ pub struct Cluster {
     network: Network,
     members: BTreeMap<NodeId, Member>,
     probes: Probes,
+    /// Of those that had ended before the nemesis came for them.
+    obituaries: Vec<String>,
 }
 
 struct Member {
     launch: Launch,
     doors: Doors,
+    /// None before the start, and from its death by the nemesis to its restart.
     process: Option<Process>,
     /// Bound as long as the cluster lives.
     _ports: Vec<Port>,
@@ -79,7 +82,8 @@ impl Cluster {
         let members: BTreeMap<NodeId, Member> = nodes.iter().copied().map(member).collect();
         let probes = Probes::new(members.iter().map(|(node, member)| (*node, member.doors.client)));
         let supervisor = Supervisor::start()?;
-        let mut cluster = Cluster { runtime: Handle::current(), supervisor, network, members, probes };
+        let runtime = Handle::current();
+        let mut cluster = Cluster { runtime, supervisor, network, members, probes, obituaries: Vec::new() };
         for member in cluster.members.values_mut() {
             member.process = Some(cluster.supervisor.spawn(member.launch.clone())?);
         }
@@ -97,7 +101,7 @@ impl Cluster {
             if let Some((node, status)) = self.ended().into_iter().next() {
                 let stderr = self.members[&node].launch.stderr.clone();
                 let output = last_lines(&stderr);
-                return Err(Error::Start { node, status: describe(status), stderr, output });
+                return Err(Error::Start { node, status, stderr, output });
             }
             if Instant::now() >= deadline {
                 let missing = missing.iter().join(" ");
@@ -120,10 +124,18 @@ impl Cluster {
         }
     }
 
-    /// The last line that a node wrote for people.
-    pub fn last_words(&self, node: NodeId) -> String {
-        let stderr = self.members.get(&node).map(|member| last_lines(&member.launch.stderr));
-        stderr.and_then(|text| text.lines().last().map(str::to_owned)).unwrap_or_default()
+    /// Every node that ended of something else than the nemesis, with its last words; those that a heal
+    /// has started again since are not forgotten.
+    pub fn obituaries(&mut self) -> Vec<String> {
+        let mut all = self.obituaries.clone();
+        all.extend(self.ended().into_iter().map(|(node, status)| self.obituary(node, &describe(status))));
+        all
+    }
+
+    fn obituary(&self, node: NodeId, status: &str) -> String {
+        let output = self.members.get(&node).map(|member| last_lines(&member.launch.stderr));
+        let words = output.as_deref().and_then(|output| output.lines().last()).unwrap_or_default();
+        format!("{node} ended by itself ({status}), saying: {words}")
     }
 
     /// Asks whom the nodes are, and who leads.
@@ -145,9 +157,8 @@ impl Cluster {
         self.members.iter().map(|(node, member)| (*node, row(member))).collect()
     }
 
-    /// The nodes whose process has ended, and how. After a heal there should be none: a node in this
-    /// list died of something else than the nemesis.
-    pub fn ended(&mut self) -> BTreeMap<NodeId, ExitStatus> {
+    /// The nodes whose process has ended, and how, except those that the nemesis killed.
+    fn ended(&mut self) -> BTreeMap<NodeId, ExitStatus> {
         let members = self.members.iter_mut();
         let ended = members.filter_map(|(node, member)| {
             let status = member.process.as_mut()?.ended().ok()??;
@@ -201,18 +212,21 @@ impl Target for Cluster {
     }
 
     fn kill(&mut self, nodes: &Nodes) -> io::Result<Vec<Death>> {
-        let mut earlier = BTreeMap::new();
+        let mut struck = Vec::new();
         for node in nodes {
-            if let Some(process) = &mut self.member(*node)?.process {
-                earlier.insert(*node, process.strike()?);
+            if let Some(mut process) = self.member(*node)?.process.take() {
+                let earlier = process.strike()?;
+                struck.push((*node, process, earlier));
             }
         }
         let mut deaths = Vec::new();
-        for (node, earlier) in earlier {
-            let Some(process) = &mut self.member(node)?.process else { continue };
+        for (node, mut process, earlier) in struck {
             let ending = process.wait(earlier)?;
-            let (pid, status) = (process.pid(), describe(ending.status));
-            deaths.push(Death { node, pid, status, killed: ending.killed() });
+            let (pid, status, killed) = (process.pid(), describe(ending.status), ending.killed());
+            if !killed {
+                self.obituaries.push(self.obituary(node, &status));
+            }
+            deaths.push(Death { node, pid, status, killed });
         }
         Ok(deaths)
     }

@@ -2,10 +2,15 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use history::WriteError;
 use nemesis::NodeId;
+use nemesis_net::process::describe;
 use nemesis_net::{LaunchError, NetworkError};
+
+/// The exit code that says: what was given is wrong.
+const WRONG: u8 = 254;
 
 /// A run that ended without a verdict.
 #[derive(Debug, thiserror::Error)]
@@ -14,12 +19,12 @@ pub enum Error {
     #[error("{0}")]
     Plan(String),
     /// A node ended before the cluster had come up.
-    #[error("{node} ended while it started ({status}); the end of {}:\n{output}", stderr.display())]
+    #[error("{node} ended while it started ({}); the end of {}:\n{output}", describe(*status), stderr.display())]
     Start {
         /// Which.
         node: NodeId,
         /// How.
-        status: String,
+        status: ExitStatus,
         /// Where all of its output is.
         stderr: PathBuf,
         /// The last lines.
@@ -58,6 +63,14 @@ pub enum Error {
         /// What.
         what: String,
     },
+    /// The run's folder cannot be made where the user wants it.
+    #[error("{}: {source}", path.display())]
+    Out {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// A file or folder is in the way.
     #[error("{}: {source}", path.display())]
     File {
@@ -77,19 +90,30 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the user can mend it by asking for something else.
+    /// Whether the user can mend it by asking for something else. A node may say so, too, with the
+    /// exit code that means the same in all of our programs.
     pub fn is_users(&self) -> bool {
-        matches!(self, Error::Plan(_) | Error::Launch(LaunchError::Program { .. }))
+        match self {
+            Error::Plan(_) | Error::Launch(LaunchError::Program { .. }) | Error::Out { .. } => true,
+            Error::Start { status, .. } => status.code() == Some(WRONG.into()),
+            _ => false,
+        }
     }
 
     /// The exit code of a program that ends with it: 254 for what the user gave, 255 for the rest.
     pub fn exit_code(&self) -> u8 {
-        if self.is_users() { 254 } else { 255 }
+        if self.is_users() { WRONG } else { 255 }
     }
 
     /// For `map_err`: this file was in the way.
     pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_owned();
         |source| Error::File { path, source }
+    }
+
+    /// For `map_err`: this was in the way of the run's folder.
+    pub(crate) fn out(path: &Path) -> impl FnOnce(io::Error) -> Error {
+        let path = path.to_owned();
+        |source| Error::Out { path, source }
     }
 }

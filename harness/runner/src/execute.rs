@@ -9,8 +9,9 @@
 //! ```
 //!
 //! A verdict is *valid* only if the run could have found something: if faults were asked for, one must
-//! have bitten; the cluster must have come back after the heal, and the final reads must have ended.
-//! Otherwise a history without contradiction is *unknown*, with the reason. A contradiction is
+//! have bitten; of every kind of op that was asked, one must have been acknowledged; no node may have
+//! ended by itself; the cluster must have come back after the heal, and every final read must have been
+//! answered. Otherwise a history without contradiction is *unknown*, with the reason. A contradiction is
 //! *invalid* whatever else went wrong.
 
 use std::collections::BTreeMap;
@@ -21,7 +22,6 @@ use std::time::{Duration, Instant, SystemTime};
 use checker::register::Op;
 use checker::{Budget, Verdict, Why};
 use nemesis::{Nemesis, NodeId, Schedule, Time, ids};
-use nemesis_net::process::describe;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -32,13 +32,13 @@ use workload::Generator as _;
 use crate::cluster::Cluster;
 use crate::drive::{Drive, End};
 use crate::error::Error;
-use crate::etcd::Etcd;
+use crate::etcd::{Etcd, PATIENCE};
 use crate::folder::Folder;
 use crate::plan::Plan;
 use crate::play::{Played, Player, vacuous};
 use crate::probe::Leadership;
 use crate::progress::{Live, Phase, Progress};
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, Tally};
 use crate::report::{Check, Figures, Report};
 use crate::system::System;
 
@@ -79,6 +79,7 @@ struct Run {
 
 impl Run {
     async fn carry_out(mut self) -> Result<Report, Error> {
+        self.write_run(&Value::Null, &BTreeMap::new(), None)?;
         self.progress.phase(Phase::Starting);
         let cluster = tokio::select! {
             started = Cluster::start(self.system, &self.plan, &self.folder) => Some(started?),
@@ -101,7 +102,7 @@ impl Run {
         let _watch = AbortOnDropHandle::new(tokio::spawn(probes.watch(told)));
 
         let (mut cluster, played, lasted) = self.work(cluster, &recorder, &leadership).await?;
-        self.obituaries(&mut cluster);
+        self.doubts.extend(cluster.obituaries());
         self.progress.phase(Phase::Stopping);
         let stopped = tokio::task::spawn_blocking(move || cluster.stop()).await;
         stopped.expect("stopping nodes does not panic");
@@ -168,7 +169,10 @@ impl Run {
         self.progress.phase(Phase::FinalReads);
         generator.conclude();
         match drive.run(&mut generator, Instant::now() + FINAL_READS, &self.cancel).await? {
-            End::Done => {}
+            End::Done => match generator.given_up() {
+                0 => {}
+                some => self.doubts.push(format!("{some} of the final reads were never answered")),
+            },
             End::OutOfTime => {
                 self.doubts.push(format!("the final reads did not end within {FINAL_READS:?}"));
             }
@@ -200,15 +204,6 @@ impl Run {
         Ok(())
     }
 
-    /// Nodes that died of something else than the nemesis.
-    fn obituaries(&mut self, cluster: &mut Cluster) {
-        for (node, status) in cluster.ended() {
-            let status = describe(status);
-            let words = cluster.last_words(node);
-            self.notes.push(format!("{node} ended by itself ({status}), saying: {words}"));
-        }
-    }
-
     fn ticker(
         &self,
         recorder: &Arc<Recorder<Op>>,
@@ -238,11 +233,9 @@ impl Run {
     ) -> Result<Report, Error> {
         self.progress.phase(Phase::Checking);
         let (history, tally) = recorder.finish();
-        let mut doubts = self.doubts;
+        let (mut doubts, mut notes) = (self.doubts, self.notes);
         doubts.extend(vacuous(self.plan.faults().as_slice(), &played));
-        if tally.counts.ok == 0 {
-            doubts.push("no op was acknowledged".to_owned());
-        }
+        doubts.extend(unacknowledged(&tally));
         let mut figures = Figures::new(tally, leader_changes, lasted);
         let began = Instant::now();
         let mut checks = Vec::new();
@@ -253,6 +246,9 @@ impl Run {
         figures.check_seconds = began.elapsed().as_secs_f64();
         keep_certificates(&self.folder, &mut checks)?;
         let (verdict, reason) = together(&checks, &doubts);
+        if verdict == "invalid" {
+            notes.append(&mut doubts); // they did not decide, and may still explain
+        }
         let report = Report {
             verdict,
             reason,
@@ -261,7 +257,7 @@ impl Run {
             folder: self.folder.path().to_owned(),
             faults: played.faults,
             skipped: played.skipped,
-            notes: self.notes,
+            notes,
             figures,
         };
         self.folder.write_json("results.json", &report)?;
@@ -292,6 +288,7 @@ impl Run {
             "binary": binary,
             "concurrency": plan.concurrency(),
             "rate": plan.rate,
+            "op_timeout_s": PATIENCE.as_secs_f64(),
             "time_limit_s": plan.time_limit.as_secs_f64(),
             "interval_s": [plan.rhythm.on.as_secs_f64(), plan.rhythm.off.as_secs_f64()],
             "bugs": plan.bugs,
@@ -353,6 +350,15 @@ fn keep_certificates(folder: &Folder, checks: &mut [Check]) -> Result<(), Error>
     folder.write("certificate.json", json)
 }
 
+/// What was asked and never acknowledged was not tested.
+fn unacknowledged(tally: &Tally) -> Vec<String> {
+    if tally.counts.ok == 0 {
+        return vec!["no op was acknowledged".to_owned()];
+    }
+    let none = tally.by_f.iter().filter(|(_, counts)| counts.ok == 0);
+    none.map(|(f, _)| format!("no {f} was acknowledged")).collect()
+}
+
 /// The worst of all checks; and what looks valid is not, while there is a doubt.
 fn together(checks: &[Check], doubts: &[String]) -> (&'static str, Option<String>) {
     let worst = checks.iter().map(|check| check.verdict.clone()).reduce(Verdict::and);
@@ -375,6 +381,7 @@ mod tests {
     use checker::Witness;
 
     use super::*;
+    use crate::recorder::Counts;
 
     fn check(verdict: Verdict) -> Check {
         Check { name: "register", verdict }
@@ -382,6 +389,19 @@ mod tests {
 
     fn valid() -> Check {
         check(Verdict::Valid { linearization: None })
+    }
+
+    #[test]
+    fn what_was_never_acknowledged_is_named() {
+        let counts = |ok| Counts { ok, fail: 1, info: 0 };
+        let tally = |ok| Tally {
+            counts: counts(2 + ok),
+            by_f: [("read".to_owned(), counts(2)), ("write".to_owned(), counts(ok))].into(),
+            ..Tally::default()
+        };
+        assert_eq!(unacknowledged(&tally(1)), [""; 0]);
+        assert_eq!(unacknowledged(&tally(0)), ["no write was acknowledged"]);
+        assert_eq!(unacknowledged(&Tally::default()), ["no op was acknowledged"]);
     }
 
     #[test]

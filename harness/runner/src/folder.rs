@@ -32,18 +32,18 @@ impl Folder {
     /// Makes one that nobody has, and links `latest` to it.
     pub fn create(plan: &Plan, started: SystemTime) -> Result<Folder, Error> {
         let group = plan.out.join(plan.title());
-        fs::create_dir_all(&group).map_err(Error::file(&group))?;
+        fs::create_dir_all(&group).map_err(Error::out(&group))?;
         let name = format!("{}-{}", stamp(started), plan.seed);
         let path = (1..)
             .map(|attempt| if attempt == 1 { name.clone() } else { format!("{name}.{attempt}") })
             .map(|name| group.join(name))
             .find_map(|path| match fs::create_dir(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
-                Err(source) => Some(Err(Error::File { path, source })),
+                Err(source) => Some(Err(Error::Out { path, source })),
                 Ok(()) => Some(Ok(path)),
             })
             .expect("the attempts do not end")?;
-        let path = fs::canonicalize(&path).map_err(Error::file(&path))?;
+        let path = fs::canonicalize(&path).map_err(Error::out(&path))?;
         link(&plan.out, &path)?;
         Ok(Folder { path })
     }
@@ -100,11 +100,11 @@ impl Folder {
 
 /// Points `out/latest` to the run, replacing the old link in one step.
 fn link(out: &Path, run: &Path) -> Result<(), Error> {
-    let out = fs::canonicalize(out).map_err(Error::file(out))?;
+    let out = fs::canonicalize(out).map_err(Error::out(out))?;
     let target = run.strip_prefix(&out).unwrap_or(run);
     let (latest, beside) = (out.join("latest"), out.join(format!("latest.{}", std::process::id())));
-    symlink(target, &beside).map_err(Error::file(&beside))?;
-    fs::rename(&beside, &latest).map_err(Error::file(&latest))
+    symlink(target, &beside).map_err(Error::out(&beside))?;
+    fs::rename(&beside, &latest).map_err(Error::out(&latest))
 }
 
 /// `20261122T235803`, in universal time.
@@ -177,7 +177,8 @@ mod tests {
         let file = out.path().join("runs");
         fs::write(&file, "not a folder").unwrap();
         let plan = Plan { out: file.clone(), ..Plan::default() };
-        let error = Folder::create(&plan, UNIX_EPOCH).unwrap_err().to_string();
-        assert!(error.starts_with(&file.display().to_string()), "{error}");
+        let error = Folder::create(&plan, UNIX_EPOCH).unwrap_err();
+        assert!(error.to_string().starts_with(&file.display().to_string()), "{error}");
+        assert_eq!(error.exit_code(), 254, "another folder would do");
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what must not fail may panic")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,11 @@ fn millis(millis: u64) -> Duration {
 
 async fn go(plan: Plan) -> Result<Report, Error> {
     run(plan, Arc::new(Silent), CancellationToken::new()).await
+}
+
+/// All that a report says beside its verdict.
+fn told(report: &Report) -> String {
+    format!("{:?} {:?}", report.reason, report.notes)
 }
 
 fn lines(folder: &Path, f: &str) -> Vec<Value> {
@@ -128,6 +134,62 @@ async fn an_interrupted_run_ends_at_once_and_says_so() {
     assert!(report.reason.unwrap().contains("interrupted"));
 }
 
+/// Cancels as soon as something is broken.
+struct Squeamish(CancellationToken);
+
+impl Progress for Squeamish {
+    fn fault(&self, _time: Duration, _line: &str) {
+        self.0.cancel();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_node_that_the_nemesis_killed_nobody_says_that_it_ended_by_itself() {
+    let out = tempfile::tempdir().unwrap();
+    let cancel = CancellationToken::new();
+    let killed = Plan { nemesis: Kinds::of([Kind::Kill]), ..plan(&out) };
+    let report = run(killed, Arc::new(Squeamish(cancel.clone())), cancel).await.unwrap();
+    assert!(!told(&report).contains("by itself"), "{}", told(&report));
+}
+
+/// Makes a file when clients begin.
+struct Signal(PathBuf);
+
+impl Progress for Signal {
+    fn phase(&self, phase: Phase) {
+        if phase == Phase::Running {
+            fs::write(&self.0, "").unwrap();
+        }
+    }
+}
+
+/// A forgetful node that ends with exit code 3 when there is a file beside it, and not a second time.
+fn mortal(folder: &TempDir) -> (PathBuf, PathBuf) {
+    let [script, end, ended] = ["mortal", "end", "ended"].map(|name| folder.path().join(name));
+    let (node, signal, mark) = (forgetful(), end.display(), ended.display());
+    let node = node.display();
+    let text = format!(
+        "#!/bin/sh\n[ -e '{mark}' ] && exec '{node}' \"$@\"\n'{node}' \"$@\" &\n\
+         until [ -e '{signal}' ]; do sleep 0.01; done\n: > '{mark}'\nkill -9 $!\nexit 3\n",
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    (script, end)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_ended_by_itself_leaves_a_doubt_even_if_a_heal_started_it_again() {
+    for nemesis in [Kinds::default(), Kinds::of([Kind::Kill])] {
+        let out = tempfile::tempdir().unwrap();
+        let (script, end) = mortal(&out);
+        let rhythm = Rhythm { calm: Duration::from_secs(1), on: millis(300), off: Duration::from_secs(9) };
+        let plan = Plan { bin: Some(script), nemesis, rhythm, rate: 3.0, ..plan(&out) };
+        let report = run(plan, Arc::new(Signal(end)), CancellationToken::new()).await.unwrap();
+        assert_ne!(report.verdict, "valid");
+        assert!(told(&report).contains("n1 ended by itself (exit 3)"), "{}", told(&report));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_is_missing_or_ends_at_once_is_named_and_is_no_verdict() {
     let out = tempfile::tempdir().unwrap();
@@ -139,4 +201,9 @@ async fn a_program_that_is_missing_or_ends_at_once_is_named_and_is_no_verdict() 
     let error = go(ends).await.unwrap_err();
     assert!(error.to_string().contains("n1 ended while it started (exit 1)"), "{error}");
     assert_eq!(error.exit_code(), 255);
+    let wrong = out.path().join("wrong");
+    fs::write(&wrong, "#!/bin/sh\nexit 254\n").unwrap();
+    fs::set_permissions(&wrong, fs::Permissions::from_mode(0o755)).unwrap();
+    let error = go(Plan { bin: Some(wrong), ..plan(&out) }).await.unwrap_err();
+    assert_eq!(error.exit_code(), 254, "the node says that what it was given is wrong");
 }

@@ -74,6 +74,10 @@ impl<G: Generator> Generator for Stagger<G> {
         self.concluded = true;
         self.inner.conclude();
     }
+
+    fn given_up(&self) -> usize {
+        self.inner.given_up()
+    }
 }
 
 /// Is done with the main phase at a certain time.
@@ -116,5 +120,9 @@ impl<G: Generator> Generator for Until<G> {
     fn conclude(&mut self) {
         self.concluded = true;
         self.inner.conclude();
+    }
+
+    fn given_up(&self) -> usize {
+        self.inner.given_up()
     }
 }

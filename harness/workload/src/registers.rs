@@ -117,6 +117,8 @@ struct Finish {
     open: BTreeMap<Process, (Key, u32)>,
     /// Who was asked last: they take turns.
     last: Option<Process>,
+    /// How many keys were tried often enough and never answered.
+    given_up: usize,
 }
 
 impl RegisterGenerator {
@@ -226,7 +228,11 @@ impl Generator for RegisterGenerator {
 
     fn conclude(&mut self) {
         let due = self.used.iter().map(|key| (key.clone(), 0)).collect();
-        self.finish.get_or_insert(Finish { due, open: BTreeMap::new(), last: None });
+        self.finish.get_or_insert(Finish { due, open: BTreeMap::new(), last: None, given_up: 0 });
+    }
+
+    fn given_up(&self) -> usize {
+        self.finish.as_ref().map_or(0, |finish| finish.given_up)
     }
 }
 
@@ -245,9 +251,13 @@ impl Finish {
 
     fn observe(&mut self, seen: &Observation<Op, Ret>) {
         let Some((key, tries)) = self.open.remove(&seen.process) else { return };
-        let answered = matches!(seen.kind, Kind::Ok(_));
-        if !answered && tries + 1 < FINAL_TRIES {
+        if matches!(seen.kind, Kind::Ok(_)) {
+            return;
+        }
+        if tries + 1 < FINAL_TRIES {
             self.due.push_back((key, tries + 1));
+        } else {
+            self.given_up += 1;
         }
     }
 }

@@ -10,7 +10,8 @@
 //!    says; hand every line of the history to [`observe`](Generator::observe), invocations too;
 //! 2. at [`Next::Done`]: let the open ops end, heal, wait until the system answers;
 //! 3. call [`conclude`](Generator::conclude), and do 1 again until the next `Done`, or until a deadline:
-//!    a system that does not come back after the heal answers no final read.
+//!    a system that does not come back after the heal answers no final read;
+//! 4. ask how many final reads were [given up](Generator::given_up): what was not read was not checked.
 
 use checker::Checker;
 use history::{Key, Observation, Process};
@@ -62,6 +63,11 @@ pub trait Generator: Send {
 
     /// The faults are healed and no op is open: from now on, only the final reads.
     fn conclude(&mut self);
+
+    /// How many final reads nobody answered, however often they were asked.
+    fn given_up(&self) -> usize {
+        0
+    }
 }
 
 impl<G: Generator + ?Sized> Generator for Box<G> {
@@ -78,6 +84,10 @@ impl<G: Generator + ?Sized> Generator for Box<G> {
 
     fn conclude(&mut self) {
         (**self).conclude();
+    }
+
+    fn given_up(&self) -> usize {
+        (**self).given_up()
     }
 }
 

@@ -330,11 +330,14 @@ fn the_final_reads_take_turns_even_when_everybody_is_always_free() {
 
 #[test]
 fn an_unanswered_final_read_is_tried_again_and_given_up_in_the_end() {
-    let mut generator = Registers::register().generator(1);
+    // Wrapped as in a run: what the innermost gives up must be heard outside.
+    let generator = stagger(0.0, 1, Registers::register().generator(1));
+    let mut generator = until(u64::MAX, generator);
     let free = [Process(0)];
     let Next::Invoke { key, .. } = generator.next(Now { time: 0, free: &free }) else { panic!("an op") };
     generator.conclude();
     for attempt in 0..3 {
+        assert_eq!(generator.given_up(), 0);
         let process = Process(attempt);
         let next = generator.next(Now { time: 1, free: &[process] });
         assert_eq!(next, Next::Invoke { process, key: key.clone(), op: Op::Read });
@@ -343,6 +346,7 @@ fn an_unanswered_final_read_is_tried_again_and_given_up_in_the_end() {
         generator.observe(&Observation { index: 0, time: 2, process, node: None, key: key.clone(), kind });
     }
     assert_eq!(generator.next(Now { time: 3, free: &[Process(3)] }), Next::Done);
+    assert_eq!(generator.given_up(), 1);
 }
 
 #[test]
