@@ -70,6 +70,8 @@ impl Default for Plan {
 
 /// More nodes than this do not fit one machine usefully, and need n·(n-1) proxies.
 const MOST_NODES: u16 = 15;
+/// A drawn schedule of more faults than this is a slip of the pen, and would fill the memory.
+const MOST_FAULTS: u128 = 1_000_000;
 /// More clients than this say nothing that fewer do not.
 const MOST_CLIENTS: usize = 10_000;
 
@@ -93,10 +95,15 @@ impl Plan {
     /// Refuses what cannot be run, before anything is started.
     pub fn check(&self) -> Result<&'static dyn System, Error> {
         let system = system::find(&self.system)?;
+        let turn = self.rhythm.on.saturating_add(self.rhythm.off);
         let in_the_way = if self.nodes == 0 || self.nodes > MOST_NODES {
             format!("{} nodes: a cluster has 1 to {MOST_NODES}", self.nodes)
         } else if self.concurrency() == 0 || self.concurrency() > MOST_CLIENTS {
             format!("{} clients at a time: say 1 to {MOST_CLIENTS}", self.concurrency())
+        } else if !self.nemesis.is_empty()
+            && self.time_limit.as_nanos() / turn.as_nanos().max(1) > MOST_FAULTS
+        {
+            format!("a fault every {turn:?} for {:?}: no more than {MOST_FAULTS} of them", self.time_limit)
         } else if let Some(kind) =
             self.faults().as_slice().iter().find(|kind| !system.faults().contains(kind))
         {
@@ -136,5 +143,9 @@ mod tests {
         assert_eq!(refused(none), "0 nodes: a cluster has 1 to 15");
         let idle = Plan { concurrency: Some(0), ..Plan::default() };
         assert_eq!(refused(idle), "0 clients at a time: say 1 to 10000");
+        let nano = Duration::from_nanos(1);
+        let rhythm = Rhythm { on: nano, off: nano, ..Rhythm::default() };
+        let hail = Plan { nemesis: Kinds::of(Kind::ALL), rhythm, ..Plan::default() };
+        assert_eq!(refused(hail), "a fault every 2ns for 30s: no more than 1000000 of them");
     }
 }
