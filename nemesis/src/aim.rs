@@ -87,6 +87,11 @@ pub enum Aim {
         /// Whose.
         who: Who,
     },
+    /// The standstill of these.
+    Pause {
+        /// Whose.
+        who: Who,
+    },
     /// This very fault.
     Exactly(Fault),
 }
@@ -101,11 +106,13 @@ impl Aim {
         match kind {
             Kind::Partition => Aim::Partition { shape: Shape::IsolateLeader, sever: Sever::Hold },
             Kind::Kill => Aim::Kill { who: Who::Leader },
+            Kind::Pause => Aim::Pause { who: Who::Leader },
         }
     }
 
     /// Any form of this kind that so many nodes allow.
     pub fn random(kind: Kind, nodes: usize, rng: &mut impl Rng) -> Aim {
+        let role = |rng| Who::ROLES.choose(rng).expect("there are five of them").clone();
         match kind {
             Kind::Partition => {
                 let shapes: Vec<Shape> =
@@ -114,7 +121,8 @@ impl Aim {
                 let sever = *[Sever::Hold, Sever::Cut].choose(rng).expect("there are two of them");
                 Aim::Partition { shape, sever }
             }
-            Kind::Kill => Aim::Kill { who: Who::ROLES.choose(rng).expect("there are five of them").clone() },
+            Kind::Kill => Aim::Kill { who: role(rng) },
+            Kind::Pause => Aim::Pause { who: role(rng) },
         }
     }
 
@@ -123,6 +131,7 @@ impl Aim {
         match self {
             Aim::Partition { .. } => Kind::Partition,
             Aim::Kill { .. } => Kind::Kill,
+            Aim::Pause { .. } => Kind::Pause,
             Aim::Exactly(fault) => fault.kind(),
         }
     }
@@ -139,17 +148,19 @@ impl Aim {
                 Fault::Partition { grudge: shape.grudge(nodes, leader, rng)?, sever: *sever }
             }
             Aim::Kill { who } => Fault::Kill { nodes: who.resolve(nodes, leader, rng)? },
+            Aim::Pause { who } => Fault::Pause { nodes: who.resolve(nodes, leader, rng)? },
             Aim::Exactly(fault) => fault.clone(),
         })
     }
 }
 
 impl fmt::Display for Aim {
-    /// `partition isolate-leader (hold)`, `kill leader`.
+    /// `partition isolate-leader (hold)`, `kill leader`, `pause one`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Aim::Partition { shape, sever } => write!(f, "partition {shape} ({sever})"),
             Aim::Kill { who } => write!(f, "kill {who}"),
+            Aim::Pause { who } => write!(f, "pause {who}"),
             Aim::Exactly(fault) => fault.fmt(f),
         }
     }
@@ -190,7 +201,7 @@ mod tests {
             assert_eq!(aim.resolve(&nodes, None, &mut rng), Err(Impossible::NoLeader));
             let fault = aim.resolve(&nodes, Some(NodeId(2)), &mut rng).unwrap();
             match fault {
-                Fault::Kill { nodes } => assert_eq!(nodes, [NodeId(2)].into()),
+                Fault::Kill { nodes } | Fault::Pause { nodes } => assert_eq!(nodes, [NodeId(2)].into()),
                 Fault::Partition { grudge, .. } => assert_eq!(grudge.to_string(), "n2 | n1 n3"),
             }
         }

@@ -56,6 +56,28 @@ pub struct Birth {
     pub pid: u32,
 }
 
+/// What the kernel says a process is doing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessState {
+    /// Whose process.
+    pub node: NodeId,
+    /// Its number.
+    pub pid: u32,
+    /// The letter of its state: `T` while it is stopped, `S` or `R` when it goes on.
+    pub state: char,
+}
+
+impl ProcessState {
+    /// The state of a process that was stopped by a signal.
+    pub const STOPPED: char = 'T';
+
+    /// Whether it stands still.
+    pub fn still(&self) -> bool {
+        self.state == ProcessState::STOPPED
+    }
+}
+
 /// What carrying out one half of a fault (its injection or its heal) left behind. It goes into the
 /// history as it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -70,6 +92,9 @@ pub struct Evidence {
     /// Who was started again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub births: Vec<Birth>,
+    /// Who was stopped, or told to go on, and what became of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<ProcessState>,
 }
 
 /// Whether a fault had an effect, and the fact that shows it.
@@ -98,6 +123,7 @@ pub fn bite(fault: &Fault, injected: &Evidence, healed: &Evidence, ops: u64) -> 
     match fault {
         Fault::Partition { .. } => partition_bit(healed),
         Fault::Kill { .. } => kill_bit(injected, healed),
+        Fault::Pause { .. } => pause_bit(injected, healed, ops),
     }
 }
 
@@ -121,6 +147,20 @@ fn kill_bit(injected: &Evidence, healed: &Evidence) -> Bite {
             Bite::Missed("no killed node came back as a new process".to_owned())
         }
         None => Bite::Missed("no process died of the signal".to_owned()),
+    }
+}
+
+fn pause_bit(injected: &Evidence, healed: &Evidence, ops: u64) -> Bite {
+    let went_on =
+        |stopped: &ProcessState| healed.states.iter().any(|after| after.pid == stopped.pid && !after.still());
+    match injected.states.iter().find(|stopped| stopped.still() && went_on(stopped)) {
+        Some(ProcessState { node, pid, .. }) => {
+            Bite::Bit(format!("{node} (process {pid}) stood still while {ops} client ops were open"))
+        }
+        None if injected.states.iter().any(ProcessState::still) => {
+            Bite::Missed("no stopped process lived to go on".to_owned())
+        }
+        None => Bite::Missed("no process stood still".to_owned()),
     }
 }
 
@@ -163,5 +203,20 @@ mod tests {
         assert!(!bite(&kill, &died(true), &born(2, 41), 5).bit(), "another node is not this one");
         assert!(!bite(&kill, &died(true), &born(1, 40), 5).bit(), "the same process never died");
         assert!(!bite(&kill, &died(true), &Evidence::default(), 5).bit());
+    }
+
+    #[test]
+    fn a_pause_bit_when_a_process_stood_still_and_went_on_while_clients_were_active() {
+        let pause = Fault::Pause { nodes: [NodeId(1)].into() };
+        let seen = |pid, state| {
+            let state = ProcessState { node: NodeId(1), pid, state };
+            Evidence { states: vec![state], ..Evidence::default() }
+        };
+        assert!(bite(&pause, &seen(40, 'T'), &seen(40, 'S'), 5).bit());
+        assert!(!bite(&pause, &seen(40, 'T'), &seen(40, 'S'), 0).bit(), "no client was there to see it");
+        assert!(!bite(&pause, &seen(40, 'S'), &seen(40, 'S'), 5).bit(), "it never stood still");
+        assert!(!bite(&pause, &seen(40, 'T'), &seen(40, 'T'), 5).bit(), "it never went on");
+        assert!(!bite(&pause, &seen(40, 'T'), &seen(41, 'S'), 5).bit(), "another process took its place");
+        assert!(!bite(&pause, &Evidence::default(), &Evidence::default(), 5).bit());
     }
 }

@@ -11,7 +11,7 @@ use std::io;
 use itertools::{Itertools, iproduct};
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::{Birth, Death, Evidence, LinkCounts};
+use crate::evidence::{Birth, Death, Evidence, LinkCounts, ProcessState};
 use crate::ids::{Link, NodeId, Nodes, list};
 use crate::kind::Kind;
 
@@ -98,6 +98,12 @@ pub enum Fault {
         /// Whose.
         nodes: Nodes,
     },
+    /// The processes of these nodes stand still, and go on when it heals. To them no time has passed:
+    /// whatever they believed of their lead or their leases, they act on before they look at a clock.
+    Pause {
+        /// Whose.
+        nodes: Nodes,
+    },
 }
 
 /// What a fault must be able to do to a world.
@@ -113,6 +119,10 @@ pub trait Target {
     fn kill(&mut self, nodes: &Nodes) -> io::Result<Vec<Death>>;
     /// Starts these nodes again, on what their disks kept.
     fn restart(&mut self, nodes: &Nodes) -> io::Result<Vec<Birth>>;
+    /// Stops these nodes, all before any is waited for. The dead are passed over.
+    fn pause(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>>;
+    /// Lets these nodes go on. One that died meanwhile is passed over.
+    fn resume(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>>;
 }
 
 impl Fault {
@@ -121,6 +131,7 @@ impl Fault {
         match self {
             Fault::Partition { .. } => Kind::Partition,
             Fault::Kill { .. } => Kind::Kill,
+            Fault::Pause { .. } => Kind::Pause,
         }
     }
 
@@ -128,7 +139,7 @@ impl Fault {
     pub fn nodes(&self) -> Nodes {
         match self {
             Fault::Partition { grudge, .. } => grudge.nodes(),
-            Fault::Kill { nodes } => nodes.clone(),
+            Fault::Kill { nodes } | Fault::Pause { nodes } => nodes.clone(),
         }
     }
 
@@ -140,6 +151,7 @@ impl Fault {
                 Ok(Evidence::default())
             }
             Fault::Kill { nodes } => Ok(Evidence { deaths: on.kill(nodes)?, ..Evidence::default() }),
+            Fault::Pause { nodes } => Ok(Evidence { states: on.pause(nodes)?, ..Evidence::default() }),
         }
     }
 
@@ -150,6 +162,7 @@ impl Fault {
                 Ok(Evidence { links: on.mend(&grudge.links())?, ..Evidence::default() })
             }
             Fault::Kill { nodes } => Ok(Evidence { births: on.restart(nodes)?, ..Evidence::default() }),
+            Fault::Pause { nodes } => Ok(Evidence { states: on.resume(nodes)?, ..Evidence::default() }),
         }
     }
 }
@@ -160,6 +173,7 @@ impl fmt::Display for Fault {
         match self {
             Fault::Partition { grudge, sever } => write!(f, "partition {grudge} ({sever})"),
             Fault::Kill { nodes } => write!(f, "kill {}", list(nodes)),
+            Fault::Pause { nodes } => write!(f, "pause {}", list(nodes)),
         }
     }
 }
@@ -170,10 +184,11 @@ mod tests {
     use crate::ids::cluster;
 
     /// A world of assignments.
-    #[derive(Default)]
+    #[derive(PartialEq, Default)]
     struct World {
         cut: BTreeSet<Link>,
         dead: Nodes,
+        still: Nodes,
     }
 
     impl Target for World {
@@ -193,9 +208,17 @@ mod tests {
             self.dead.retain(|node| !nodes.contains(node));
             Ok(Vec::new())
         }
+        fn pause(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>> {
+            self.still.extend(nodes);
+            Ok(Vec::new())
+        }
+        fn resume(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>> {
+            self.still.retain(|node| !nodes.contains(node));
+            Ok(Vec::new())
+        }
     }
 
-    fn faults() -> [Fault; 3] {
+    fn faults() -> [Fault; 4] {
         let bridge = Grudge::Blocks(vec![[NodeId(1), NodeId(2)].into(), [NodeId(4), NodeId(5)].into()]);
         [
             Fault::Partition { grudge: bridge, sever: Sever::Hold },
@@ -204,6 +227,7 @@ mod tests {
                 sever: Sever::Cut,
             },
             Fault::Kill { nodes: [NodeId(2)].into() },
+            Fault::Pause { nodes: [NodeId(3)].into() },
         ]
     }
 
@@ -212,9 +236,9 @@ mod tests {
         let mut world = World::default();
         for fault in faults() {
             fault.inject(&mut world).unwrap();
-            assert!(!world.cut.is_empty() || !world.dead.is_empty(), "{fault} changed nothing");
+            assert!(world != World::default(), "{fault} changed nothing");
             fault.heal(&mut world).unwrap();
-            assert!(world.cut.is_empty() && world.dead.is_empty(), "{fault} left something behind");
+            assert!(world == World::default(), "{fault} left something behind");
         }
     }
 
@@ -235,6 +259,7 @@ mod tests {
                 r#"{"fault":"partition","blocks":[["n1","n2"],["n4","n5"]],"sever":"hold"}"#,
                 r#"{"fault":"partition","links":["n1→n2"],"sever":"cut"}"#,
                 r#"{"fault":"kill","nodes":["n2"]}"#,
+                r#"{"fault":"pause","nodes":["n3"]}"#,
             ]
         );
         for (fault, json) in faults().into_iter().zip(json) {

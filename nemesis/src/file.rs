@@ -11,7 +11,7 @@
 //! [[step]]
 //! at = "12s"
 //! until = "17s"
-//! fault = "kill"
+//! fault = "kill"                     # or "pause"
 //! nodes = "leader"                   # or a list of nodes
 //! ```
 //!
@@ -109,10 +109,12 @@ impl Schedule {
 fn fields(aim: &Aim) -> String {
     match aim {
         Aim::Partition { shape, sever } => format!("shape = \"{shape}\"\nsever = \"{sever}\""),
-        Aim::Kill { who: Who::These(nodes) } | Aim::Exactly(Fault::Kill { nodes }) => {
+        Aim::Kill { who: Who::These(nodes) }
+        | Aim::Pause { who: Who::These(nodes) }
+        | Aim::Exactly(Fault::Kill { nodes } | Fault::Pause { nodes }) => {
             format!("nodes = {}", quoted(nodes))
         }
-        Aim::Kill { who } => format!("nodes = \"{who}\""),
+        Aim::Kill { who } | Aim::Pause { who } => format!("nodes = \"{who}\""),
         Aim::Exactly(Fault::Partition { grudge, sever }) => {
             let cut = match grudge {
                 Grudge::Blocks(blocks) => {
@@ -152,7 +154,14 @@ impl Reader<'_> {
         }
         let aim = match self.read::<Kind>(&entry.fault)? {
             Kind::Partition => self.partition(spanned)?,
-            Kind::Kill => self.kill(spanned)?,
+            Kind::Kill => match self.whom(spanned, Kind::Kill)? {
+                Who::These(nodes) => Aim::Exactly(Fault::Kill { nodes }),
+                who => Aim::Kill { who },
+            },
+            Kind::Pause => match self.whom(spanned, Kind::Pause)? {
+                Who::These(nodes) => Aim::Exactly(Fault::Pause { nodes }),
+                who => Aim::Pause { who },
+            },
         };
         Ok(Step { at, until, aim })
     }
@@ -224,22 +233,24 @@ impl Reader<'_> {
         if grudge.links().is_empty() { Err(self.bad(place, "this cuts nothing")) } else { Ok(grudge) }
     }
 
-    fn kill(&self, spanned: &Spanned<Entry>) -> Result<Aim, BadSchedule> {
+    /// Whose processes a fault is meant for that has `nodes` and nothing else.
+    fn whom(&self, spanned: &Spanned<Entry>, kind: Kind) -> Result<Who, BadSchedule> {
         let entry = spanned.get_ref();
         if entry.shape.is_some() || entry.blocks.is_some() || entry.links.is_some() || entry.sever.is_some() {
-            return Err(self.bad(&spanned.span(), "a kill has `nodes`, and nothing of a partition"));
+            let said = format!("a {kind} has `nodes`, and nothing of a partition");
+            return Err(self.bad(&spanned.span(), said));
         }
         let Some(field) = &entry.nodes else {
-            return Err(self.bad(&spanned.span(), "a kill needs `nodes`"));
+            return Err(self.bad(&spanned.span(), format!("a {kind} needs `nodes`")));
         };
         match field.get_ref() {
-            RoleOrList::List(names) if names.is_empty() => Err(self.bad(&field.span(), "this kills nobody")),
-            RoleOrList::List(names) => {
-                Ok(Aim::Exactly(Fault::Kill { nodes: self.known(names, &field.span())? }))
+            RoleOrList::List(names) if names.is_empty() => {
+                Err(self.bad(&field.span(), format!("this {kind}s nobody")))
             }
+            RoleOrList::List(names) => Ok(Who::These(self.known(names, &field.span())?)),
             RoleOrList::Role(role) => {
                 let found = Who::ROLES.into_iter().find(|who| who.to_string() == *role);
-                found.map(|who| Aim::Kill { who }).ok_or_else(|| {
+                found.ok_or_else(|| {
                     let known = itertools::join(Who::ROLES, ", ");
                     let said = format!("unknown role `{role}`; known: {known}, or a list of nodes");
                     self.bad(&field.span(), said)
@@ -267,6 +278,7 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use itertools::Itertools as _;
     use proptest::prelude::*;
 
     use super::*;
@@ -323,10 +335,10 @@ mod tests {
             ("", "line 1: a kill needs `nodes`"),
             ("nodes = \"all\"\nsever = \"cut\"", "line 1: a kill has `nodes`"),
         ];
-        for (line, complaint) in cases {
-            let text = format!("[[step]]\nat = \"2s\"\nuntil = \"7s\"\nfault = \"kill\"\n{line}\n");
+        for ((line, complaint), kind) in cases.into_iter().cartesian_product([Kind::Kill, Kind::Pause]) {
+            let text = format!("[[step]]\nat = \"2s\"\nuntil = \"7s\"\nfault = \"{kind}\"\n{line}\n");
             let said = Schedule::parse(&text, &cluster(3)).unwrap_err().to_string();
-            assert!(said.starts_with(complaint), "{line}: {said}");
+            assert!(said.starts_with(&complaint.replace("kill", kind.name())), "{line}: {said}");
         }
         let cases = [
             ("shape = \"circle\"", "line 5: unknown shape `circle`"),

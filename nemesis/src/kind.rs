@@ -12,17 +12,20 @@ pub enum Kind {
     Partition,
     /// Processes die without a warning.
     Kill,
+    /// Processes stand still, and do not know it.
+    Pause,
 }
 
 impl Kind {
     /// All of them, in the order in which `all` lists them.
-    pub const ALL: [Kind; 2] = [Kind::Partition, Kind::Kill];
+    pub const ALL: [Kind; 3] = [Kind::Partition, Kind::Kill, Kind::Pause];
 
     /// The name used on command lines, in schedules and as `f` in a history.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Partition => "partition",
             Kind::Kill => "kill",
+            Kind::Pause => "pause",
         }
     }
 
@@ -31,6 +34,7 @@ impl Kind {
         match self {
             Kind::Partition => "heal-partition",
             Kind::Kill => "heal-kill",
+            Kind::Pause => "heal-pause",
         }
     }
 
@@ -39,6 +43,7 @@ impl Kind {
         match self {
             Kind::Partition => "links between nodes are cut: what is sent over them is held back or refused",
             Kind::Kill => "nodes die by SIGKILL, and are started again on what their disks kept",
+            Kind::Pause => "nodes stand still by SIGSTOP, and go on as if no time had passed",
         }
     }
 }
@@ -150,7 +155,7 @@ mod tests {
 
     #[test]
     fn all_becomes_what_the_world_supports_and_says_so() {
-        assert_eq!(Kinds::parse("all", &Kind::ALL).unwrap().to_string(), "partition,kill");
+        assert_eq!(Kinds::parse("all", &Kind::ALL).unwrap().to_string(), "partition,kill,pause");
         assert_eq!(Kinds::parse("all", &[Kind::Kill]).unwrap().to_string(), "kill");
         assert_eq!(Kinds::parse("none", &Kind::ALL).unwrap().to_string(), "none");
         assert_eq!(Kinds::parse("kill, partition,kill", &Kind::ALL).unwrap().to_string(), "kill,partition");
@@ -161,9 +166,9 @@ mod tests {
         let said = |text: &str, supported: &[Kind]| Kinds::parse(text, supported).unwrap_err().to_string();
         assert_eq!(
             said("partitoin,kill", &Kind::ALL),
-            "unknown fault `partitoin`; did you mean `partition`? known: partition, kill, all, none"
+            "unknown fault `partitoin`; did you mean `partition`? known: partition, kill, pause, all, none"
         );
-        assert_eq!(said("", &Kind::ALL), "unknown fault ``; known: partition, kill, all, none");
+        assert_eq!(said("", &Kind::ALL), "unknown fault ``; known: partition, kill, pause, all, none");
         assert_eq!(
             said("partition", &[Kind::Kill]),
             "fault `partition` is not supported here; supported: kill, all, none"

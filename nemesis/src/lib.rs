@@ -1,6 +1,6 @@
 //! Faults: what is broken, on whom, when, and what proves that it was; pure.
 //!
-//! A nemesis is the opponent of a cluster: it cuts links and kills nodes while clients work, so that
+//! A nemesis is the opponent of a cluster: it cuts links, kills and stops nodes while clients work, so that
 //! a promise that only holds in fine weather shows it. This room decides and does not act. The same
 //! values break real processes (through `nemesis-net`) and simulated ones (through assignments),
 //! because all they know of a world is the [`Target`] it offers.
@@ -15,7 +15,7 @@
 //! * **Chance is an argument.** A [`Schedule`] is a function of a seed, and [`Nemesis`], which plays
 //!   it, of the time and the leader it is told. Same seed, same leaders, same faults.
 //!
-//! Left out so far: pausing, clocks, packets, disks, membership. Each will be one more variant of
+//! Left out so far: clocks, packets, disks, membership. Each will be one more variant of
 //! [`Fault`] with its own evidence; the compiler then names every place that must learn of it.
 #![forbid(unsafe_code)]
 
@@ -30,7 +30,7 @@ pub mod schedule;
 pub mod shape;
 
 pub use aim::{Aim, Unresolved, Who};
-pub use evidence::{Birth, Bite, Death, Evidence, LinkCounts, bite};
+pub use evidence::{Birth, Bite, Death, Evidence, LinkCounts, ProcessState, bite};
 pub use fault::{Fault, Grudge, Sever, Target};
 pub use file::BadSchedule;
 pub use ids::{Link, NodeId, Nodes, Time, cluster};

@@ -1,4 +1,4 @@
-//! The nodes of a run: started, killed, cut off from each other, and stopped.
+//! The nodes of a run: started, killed, paused, cut off from each other, and stopped.
 //!
 //! A cluster is what faults are carried out on. It holds the ports for the whole run, so that a killed
 //! node finds its own again, and everything in it dies with it, and with the harness.
@@ -11,7 +11,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use itertools::Itertools as _;
-use nemesis::{Birth, Death, Link, LinkCounts, NodeId, Nodes, Sever, Target, ids};
+use nemesis::{Birth, Death, Link, LinkCounts, NodeId, Nodes, ProcessState, Sever, Target, ids};
 use nemesis_net::process::describe;
 use nemesis_net::{Launch, Network, Port, Process, Supervisor};
 use tokio::runtime::Handle;
@@ -185,6 +185,23 @@ impl Cluster {
         self.members.get_mut(&node).ok_or_else(unknown)
     }
 
+    /// What `ask` says of the processes of these nodes, without those that have ended.
+    fn states(
+        &mut self,
+        nodes: &Nodes,
+        mut ask: impl FnMut(&mut Process) -> io::Result<Option<char>>,
+    ) -> io::Result<Vec<ProcessState>> {
+        let mut states = Vec::new();
+        for node in nodes {
+            if let Some(process) = &mut self.member(*node)?.process
+                && let Some(state) = ask(process)?
+            {
+                states.push(ProcessState { node: *node, pid: process.pid(), state });
+            }
+        }
+        Ok(states)
+    }
+
     /// Waits until these answer at all: they may have no quorum to serve with.
     fn await_answer(&self, nodes: &Nodes) {
         let answer = async {
@@ -248,6 +265,19 @@ impl Target for Cluster {
         }
         self.await_answer(nodes);
         Ok(births)
+    }
+
+    fn pause(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>> {
+        for node in nodes {
+            if let Some(process) = &mut self.member(*node)?.process {
+                process.pause()?;
+            }
+        }
+        self.states(nodes, Process::await_standstill)
+    }
+
+    fn resume(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>> {
+        self.states(nodes, Process::resume)
     }
 }
 

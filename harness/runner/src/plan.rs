@@ -127,7 +127,7 @@ mod tests {
         assert!(plan.check().is_ok());
         assert_eq!((plan.title().as_str(), plan.concurrency()), ("raft-register-none", 6));
         let faults = Plan { nemesis: Kinds::of(Kind::ALL), ..plan };
-        assert_eq!(faults.title(), "raft-register-partition+kill");
+        assert_eq!(faults.title(), "raft-register-partition+kill+pause");
     }
 
     #[test]

@@ -152,6 +152,31 @@ async fn of_a_node_that_the_nemesis_killed_nobody_says_that_it_ended_by_itself()
     assert!(!told(&report).contains("by itself"), "{}", told(&report));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stood_still_bit_and_has_forgotten_nothing() {
+    let out = tempfile::tempdir().unwrap();
+    let paused = Plan { nemesis: Kinds::of([Kind::Pause]), ..plan(&out) };
+    let report = go(paused).await.unwrap();
+    assert_eq!(report.verdict, "valid", "{}", told(&report));
+    assert!(report.faults.iter().all(|fault| fault.bite.bit), "{:?}", report.faults);
+    let state = |f: &str| lines(&report.folder, f)[1]["value"]["evidence"]["states"][0].clone();
+    let (before, after) = (state("pause"), state("heal-pause"));
+    assert_eq!((&before["node"], &before["state"]), (&Value::from("n1"), &Value::from("T")));
+    assert_eq!(before["pid"], after["pid"]);
+    assert_ne!(after["state"], "T");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_run_that_is_interrupted_while_a_node_stands_still_nothing_is_left() {
+    let out = tempfile::tempdir().unwrap();
+    let cancel = CancellationToken::new();
+    let paused = Plan { nemesis: Kinds::of([Kind::Pause]), ..plan(&out) };
+    let report = run(paused, Arc::new(Squeamish(cancel.clone())), cancel).await.unwrap();
+    assert!(told(&report).contains("interrupted"), "{}", told(&report));
+    let pid = &lines(&report.folder, "pause")[1]["value"]["evidence"]["states"][0]["pid"];
+    assert!(!Path::new(&format!("/proc/{pid}")).exists(), "process {pid} is still there");
+}
+
 /// Makes a file when clients begin.
 struct Signal(PathBuf);
 

@@ -12,11 +12,14 @@
 //! * Each node leads a process group of its own. Ctrl-C in a terminal thus reaches the harness alone,
 //!   which then ends the run in order; and a signal to a node reaches all that it has started.
 //!
+//! A node that is paused can be killed all the same: SIGKILL, and the death of the parent, end a
+//! process that stands still. SIGTERM does not, so whoever is asked to stop is also told to go on.
+//!
 //! Left out: processes that a *node* starts and that leave its group survive a SIGKILL of the harness.
 //! Ours start none; a pid namespace would catch them, and comes with the namespace network.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -32,6 +35,9 @@ use nix::unistd::{Pid, getpid, getppid};
 
 /// How often to look whether a process that was asked to stop has done so.
 const GLANCE: Duration = Duration::from_millis(5);
+
+/// How long a process may take to stand still. A thread that waits for a disk finishes that first.
+const STANDSTILL: Duration = Duration::from_secs(10);
 
 /// How to start a program.
 #[derive(Clone, Debug, Default)]
@@ -229,6 +235,7 @@ impl Process {
             return self.wait(earlier);
         }
         self.signal(Signal::SIGTERM)?;
+        self.signal(Signal::SIGCONT)?; // one that stands still hears nothing else
         let deadline = Instant::now() + patience;
         while self.ended()?.is_none() {
             if Instant::now() >= deadline {
@@ -239,11 +246,69 @@ impl Process {
         self.wait(earlier)
     }
 
+    /// Sends SIGSTOP, unless it has ended. To stop several at one moment, do this to each of them
+    /// before the first [`Process::await_standstill`].
+    pub fn pause(&mut self) -> io::Result<()> {
+        if self.ended()?.is_none() { self.signal(Signal::SIGSTOP) } else { Ok(()) }
+    }
+
+    /// Waits until the kernel shows every thread of it as stopped, and returns the letter that it
+    /// shows. None if it has ended.
+    pub fn await_standstill(&mut self) -> io::Result<Option<char>> {
+        self.await_states("stopped", |state| state == STOPPED)
+    }
+
+    /// Sends SIGCONT, and returns the letter that the kernel shows afterwards. None if it has ended.
+    pub fn resume(&mut self) -> io::Result<Option<char>> {
+        if self.ended()?.is_some() {
+            return Ok(None);
+        }
+        self.signal(Signal::SIGCONT)?;
+        self.await_states("running again", |state| state != STOPPED && !ENDED.contains(&state))
+    }
+
+    /// Waits until all of its threads are in such a state.
+    fn await_states(&mut self, wanted: &str, fits: impl Fn(char) -> bool) -> io::Result<Option<char>> {
+        let deadline = Instant::now() + STANDSTILL;
+        loop {
+            if self.ended()?.is_some() {
+                return Ok(None);
+            }
+            let states = states(self.pid())?;
+            if let Some(state) = states.first()
+                && states.iter().all(|state| fits(*state))
+            {
+                return Ok(Some(*state));
+            }
+            if Instant::now() >= deadline {
+                let said = format!("process {} is not {wanted}: its threads are {states:?}", self.pid());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, said));
+            }
+            thread::sleep(GLANCE);
+        }
+    }
+
     /// To the whole group. It exists while its leader has not been waited for, so the number is ours.
     fn signal(&self, signal: Signal) -> io::Result<()> {
         let group = i32::try_from(self.pid()).map_err(io::Error::other)?;
         Ok(killpg(Pid::from_raw(group), signal)?)
     }
+}
+
+/// The letter by which the kernel says that a signal has stopped a thread.
+const STOPPED: char = 'T';
+/// Those of a thread that has ended and was not waited for yet.
+const ENDED: [char; 2] = ['Z', 'X'];
+
+/// The states of all threads of a process. A thread that ends meanwhile is passed over.
+fn states(pid: u32) -> io::Result<Vec<char>> {
+    let mut states = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let stat = fs::read_to_string(thread?.path().join("stat")).unwrap_or_default();
+        // The name of the program stands in parentheses before it, and may hold any character.
+        states.extend(stat.rsplit(") ").next().and_then(|rest| rest.chars().next()));
+    }
+    Ok(states)
 }
 
 impl Drop for Process {

@@ -60,7 +60,11 @@ fn plays_the_harness() {
         let node = Command::new("/bin/sh").args(["-c", "exec sleep 600"]).spawn().unwrap();
         println!("node {}", node.id());
     } else {
-        let node = Supervisor::start().unwrap().spawn(shell(folder.path(), "exec sleep 600")).unwrap();
+        let mut node = Supervisor::start().unwrap().spawn(shell(folder.path(), "exec sleep 600")).unwrap();
+        if role == "pausing" {
+            node.pause().unwrap();
+            assert_eq!(node.await_standstill().unwrap(), Some('T'));
+        }
         println!("node {}", node.pid());
         std::mem::forget(node); // so that no destructor can do what the kernel should
     }
@@ -91,6 +95,12 @@ fn kill_a_harness(role: &str) -> u32 {
 fn no_node_outlives_a_harness_that_was_killed() {
     let node = kill_a_harness("careful");
     assert!(comes_true(|| !runs(node)), "the node outlived its harness");
+}
+
+#[test]
+fn no_paused_node_outlives_a_harness_that_was_killed() {
+    let node = kill_a_harness("pausing");
+    assert!(comes_true(|| !runs(node)), "the paused node outlived its harness");
 }
 
 /// The control: without the request to the kernel a node does live on, so the test above can fail.
@@ -140,6 +150,50 @@ fn a_node_that_died_by_itself_was_not_killed() {
     let ending = node.kill().unwrap();
     assert!(!ending.killed());
     assert_eq!(describe(ending.status), "exit 3");
+}
+
+#[test]
+fn a_paused_node_stands_still_in_all_its_threads_until_it_is_told_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let beat = "while :; do echo beat; sleep 0.01; done";
+    let mut node = Supervisor::start().unwrap().spawn(shell(folder.path(), beat)).unwrap();
+    let beats = || fs::read_to_string(folder.path().join("stdout")).unwrap_or_default().len();
+    assert!(comes_true(|| beats() > 0));
+    node.pause().unwrap();
+    assert_eq!(node.await_standstill().unwrap(), Some('T'));
+    let before = beats();
+    let other = Supervisor::start().unwrap().spawn(shell(folder.path(), "sleep 0.1; exit 0")).unwrap();
+    assert!(comes_true(|| !runs(other.pid())), "time passes for others");
+    assert_eq!(beats(), before);
+    assert_ne!(node.resume().unwrap().unwrap(), 'T');
+    assert!(comes_true(|| beats() > before));
+}
+
+#[test]
+fn a_paused_node_can_be_killed_stopped_and_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let supervisor = Supervisor::start().unwrap();
+    let paused = |name: &str, script: &str| {
+        let said = || fs::read_to_string(folder.path().join("stdout")).unwrap();
+        let mut node = supervisor.spawn(shell(folder.path(), script)).unwrap();
+        assert!(comes_true(|| said().ends_with(&format!("{name}\n"))));
+        node.pause().unwrap();
+        assert_eq!(node.await_standstill().unwrap(), Some('T'));
+        node
+    };
+    let mut node = paused("first", "echo first; exec sleep 600");
+    assert!(node.kill().unwrap().killed());
+    node.pause().unwrap();
+    assert_eq!((node.await_standstill().unwrap(), node.resume().unwrap()), (None, None), "it is gone");
+
+    let polite = "trap 'exit 7' TERM; echo polite; while :; do sleep 0.01; done";
+    let ending = paused("polite", polite).stop(DEADLINE).unwrap();
+    assert_eq!(ending.status.code(), Some(7), "it went on, and heard the signal");
+
+    let node = paused("last", "echo last; exec sleep 600");
+    let pid = node.pid();
+    drop(node);
+    assert!(!runs(pid));
 }
 
 #[test]
