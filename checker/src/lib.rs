@@ -5,13 +5,17 @@
 //! [`Verdict::Valid`] with the explanation, [`Verdict::Invalid`] with the evidence, or
 //! [`Verdict::Unknown`] with the budget that ran out.
 //!
-//! Where to read: [`Model`] is what a data type promises, [`register`] the one there is; `span` says
+//! Where to read: [`Model`] is what a data type promises, [`register`] and [`kv`] are two; `span` says
 //! what each outcome means; `wgl` is the search; `certificate` verifies what it finds, and `explain`
 //! puts what it does not find into words.
 #![forbid(unsafe_code)]
 
 mod certificate;
 mod explain;
+pub mod kv;
+mod kv_explain;
+#[cfg(test)]
+mod kv_reference;
 mod linearizable;
 mod memo;
 mod meter;

@@ -40,6 +40,12 @@ pub trait Model: Sized + Send + Sync {
         next: &mut SmallVec<[Self::State; 1]>,
     );
 
+    /// How many bytes this state keeps outside of itself, each state counted for itself. They count
+    /// towards [`Budget::memory`].
+    fn heap(&self, _state: &Self::State) -> usize {
+        0
+    }
+
     /// How people write this state.
     fn show(&self, state: &Self::State) -> String {
         format!("{state:?}")

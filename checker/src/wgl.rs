@@ -67,7 +67,7 @@ pub(crate) fn search<M: Model>(
     turn: usize,
     mutant: Mutant,
 ) -> Result<Found<M::State>, Stop> {
-    Search::new(model, spans, meter, turn, mutant).run()
+    Search::new(model, spans, meter, turn, mutant)?.run()
 }
 
 /// An entry of the list. Number 0 is the head, which comes before all.
@@ -105,7 +105,7 @@ struct Search<'a, M: Model> {
     /// How many ends are left in the list.
     ends: usize,
     memo: Memo<'a>,
-    states: States<M::State>,
+    states: States<'a, M>,
     state: StateId,
     choices: Vec<Choice>,
     /// The farthest end met, as an entry, and the states in which it was met.
@@ -121,7 +121,7 @@ impl<'a, M: Model> Search<'a, M> {
         meter: &'a Meter,
         turn: usize,
         mutant: Mutant,
-    ) -> Search<'a, M> {
+    ) -> Result<Search<'a, M>, Stop> {
         let (mut required, mut open) = (0, 0);
         let bit = spans.iter().map(|span| {
             let count = if span.is_open() { &mut open } else { &mut required };
@@ -129,9 +129,9 @@ impl<'a, M: Model> Search<'a, M> {
             *count - 1
         });
         let bit = bit.collect();
-        let mut states = States::default();
-        let state = states.number(model.init());
-        Search {
+        let mut states = States::new(meter);
+        let state = states.number(model, model.init())?;
+        Ok(Search {
             model,
             spans,
             meter,
@@ -150,7 +150,7 @@ impl<'a, M: Model> Search<'a, M> {
             farthest: 0,
             met_in: Vec::new(),
             steps: 0,
-        }
+        })
     }
 
     fn run(mut self) -> Result<Found<M::State>, Stop> {
@@ -187,7 +187,7 @@ impl<'a, M: Model> Search<'a, M> {
         self.model.step(state, &asked.attempt.op, asked.ret(), asked.when(), &mut next);
         let mut others: SmallVec<[StateId; 1]> = SmallVec::new();
         for state in next {
-            let state = self.states.number(state);
+            let state = self.states.number(self.model, state)?;
             if !(asked.is_open() && state == self.state) {
                 others.push(state);
             }
@@ -276,31 +276,39 @@ impl<'a, M: Model> Search<'a, M> {
 }
 
 /// States as numbers, so that places are small.
-#[derive(Debug)]
-struct States<S> {
-    numbers: FxHashMap<S, StateId>,
-    states: Vec<S>,
+struct States<'m, M: Model> {
+    meter: &'m Meter,
+    numbers: FxHashMap<M::State, StateId>,
+    known: Vec<M::State>,
+    charged: usize,
 }
 
-impl<S> Default for States<S> {
-    fn default() -> States<S> {
-        States { numbers: FxHashMap::default(), states: Vec::new() }
+impl<'m, M: Model> States<'m, M> {
+    fn new(meter: &'m Meter) -> States<'m, M> {
+        States { meter, numbers: FxHashMap::default(), known: Vec::new(), charged: 0 }
     }
-}
 
-impl<S: Clone + Eq + std::hash::Hash> States<S> {
-    fn number(&mut self, state: S) -> StateId {
+    fn number(&mut self, model: &M, state: M::State) -> Result<StateId, Stop> {
         if let Some(&number) = self.numbers.get(&state) {
-            return number;
+            return Ok(number);
         }
-        let number = StateId::try_from(self.states.len()).expect("memory ends before four billion states");
-        self.states.push(state.clone());
+        let bytes = model.heap(&state);
+        self.meter.charge(bytes)?;
+        self.charged += bytes;
+        let number = StateId::try_from(self.known.len()).expect("memory ends before four billion states");
+        self.known.push(state.clone());
         self.numbers.insert(state, number);
-        number
+        Ok(number)
     }
 
-    fn get(&self, number: StateId) -> &S {
-        &self.states[number as usize]
+    fn get(&self, number: StateId) -> &M::State {
+        &self.known[number as usize]
+    }
+}
+
+impl<M: Model> Drop for States<'_, M> {
+    fn drop(&mut self) {
+        self.meter.release(self.charged);
     }
 }
 

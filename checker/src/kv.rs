@@ -1,0 +1,211 @@
+//! A map of texts: a key is got, put and appended to.
+//!
+//! A key that is not there reads as the empty text. An append adds to the end of what is there, so the
+//! text of a key tells the order of all appends since the last put; this is what makes such histories
+//! telling (a get of `ab` says more than a read of 2).
+//!
+//! As JSON:
+//!
+//! | op | asked | answered |
+//! |---|---|---|
+//! | get | `"f":"get","value":null` | `"value":"ab"`, or `"value":""` when not there |
+//! | put | `"f":"put","value":"a"` | `"value":"a"` |
+//! | append | `"f":"append","value":"b"` | `"value":"b"` |
+//!
+//! Left out: the fast way. Where each append has a text of its own, one get gives the order of all that
+//! came before it, and nothing is left to search. [`Kv`] takes only the best of that into the general
+//! search, which is then enough for histories of some thousand ops.
+
+use std::sync::Arc;
+
+use history::{Answered, Asked, Attempt, History, Operation, Unreadable};
+use serde_json::{Value, json};
+use smallvec::SmallVec;
+
+use crate::explain::{Explanation, Refuted};
+use crate::kv_explain;
+use crate::linearizable::Linearizable;
+use crate::seam::{Budget, Checker, Interval, Model};
+use crate::verdict::Verdict;
+
+/// What can be asked of a key.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Op {
+    /// What is in it?
+    Get,
+    /// Put this in, whatever was there.
+    Put(Arc<str>),
+    /// Add this to the end.
+    Append(Arc<str>),
+}
+
+/// What a key answers.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Ret {
+    /// A get's answer.
+    Value(Arc<str>),
+    /// A put's or an append's.
+    Done,
+}
+
+impl Operation for Op {
+    type Ret = Ret;
+
+    fn ask(&self) -> Asked {
+        let (f, value) = match self {
+            Op::Get => ("get", Value::Null),
+            Op::Put(text) => ("put", json!(**text)),
+            Op::Append(text) => ("append", json!(**text)),
+        };
+        Asked { f: f.to_owned(), value }
+    }
+
+    fn read_ask(asked: &Asked) -> Result<Op, Unreadable> {
+        let text = || match asked.value.as_str() {
+            Some(text) => Ok(text.into()),
+            None => Err(bad(&asked.f, "a text", &asked.value)),
+        };
+        match asked.f.as_str() {
+            "get" if asked.value.is_null() => Ok(Op::Get),
+            "get" => Err(bad("get", "null where it is asked", &asked.value)),
+            "put" => Ok(Op::Put(text()?)),
+            "append" => Ok(Op::Append(text()?)),
+            other => Err(Unreadable::UnknownF { f: other.to_owned(), known: "get, put, append" }),
+        }
+    }
+
+    fn answer(&self, ret: &Ret) -> Answered {
+        let value = match ret {
+            Ret::Value(text) => json!(**text),
+            Ret::Done => self.ask().value,
+        };
+        Answered { value, result: None }
+    }
+
+    fn read_answer(&self, answered: &Answered) -> Result<Ret, Unreadable> {
+        let value = &answered.value;
+        match self {
+            Op::Get => match value.as_str() {
+                Some(text) => Ok(Ret::Value(text.into())),
+                None => Err(bad("get", "a text", value)),
+            },
+            _ if !value.is_null() && *value != self.ask().value => {
+                Err(bad(&self.ask().f, "what was asked, or null", value))
+            }
+            Op::Put(_) | Op::Append(_) => Ok(Ret::Done),
+        }
+    }
+}
+
+fn bad(f: &str, expected: &'static str, found: &Value) -> Unreadable {
+    Unreadable::BadValue { field: "value", f: f.to_owned(), expected, found: found.to_string() }
+}
+
+/// What a key holds.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Text {
+    /// This text.
+    Known(Arc<str>),
+    /// A text that is the start of none that was ever got; which one, makes no difference.
+    Unseen,
+}
+
+/// The model of a key.
+///
+/// With 10 appends open there are 3 628 800 orders of them, each of which leaves another text. All but a
+/// few of these texts are of no interest: if a text is not the start of any that was ever got, no get can
+/// follow before the next put, whatever is appended to it. So all such texts are one state,
+/// [`Text::Unseen`], and the search has no reason to tell their orders apart. Nothing is lost by that:
+/// appending to such a text leaves such a text, a put does not care what was there, and a get that was
+/// answered got something else.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kv {
+    /// All texts that were got, sorted; none if every text shall be told apart.
+    pub(crate) got: Option<Vec<Arc<str>>>,
+}
+
+impl Kv {
+    /// The model that tells all texts apart. What it says is what the other must say.
+    pub fn plain() -> Kv {
+        Kv { got: None }
+    }
+
+    /// The model that tells those texts apart that make a difference in this history.
+    pub fn of(history: &History<Op, Ret>) -> Kv {
+        let answers = history.attempts.iter().filter_map(Attempt::ret);
+        let got = answers.filter_map(|ret| match ret {
+            Ret::Value(text) => Some(Arc::clone(text)),
+            Ret::Done => None,
+        });
+        let mut got: Vec<Arc<str>> = got.collect();
+        got.sort_unstable();
+        got.dedup();
+        Kv { got: Some(got) }
+    }
+
+    fn text(&self, text: Arc<str>) -> Text {
+        let matters = self.got.as_ref().is_none_or(|got| {
+            // The texts that start with it stand side by side, and it would stand before the first.
+            let place = got.partition_point(|other| *other < text);
+            got.get(place).is_some_and(|other| other.starts_with(&*text))
+        });
+        if matters { Text::Known(text) } else { Text::Unseen }
+    }
+}
+
+impl Model for Kv {
+    type Op = Op;
+    type State = Text;
+
+    fn init(&self) -> Text {
+        self.text("".into())
+    }
+
+    fn step(&self, state: &Text, op: &Op, ret: Option<&Ret>, _: Interval, next: &mut SmallVec<[Text; 1]>) {
+        let after = match (op, ret, state) {
+            (Op::Get, Some(Ret::Value(heard)), Text::Known(text)) if heard == text => state.clone(),
+            (Op::Get, Some(Ret::Value(_)), _) => return,
+            (Op::Get, _, _) | (Op::Append(_), _, Text::Unseen) => state.clone(),
+            (Op::Put(text), ..) => self.text(Arc::clone(text)),
+            (Op::Append(part), _, Text::Known(text)) => self.text([&**text, &**part].concat().into()),
+        };
+        next.push(after);
+    }
+
+    fn heap(&self, state: &Text) -> usize {
+        match state {
+            Text::Known(text) => text.len(),
+            Text::Unseen => 0,
+        }
+    }
+
+    fn show(&self, state: &Text) -> String {
+        match state {
+            Text::Known(text) => kv_explain::shown(text),
+            Text::Unseen => "a text that nobody got".to_owned(),
+        }
+    }
+
+    fn explain(&self, refuted: &Refuted<'_, Kv>) -> Explanation {
+        kv_explain::explain(refuted)
+    }
+}
+
+/// Judges maps of texts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KvChecker;
+
+/// Judges a map of texts.
+pub fn kv() -> KvChecker {
+    KvChecker
+}
+
+impl Checker<Op, Ret> for KvChecker {
+    fn name(&self) -> &'static str {
+        "kv"
+    }
+
+    fn check(&self, history: &History<Op, Ret>, budget: &Budget) -> Verdict {
+        Linearizable::new(self.name(), Kv::of(history)).check(history, budget)
+    }
+}
