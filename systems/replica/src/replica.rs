@@ -70,6 +70,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A disk that had nothing to do for so long may note how far it is synced.
 const IDLE: Duration = Duration::from_millis(10);
 
+/// How many messages may wait for a disk that is stuck. The oldest go first, as if lost on their way.
+const HELD: usize = 4096;
+
 /// One node's share of a replicated state machine.
 pub struct Replica<M: StateMachine, D: Disk> {
     config: Config,
@@ -180,7 +183,12 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             return;
         }
         self.open_own_session();
-        let turn = std::mem::take(&mut self.turn);
+        let mut turn = std::mem::take(&mut self.turn);
+        let waiting = &self.waiting;
+        turn.proposals.retain(|proposal| {
+            // In the same turn, an answer to an earlier attempt may have ended this one.
+            !matches!(proposal.payload, Payload::Command(_)) || waiting.is_here(proposal.request.id)
+        });
         if !turn.proposals.is_empty() {
             self.drive(now, Input::Propose(turn.proposals), effects);
         }
@@ -284,6 +292,8 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
 
     fn look_after_calls(&mut self, now: Now, effects: &mut Effects<M::Reply>) {
         self.waiting.expire(now.mono, &mut effects.reply);
+        let waiting = &self.waiting;
+        self.own.parked.retain(|(id, _)| waiting.is_here(*id));
         // The opening of our session may have been lost on its way; a second one does no harm.
         if self.own.state == Opening::Asked {
             self.own.state = Opening::Closed;
@@ -328,6 +338,8 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
                 None => effects.send.push(envelope),
             }
         }
+        let surplus = self.held.len().saturating_sub(HELD);
+        self.held.drain(..surplus);
         for entry in out.apply {
             self.apply(&entry, effects);
         }
@@ -383,9 +395,8 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             Answer::Forwarded { id, .. } => self.waiting.forwarded(id),
             Answer::ReadAt { id, index } => self.waiting.read_at(id, index),
             Answer::Refused { id, why } => {
-                if id == self.own.opening() {
-                    self.own.state = Opening::Closed;
-                }
+                // Our session's opening is not asked for again at once: a node that believes in a leader
+                // which is none would do nothing else. The next leader, or the next look, is soon enough.
                 let why = match why {
                     Refusal::NoLeader => Failed::NoLeader,
                     Refusal::NotLeader => Failed::LeaderChanged,

@@ -38,6 +38,8 @@ struct Write {
     /// More than one if a client asked again under the same name.
     calls: Vec<CallId>,
     place: Place,
+    /// Its own, since an earlier write of the same name may have left one behind.
+    deadline: Mono,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,17 +82,25 @@ impl<Q> Waiting<Q> {
 
     /// A write waits. Whether it is new: if not, it joins one of the same name, and is not proposed again.
     pub(crate) fn add_write(&mut self, id: RequestId, call: CallId, deadline: Mono) -> bool {
-        self.deadlines.push_back((deadline, id));
-        self.count += 1;
-        let write = self.writes.entry(id).or_insert(Write { calls: Vec::new(), place: Place::Here });
+        self.note_deadline(deadline, id);
+        let new = Write { calls: Vec::new(), place: Place::Here, deadline };
+        let write = self.writes.entry(id).or_insert(new);
         write.calls.push(call);
         write.calls.len() == 1
     }
 
     pub(crate) fn add_read(&mut self, id: RequestId, call: CallId, query: Q, deadline: Mono) {
+        self.note_deadline(deadline, id);
+        self.reads.insert(id, Read { call, query, at: None });
+    }
+
+    /// While nobody waits nobody looks for those whose time is up, so what they left behind goes here.
+    fn note_deadline(&mut self, deadline: Mono, id: RequestId) {
+        if self.count == 0 {
+            self.deadlines.clear();
+        }
         self.deadlines.push_back((deadline, id));
         self.count += 1;
-        self.reads.insert(id, Read { call, query, at: None });
     }
 
     /// A write is in this node's own log.
@@ -189,7 +199,8 @@ impl<Q> Waiting<Q> {
             if let Some(read) = self.take_read(id) {
                 replies.push((read.call, Outcome::Failed(Failed::ReadTimeout)));
             }
-            let outcome = match self.writes.get(&id).map(|write| write.place) {
+            let due = self.writes.get(&id).filter(|write| write.deadline <= now);
+            let outcome = match due.map(|write| write.place) {
                 Some(Place::Here) => Outcome::Failed(Failed::NotSent),
                 Some(_) => Outcome::Unknown(Unknown::Timeout),
                 None => continue,
@@ -227,5 +238,40 @@ impl<Q> Waiting<Q> {
             self.due.remove(&(index, id));
         }
         Some(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use raft::SessionId;
+
+    const ID: RequestId = RequestId { session: SessionId(1), seq: 1 };
+
+    #[test]
+    fn calls_that_are_answered_one_by_one_leave_nothing_behind() {
+        let mut waiting: Waiting<()> = Waiting::new();
+        let mut replies: Replies<()> = Vec::new();
+        for seq in 0..100 {
+            let id = RequestId { seq, ..ID };
+            waiting.add_write(id, CallId(seq), Mono(seq));
+            waiting.settle(id, &Outcome::Done(()), &mut replies);
+        }
+        assert!(waiting.deadlines.len() <= 1, "{} deadlines of nobody", waiting.deadlines.len());
+    }
+
+    #[test]
+    fn the_deadline_of_an_earlier_attempt_does_not_end_the_next() {
+        let mut waiting: Waiting<()> = Waiting::new();
+        let mut replies: Replies<()> = Vec::new();
+        waiting.add_write(RequestId { seq: 9, ..ID }, CallId(9), Mono(50));
+        waiting.add_write(ID, CallId(1), Mono(50));
+        waiting.settle(ID, &Outcome::Done(()), &mut replies);
+        waiting.add_write(ID, CallId(2), Mono(90));
+        replies.clear();
+        waiting.expire(Mono(50), &mut replies);
+        assert_eq!(replies, [(CallId(9), Outcome::Failed(Failed::NotSent))]);
+        waiting.expire(Mono(90), &mut replies);
+        assert_eq!(replies.len(), 2);
     }
 }

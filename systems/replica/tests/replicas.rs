@@ -406,3 +406,44 @@ fn too_many_waiting_calls_are_refused() {
     assert_eq!(world.outcome(calls[8191]), None);
     assert_eq!(world.outcome(calls[8192]), Some(&Outcome::Failed(Failed::Busy)));
 }
+
+/// A client asks again under one name, and what arrives in the same turn is the refusal of its first
+/// attempt. Whatever it is told then, failed means that nothing is executed.
+#[test]
+fn a_write_that_is_refused_in_its_own_turn_is_not_proposed_after_all() {
+    let mut world = Box3::new();
+    world.elect(N1);
+    let request = RequestId { session: SessionId(77), seq: 1 };
+    let call = Call::Write { request: Some(request), command: Bytes::from_static(b"again") };
+    let refusal = Message::Refused { ids: vec![request] };
+    let refusal = Envelope { from: N2, to: N1, term: world.replica(N1).status().term, message: refusal };
+    let (now, mut effects) = (world.now, Effects::default());
+    let leader = world.nodes.get_mut(&N1).unwrap().as_mut().unwrap();
+    leader.step(now, Event::Call(CallId(1), call), &mut effects);
+    leader.step(now, Event::Peer(refusal), &mut effects);
+    leader.flush(now, &mut effects);
+    world.carry_out(N1, effects);
+    world.settle();
+    assert_eq!(world.outcome(CallId(1)), Some(&Outcome::Failed(Failed::LeaderChanged)));
+    assert!(world.journal(N1).is_empty());
+}
+
+/// The old leader has restarted and leads no more; n2 does not know it yet. It must not do nothing but
+/// ask, be refused, and ask again.
+#[test]
+fn a_session_that_is_not_opened_is_asked_for_again_in_good_time_only() {
+    let mut world = Box3::new();
+    world.cut.insert((N2, N1));
+    world.elect(N1);
+    world.crash(N1);
+    world.start(N1);
+    world.cut.clear();
+    let write = world.write(N2, "patient");
+    world.step(N2, Event::Timer(Timer::Calls));
+    world.settle();
+    assert_eq!(world.outcome(write), None);
+    world.elect(N3);
+    let later = world.write(N2, "later");
+    world.settle();
+    assert_eq!(world.outcome(later), Some(&done(&["later"])));
+}
