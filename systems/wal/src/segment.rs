@@ -44,7 +44,7 @@ impl SegmentNumber {
     /// The segment that has this file name.
     pub fn from_file_name(name: &str) -> Option<SegmentNumber> {
         let number = SegmentNumber(name.strip_suffix(".seg")?.parse().ok()?);
-        (number.file_name() == name).then_some(number)
+        (number.0 > 0 && number.file_name() == name).then_some(number)
     }
 }
 
@@ -161,6 +161,7 @@ mod tests {
         assert_eq!(SegmentNumber(12).file_name(), "00000012.seg");
         assert_eq!(SegmentNumber::from_file_name("00000012.seg"), Some(SegmentNumber(12)));
         assert_eq!(SegmentNumber::from_file_name("12.seg"), None);
+        assert_eq!(SegmentNumber::from_file_name("00000000.seg"), None, "numbers begin at 1");
         assert_eq!(SegmentNumber::from_file_name("hard"), None);
     }
 }
