@@ -9,7 +9,7 @@
 //! ever cut: a leader that asks for it has lost its past, or we have, and this node stops.
 
 use crate::entry::Suffix;
-use crate::ids::{EntryId, Index, NodeId};
+use crate::ids::{EntryId, Index, NodeId, Wall};
 use crate::message::Message;
 use crate::raft::{Raft, Standing};
 use crate::seam::{Diverged, Output, Timer};
@@ -36,7 +36,7 @@ impl Raft {
     }
 
     pub(crate) fn on_append(&mut self, from: NodeId, suffix: Suffix, commit: Index, out: &mut Output) {
-        if !self.acknowledge(from, out) {
+        if !self.could_be_written(&suffix) || !self.acknowledge(from, out) {
             return;
         }
         let after = suffix.after();
@@ -60,6 +60,15 @@ impl Raft {
         }
         self.commit_upto(commit.min(last));
         self.send_after(from, Message::Matched { upto: last }, out);
+    }
+
+    /// Whether a leader of this term can have such entries: of no later term, and no older than those
+    /// before them. Taken in, they would break this log's order, and the next leader's.
+    fn could_be_written(&self, suffix: &Suffix) -> bool {
+        let before = self.log.get(suffix.after().index).map_or(Wall(0), |entry| entry.stamp);
+        let first = suffix.entries().first();
+        let joins = !self.log.has(suffix.after()) || first.is_none_or(|entry| entry.stamp >= before);
+        suffix.last().term <= self.hard.term && joins
     }
 
     /// The part of `suffix` that begins at `index`.

@@ -21,6 +21,9 @@ impl fmt::Display for NodeId {
 pub struct Term(pub u64);
 
 impl Term {
+    /// No cluster gets so far. Whoever claims to is not believed, for after the last term there is none.
+    pub const BEYOND: Term = Term(1 << 63);
+
     /// The term a candidate opens.
     #[must_use]
     pub fn next(self) -> Term {
@@ -39,10 +42,10 @@ impl fmt::Display for Term {
 pub struct Index(pub u64);
 
 impl Index {
-    /// The place after this one.
+    /// The place after this one. No log gets to the last place there is, but a peer may speak of it.
     #[must_use]
     pub fn next(self) -> Index {
-        Index(self.0 + 1)
+        Index(self.0.saturating_add(1))
     }
 
     /// The place before this one; the place before the first entry has none before it, and stays.

@@ -157,7 +157,8 @@ impl Raft {
 
     fn receive(&mut self, envelope: Envelope, out: &mut Output) {
         let Envelope { from, to, term, message } = envelope;
-        if to != self.config.id || from == to || !self.config.voters.contains(from) {
+        let ours = to == self.config.id && from != to && self.config.voters.contains(from);
+        if !ours || term >= Term::BEYOND {
             return;
         }
         let asks_for_vote = matches!(message, Message::RequestVote { .. } | Message::RequestPreVote { .. });

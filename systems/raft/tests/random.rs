@@ -207,3 +207,44 @@ fn a_leader_that_overwrites_what_is_committed_is_refused() {
     assert_eq!(out.halt, Some(expected));
     assert_eq!(node.log().last(), raft::EntryId::new(1, 1), "and nothing is overwritten");
 }
+
+/// Numbers at their ends, terms of the future, times that fall: whatever a peer that lost its mind says,
+/// a node lives on, and can still lead.
+#[test]
+fn nonsense_from_a_peer_breaks_nothing() {
+    use raft::{Entry, EntryId, Envelope, Index, Message, Payload, Suffix, Term, Wall};
+    let mut out = Output::default();
+    let now = raft::Now::default();
+    let config = raft::Config::new(NodeId(2), Voters::new([NodeId(1), NodeId(2), NodeId(3)]));
+    let mut node = Raft::restart(config, Restored::default(), now, &mut out);
+    let hears = |node: &mut Raft, term: u64, message| {
+        let mut out = Output::default();
+        let envelope = Envelope { from: NodeId(1), to: NodeId(2), term: Term(term), message };
+        node.step(now, Input::Receive(envelope), &mut out);
+        assert_eq!(out.halt, None);
+    };
+    let append = |after: (u64, u64), term: u64, stamp: u64| {
+        let id = EntryId::new(after.0.saturating_add(1), term);
+        let entry = Entry { id, stamp: Wall(stamp), request: None, payload: Payload::Noop };
+        let suffix = Suffix::new(EntryId::new(after.0, after.1), vec![entry]).unwrap();
+        Message::Append { suffix, commit: Index(u64::MAX) }
+    };
+    let last = EntryId::new(u64::MAX, u64::MAX);
+    hears(&mut node, u64::MAX, Message::RequestVote { last });
+    assert_eq!(node.term(), Term(0));
+    hears(&mut node, 1, append((0, 0), 1, 100));
+    hears(&mut node, 1, append((u64::MAX, 1), 1, 200));
+    hears(&mut node, 1, append((1, 1), 9, 200));
+    hears(&mut node, 1, append((1, 1), 1, 50));
+    assert_eq!(node.log().last(), EntryId::new(1, 1));
+    let mut out = Output::default();
+    let later = raft::Now { mono: raft::Mono(u64::MAX / 2), ..now };
+    node.step(later, Input::Timeout(Timer::Election), &mut out);
+    node.step(later, Input::Propose(Vec::new()), &mut out);
+    hears(&mut node, 1, Message::PreVote { granted: true });
+    hears(&mut node, 2, Message::Vote { granted: true });
+    node.step(later, Input::Persisted(raft::PersistId(9)), &mut out);
+    assert_eq!(node.role(), raft::Role::Leader);
+    hears(&mut node, 2, Message::Diverged { after: last, probe: last });
+    hears(&mut node, 2, Message::Matched { upto: Index(1) });
+}
