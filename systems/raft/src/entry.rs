@@ -39,6 +39,18 @@ pub enum Payload {
     Command(Command),
 }
 
+impl Payload {
+    /// How many bytes it takes with what goes along with it, nearly.
+    pub(crate) fn weight(&self) -> usize {
+        const FIXED: usize = 64;
+        FIXED
+            + match self {
+                Payload::Noop | Payload::OpenSession => 0,
+                Payload::Command(command) => command.len(),
+            }
+    }
+}
+
 /// One entry of the log, the same on every node that has it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Entry {
@@ -55,12 +67,7 @@ pub struct Entry {
 impl Entry {
     /// How many bytes it takes on the wire and on disk, nearly: what queues and batches count.
     pub fn weight(&self) -> usize {
-        const FIXED: usize = 64;
-        FIXED
-            + match &self.payload {
-                Payload::Noop | Payload::OpenSession => 0,
-                Payload::Command(command) => command.len(),
-            }
+        self.payload.weight()
     }
 
     /// The session this entry opens, if that is what it does.

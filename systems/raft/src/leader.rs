@@ -70,7 +70,9 @@ impl Raft {
             Some(leader) if leader == self.config.id => self.take_in(None, proposals, out),
             Some(leader) => {
                 out.answer.extend(ids().map(|id| Answer::Forwarded { id, to: leader }));
-                self.send_now(leader, Message::Forward { proposals }, out);
+                for proposals in batches(proposals, self.config.append_bytes) {
+                    self.send_now(leader, Message::Forward { proposals }, out);
+                }
             }
             None => self.refuse(None, ids().collect(), Refusal::NoLeader, out),
         }
@@ -270,5 +272,43 @@ impl Raft {
             self.send_append(from, out);
         }
         self.confirm_reads(out);
+    }
+}
+
+/// The same proposals in runs of at most `bytes`, or of one: what a turn gathers may be more than a link
+/// takes in one message.
+fn batches(proposals: Vec<Proposal>, bytes: usize) -> Vec<Vec<Proposal>> {
+    let mut batches: Vec<Vec<Proposal>> = Vec::new();
+    let mut room = 0;
+    for proposal in proposals {
+        let weight = proposal.payload.weight();
+        match batches.last_mut() {
+            Some(batch) if weight <= room => batch.push(proposal),
+            _ => {
+                room = bytes.max(weight);
+                batches.push(vec![proposal]);
+            }
+        }
+        room -= weight;
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SessionId;
+
+    #[test]
+    fn what_is_sent_on_is_cut_into_messages_of_a_bearable_size() {
+        let proposal = |seq: u64, length: usize| Proposal {
+            request: Request { id: RequestId { session: SessionId(1), seq }, floor: 1 },
+            payload: Payload::Command(vec![0; length].into()),
+        };
+        let all = [100, 100, 900, 2000, 10].into_iter().zip(1..).map(|(length, seq)| proposal(seq, length));
+        let all: Vec<Proposal> = all.collect();
+        let batches = batches(all.clone(), 1000);
+        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 1]);
+        assert_eq!(batches.concat(), all, "in their order");
     }
 }
