@@ -1,9 +1,10 @@
 //! What contradicts a get's text, in words.
 //!
-//! Only a put takes text away. So when all puts are known to have come before some op, all that was
-//! there after that op is there for good: a text that was put or got is what every later get begins
-//! with, and a text that was appended stands in it. A get that lacks it is a contradiction between two
-//! ops. Two appends, one after the other, stand in that order; that takes three.
+//! Only a put takes text away, and what is got begins with the text of the last put. So when all puts of
+//! a text that a get begins with came before some op, no put came between the two, and all that was
+//! there after that op is there for the get: it begins with a text that was put or got then, and a text
+//! that was appended then stands in it. A get that lacks it is a contradiction between two ops. Two
+//! appends, one after the other, stand in that order; that takes three.
 
 use crate::explain::{Explanation, Refuted, in_general, index, place};
 use crate::kv::{Kv, Op, Ret};
@@ -55,7 +56,7 @@ fn lost(refuted: Seen<'_, '_>, text: &str) -> Option<Explanation> {
     let from = refuted.culprit().from();
     let other = refuted.last_before(|span| {
         span.end() < from
-            && no_put_after(refuted, span)
+            && no_put_between(refuted, span, text)
             && match (&span.attempt.op, span.ret()) {
                 (Op::Put(first), _) | (Op::Get, Some(Ret::Value(first))) => !text.starts_with(&**first),
                 (Op::Append(part), _) => !text.contains(&**part),
@@ -63,10 +64,13 @@ fn lost(refuted: Seen<'_, '_>, text: &str) -> Option<Explanation> {
             }
     })?;
     let (said, shown) = (statement(refuted.culprit()), statement(&refuted.spans[other]));
+    let why = if puts_after(refuted, &refuted.spans[other]).next().is_none() {
+        "no put came after it to take that away"
+    } else {
+        "what was got starts with no text that was put after it"
+    };
     Some(Explanation {
-        sentence: format!(
-            "{said}, but {shown} before that get began, and no put came after it to take that away"
-        ),
+        sentence: format!("{said}, but {shown} before that get began, and {why}"),
         named: also(refuted, Some(other)),
     })
 }
@@ -77,7 +81,7 @@ fn swapped(refuted: Seen<'_, '_>, text: &str) -> Option<Explanation> {
     let places: Vec<Place<'_, '_>> =
         refuted.spans.iter().enumerate().filter_map(|all| Place::of(all, text)).collect();
     let places = || places.iter().filter(|place| place.span.end() < from);
-    let firsts = places().filter(|first| no_put_after(refuted, first.span));
+    let firsts = places().filter(|first| no_put_between(refuted, first.span, text));
     let (first, second) = firsts.into_iter().find_map(|first| {
         let after = |second: &&Place<'_, '_>| first.span.end() < second.span.from();
         Some((first, places().filter(after).find(|second| second.last_start < first.first_end)?))
@@ -124,11 +128,21 @@ fn left_with(refuted: Seen<'_, '_>) -> Explanation {
     }
 }
 
-/// Whether every put other than this op certainly came before it. (A put that nobody knows the end of may
-/// come at any time.)
-fn no_put_after(refuted: Seen<'_, '_>, op: &Span<'_, Op>) -> bool {
-    let mut others = refuted.spans.iter().filter(|span| span.from() != op.from() && !span.attempt.failed());
-    others.all(|span| !matches!(span.attempt.op, Op::Put(_)) || span.end() < op.from())
+/// The ops other than this one that may have put a text there after it. (One that nobody knows the end of
+/// may come at any time.)
+fn puts_after<'r>(refuted: Seen<'r, '_>, op: &Span<'_, Op>) -> impl Iterator<Item = &'r str> {
+    let from = op.from();
+    let later =
+        move |span: &&Span<'_, Op>| span.from() != from && span.end() > from && !span.attempt.failed();
+    refuted.spans.iter().filter(later).filter_map(|span| match &span.attempt.op {
+        Op::Put(text) => Some(&**text),
+        _ => None,
+    })
+}
+
+/// Whether no put can have come between this op and a get of this text.
+fn no_put_between(refuted: Seen<'_, '_>, op: &Span<'_, Op>, text: &str) -> bool {
+    !puts_after(refuted, op).any(|put| text.starts_with(put))
 }
 
 fn also(refuted: Seen<'_, '_>, other: Option<usize>) -> Vec<usize> {

@@ -74,6 +74,17 @@ fn the_reason_is_one_true_sentence() {
 }
 
 #[test]
+fn a_put_of_another_text_is_no_excuse() {
+    let open = (7, "put", r#""c""#, None);
+    assert_eq!(
+        sentence(&[A, open, B, get(r#""ab""#), get(r#""a""#)]),
+        r#"process 3 got "a" (index 8), but process 3 got "ab" (index 6) before that get began, and what was got starts with no text that was put after it"#
+    );
+    let excuse = ops(&[A, (7, "put", r#""a""#, None), B, get(r#""ab""#), get(r#""a""#)]);
+    assert_eq!(kv().check(&excuse, &Budget::default()).word(), "valid");
+}
+
+#[test]
 fn a_get_that_two_reads_before_contradict_names_the_last_of_them() {
     let open = (7, "append", r#""b""#, None);
     assert_eq!(

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use history::Format;
 
 /// Finds out whether distributed systems keep their promises.
 ///
@@ -10,8 +11,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// judges from that record whether they kept their promises.
 #[derive(Parser, Debug)]
 #[command(name = "harness", version, max_term_width = 100)]
-#[command(after_help = "Exit code: 0 valid, 1 invalid, 2 unknown, 254 wrong arguments, 255 the harness itself failed.
-Example:   harness run --workload register --nemesis partition")]
+#[command(
+    after_help = "Exit code: 0 valid, 1 invalid, 2 unknown, 254 wrong arguments, 255 the harness itself failed.
+Example:   harness run --workload register --nemesis partition"
+)]
 pub(crate) struct Harness {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -26,8 +29,10 @@ pub(crate) enum Command {
 
 /// Run a workload against a system, under faults, and judge what the clients saw.
 #[derive(Args, Debug)]
-#[command(after_help = "Exit code: 0 valid, 1 invalid, 2 unknown, 254 wrong arguments, 255 the harness itself failed.
-Example:   harness run --workload register --nemesis partition,kill --time-limit 60")]
+#[command(
+    after_help = "Exit code: 0 valid, 1 invalid, 2 unknown, 254 wrong arguments, 255 the harness itself failed.
+Example:   harness run --workload register --nemesis partition,kill --time-limit 60"
+)]
 pub(crate) struct RunArgs {
     /// What to test [see: harness list]
     #[arg(long, value_name = "SYSTEM", default_value = "raft")]
@@ -88,11 +93,13 @@ pub(crate) struct RunArgs {
 
 /// Judge histories that were recorded before.
 #[derive(Args, Debug)]
-#[command(after_help = "Exit code: 0 valid, 1 invalid, 2 unknown, 254 a history that cannot be read, 255 the harness itself failed.
+#[command(
+    after_help = "Exit code: 0 valid, 1 invalid, 2 unknown, 254 a history that cannot be read, 255 the harness itself failed.
            Of several histories, the worst: 255, 254, 1, 2, 0.
-Example:   harness check histories/corpus/bad/stale-read.jsonl")]
+Example:   harness check histories/corpus/bad/stale-read.jsonl"
+)]
 pub(crate) struct CheckArgs {
-    /// Histories, as JSON lines; `-` is standard input
+    /// Histories; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
 
@@ -101,8 +108,8 @@ pub(crate) struct CheckArgs {
     pub(crate) model: Model,
 
     /// How the files are written
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Auto)]
-    pub(crate) format: Format,
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = FormatArg::Auto)]
+    pub(crate) format: FormatArg,
 
     /// Give up on a history after this long
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
@@ -124,23 +131,27 @@ pub(crate) struct CheckArgs {
 /// What a history is held against.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Model {
-    /// By the ops it holds; today that is `cas-register`, of which `register` is a part
+    /// By the first op: `kv` if it is a get, a put or an append, else `cas-register`, of which
+    /// `register` is a part
     Auto,
     /// Reads and writes
     Register,
     /// Reads, writes and compare-and-sets; one that found another value is an answer like any other
     CasRegister,
+    /// Gets, puts and appends of texts; a key that is not there is the empty text
+    Kv,
 }
 
 impl Model {
     /// Those that are models, not ways to choose one.
-    pub(crate) const ALL: [Model; 2] = [Model::Register, Model::CasRegister];
+    pub(crate) const ALL: [Model; 3] = [Model::Register, Model::CasRegister, Model::Kv];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Model::Auto => "auto",
             Model::Register => "register",
             Model::CasRegister => "cas-register",
+            Model::Kv => "kv",
         }
     }
 
@@ -148,18 +159,43 @@ impl Model {
         match self {
             Model::Auto => "by the ops of the history",
             Model::Register => "one value per key, read and written; it starts absent",
-            Model::CasRegister => "a register that can also be compared and set; a set that failed is judged too",
+            Model::CasRegister => {
+                "a register that can also be compared and set; a set that failed is judged too"
+            }
+            Model::Kv => "one text per key, got, put and appended to; it starts empty",
         }
     }
 }
 
 /// How a history is written.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Format {
-    /// By its first bytes; today that is `jsonl`
+pub(crate) enum FormatArg {
+    /// By how its first line begins
     Auto,
     /// JSON lines, as runs record them
     Jsonl,
+    /// Lines of Jepsen's logger, one register: `INFO  jepsen.util - 0 :invoke :read nil`
+    JepsenLog,
+    /// Porcupine's key-value histories: `{:process 0, :type :invoke, :f :get, :key "0", :value nil}`
+    PorcupineKv,
+}
+
+impl FormatArg {
+    /// The format, if one was chosen.
+    pub(crate) fn chosen(self) -> Option<Format> {
+        match self {
+            FormatArg::Auto => None,
+            FormatArg::Jsonl => Some(Format::JsonLines),
+            FormatArg::JepsenLog => Some(Format::JepsenLog),
+            FormatArg::PorcupineKv => Some(Format::PorcupineKv),
+        }
+    }
+
+    /// All formats by name, for people.
+    pub(crate) fn names() -> String {
+        let formats = FormatArg::value_variants().iter().filter_map(|format| format.chosen());
+        formats.map(|format| format.to_string()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Show what there is: systems, workloads, faults, models, bugs.

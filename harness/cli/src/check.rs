@@ -1,23 +1,23 @@
 //! `harness check`: judges histories that were recorded before.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use checker::register::Op;
-use checker::{Budget, Checker, Verdict};
-use history::{History, Operation, Reader};
+use checker::{Budget, Checker, Verdict, kv, register};
+use history::{Format, History, Operation};
 use serde_json::{Value, json};
 
 use crate::args::{CheckArgs, Model};
 use crate::exit::{Exit, Refusal};
 use crate::render;
+use crate::source::Source;
 
 /// What one file came to.
 struct Judged {
     verdict: Verdict,
+    format: Format,
+    model: &'static str,
     ops: usize,
     lines: u64,
     torn: bool,
@@ -37,7 +37,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Refusal> {
     let mut objects = Vec::new();
     for path in &args.files {
         let name = path.display().to_string();
-        let exit = match judge(path, args.model, &budget) {
+        let exit = match judge(path, args, &budget) {
             Ok(judged) => {
                 objects.push(object(&name, &judged));
                 if !args.json {
@@ -58,16 +58,32 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Refusal> {
     Ok(worst)
 }
 
-fn judge(path: &Path, model: Model, budget: &Budget) -> Result<Judged, Refusal> {
-    let checker: Box<dyn Checker<Op, <Op as Operation>::Ret>> = match model {
-        Model::Auto | Model::CasRegister => Box::new(checker::register::cas_register()),
-        Model::Register => Box::new(checker::register::register()),
-    };
-    let history = read(path)?;
+fn judge(path: &Path, args: &CheckArgs, budget: &Budget) -> Result<Judged, Refusal> {
+    let source = Source::open(path, args.format)?;
+    match source.model(args.model) {
+        model @ Model::Register => judge_by(&register::register(), model, source, budget),
+        model @ (Model::Auto | Model::CasRegister) => {
+            judge_by(&register::cas_register(), model, source, budget)
+        }
+        model @ Model::Kv => judge_by(&kv::kv(), model, source, budget),
+    }
+}
+
+/// A checker says what the ops are, and so how the history is to be read.
+fn judge_by<O: Operation>(
+    checker: &impl Checker<O, O::Ret>,
+    model: Model,
+    source: Source,
+    budget: &Budget,
+) -> Result<Judged, Refusal> {
+    let format = source.format;
+    let history: History<O, O::Ret> = source.read(model)?;
     let started = Instant::now();
     let verdict = checker.check(&history, budget);
     Ok(Judged {
         verdict,
+        format,
+        model: checker.name(),
         ops: history.attempts.len(),
         lines: history.lines,
         torn: history.torn.is_some(),
@@ -75,24 +91,16 @@ fn judge(path: &Path, model: Model, budget: &Budget) -> Result<Judged, Refusal> 
     })
 }
 
-fn read(path: &Path) -> Result<History<Op, <Op as Operation>::Ret>, Refusal> {
-    let refuse = |why: &dyn std::fmt::Display| Refusal::wrong(format_args!("{}: {why}", path.display()));
-    let from: Box<dyn BufRead> = if path == Path::new("-") {
-        Box::new(BufReader::new(io::stdin()))
-    } else {
-        Box::new(BufReader::new(File::open(path).map_err(|error| refuse(&error))?))
-    };
-    Reader::new(from).read_all().map_err(|error| refuse(&error))
-}
-
 fn describe(name: &str, judged: &Judged) -> String {
     let mut out = String::new();
     let torn = if judged.torn { ", the last one torn" } else { "" };
     let _ = writeln!(
         out,
-        "{name}: {} ops in {} lines{torn}, judged in {:.1} ms",
+        "{name}: {} ops in {} lines of {}{torn}, held against {} in {:.1} ms",
         judged.ops,
         judged.lines,
+        judged.format,
+        judged.model,
         judged.took.as_secs_f64() * 1e3
     );
     out.push_str(&render::evidence(&judged.verdict));
@@ -107,12 +115,16 @@ fn object(name: &str, judged: &Judged) -> Value {
     }
     let mut object = json!({
         "file": name,
+        "format": judged.format.to_string(),
+        "model": judged.model,
         "ops": judged.ops,
         "lines": judged.lines,
         "torn": judged.torn,
         "seconds": judged.took.as_secs_f64(),
     });
-    if let (Some(object), Ok(Value::Object(verdict))) = (object.as_object_mut(), serde_json::to_value(verdict)) {
+    if let (Some(object), Ok(Value::Object(verdict))) =
+        (object.as_object_mut(), serde_json::to_value(verdict))
+    {
         object.extend(verdict);
     }
     object

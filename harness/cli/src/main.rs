@@ -14,6 +14,7 @@ mod list;
 mod live;
 mod render;
 mod run;
+mod source;
 
 use std::ffi::OsString;
 use std::path::Path;

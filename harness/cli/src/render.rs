@@ -28,8 +28,12 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), Refusal> {
 pub(crate) fn evidence(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Valid { .. } => String::new(),
-        Verdict::Unknown { why: Why::OutOfTime } => "no verdict: the time that was given ran out\n".to_owned(),
-        Verdict::Unknown { why: Why::OutOfMemory } => "no verdict: the memory that was given ran out\n".to_owned(),
+        Verdict::Unknown { why: Why::OutOfTime } => {
+            "no verdict: the time that was given ran out\n".to_owned()
+        }
+        Verdict::Unknown { why: Why::OutOfMemory } => {
+            "no verdict: the memory that was given ran out\n".to_owned()
+        }
         Verdict::Invalid { witness } => describe(witness),
     }
 }
@@ -39,7 +43,11 @@ fn describe(witness: &Witness) -> String {
     let key = witness.key.as_ref().map_or_else(String::new, |key| format!(" of key {key}"));
     let _ = writeln!(out, "{}", witness.sentence);
     let shortest = if witness.shortest { "shortest" } else { "short" };
-    let _ = writeln!(out, "\nthe {shortest} part{key} that cannot be explained ends at line {}:", witness.prefix_ends);
+    let _ = writeln!(
+        out,
+        "\nthe {shortest} part{key} that cannot be explained ends at line {}:",
+        witness.prefix_ends
+    );
     if witness.others > 0 {
         let _ = writeln!(out, "    … {} other ops of this key", witness.others);
     }
@@ -65,5 +73,20 @@ fn row(op: &WitnessOp) -> String {
         Standing::Open => ", open",
         Standing::Failed => ", failed",
     };
-    format!("{mark} process {}{node}: {} {}{result}  ({lines}{standing})", op.process, op.f, op.value)
+    let value = shortened(op.value.to_string());
+    format!("{mark} process {}{node}: {} {value}{result}  ({lines}{standing})", op.process, op.f)
+}
+
+/// How much of a value fits beside the rest of a row.
+const WIDTH: usize = 60;
+
+/// A long value without its middle. It stands whole in the history and in `--json`.
+fn shortened(value: String) -> String {
+    let length = value.chars().count();
+    if length <= WIDTH {
+        return value;
+    }
+    let start: String = value.chars().take(WIDTH / 3).collect();
+    let end: String = value.chars().skip(length - WIDTH * 2 / 3).collect();
+    format!("{start}…{end}")
 }

@@ -30,7 +30,7 @@ fn what_does_not_exist_is_named_with_what_does() {
 
 #[test]
 fn numbers_that_make_no_sense_are_refused() {
-    refused(&["run", "--nodes", "0"], &["--nodes"]);
+    refused(&["run", "--nodes", "0"], &["0 nodes"]);
     refused(&["run", "--concurrency", "many"], &["--concurrency", "2n"]);
     refused(&["run", "--time-limit", "-1"], &["-1"]);
     refused(&["run", "--interval", "5"], &["--interval"]);
@@ -41,7 +41,7 @@ fn numbers_that_make_no_sense_are_refused() {
 fn a_file_that_is_not_there_is_named() {
     refused(&["check", "no/such/history.jsonl"], &["no/such/history.jsonl"]);
     refused(&["run", "--schedule", "no/such/schedule.toml"], &["no/such/schedule.toml"]);
-    refused(&["run", "--bin", "/no/such/program", "--out", "/dev/null/x"], &[]);
+    refused(&["run", "--out", "/dev/null/x"], &["/dev/null/x"]);
 }
 
 #[test]
@@ -55,6 +55,59 @@ fn a_malformed_line_of_a_history_is_named_by_its_number() {
     let before = std::fs::read(&path).unwrap();
     refused(&["check", path.to_str().unwrap()], &["line 2"]);
     assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+const FOREIGN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../histories/corpus/foreign");
+
+#[test]
+fn a_history_that_does_not_fit_its_format_or_model_is_named_with_both() {
+    let log = format!("{FOREIGN}/cas-should-have-won.log");
+    let kv = format!("{FOREIGN}/lost-append.txt");
+    refused(&["check", &log, "--model", "kv"], &["jepsen-log", "kv", "line 1", "`read`", "get, put, append"]);
+    refused(&["check", &kv, "--model", "register"], &["porcupine-kv", "register", "line 1", "`append`"]);
+    refused(&["check", &kv, "--format", "jepsen-log"], &["line 1", "is not a line of jepsen-log"]);
+    refused(&["check", &log, "--format", "jsonl"], &["line 1", "is not a line of a history"]);
+    refused(&["check", &log, "--format", "csv"], &["csv", "jepsen-log", "porcupine-kv"]);
+}
+
+#[test]
+fn a_file_of_no_known_format_is_named_with_how_it_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.csv");
+    std::fs::write(&path, "process,type,f\n0,invoke,read\n").unwrap();
+    refused(
+        &["check", path.to_str().unwrap()],
+        &["history.csv", "`process,type,f`", "jsonl, jepsen-log, porcupine-kv"],
+    );
+}
+
+#[test]
+fn format_and_model_are_found_out_and_said() {
+    let good = concat!(env!("CARGO_MANIFEST_DIR"), "/../../histories/corpus/good/two-keys.jsonl");
+    for (file, format, model, code) in [
+        (good.to_owned(), "jsonl", "cas-register", 0),
+        (format!("{FOREIGN}/cas-should-have-won.log"), "jepsen-log", "cas-register", 1),
+        (format!("{FOREIGN}/lost-append.txt"), "porcupine-kv", "kv", 1),
+    ] {
+        let output = harness(&["check", &file]);
+        assert_eq!(output.status.code(), Some(code), "{file}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let expected = format!("lines of {format}, held against {model} in ");
+        assert!(said.contains(&expected), "{said}");
+        let json = harness(&["check", &file, "--json"]);
+        let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+        assert_eq!(
+            (&json["files"][0]["format"], &json["files"][0]["model"]),
+            (&format.into(), &model.into())
+        );
+    }
+}
+
+#[test]
+fn an_empty_file_is_the_empty_history() {
+    for format in ["auto", "jsonl", "jepsen-log", "porcupine-kv"] {
+        assert_eq!(harness(&["check", "/dev/null", "--format", format]).status.code(), Some(0), "{format}");
+    }
 }
 
 #[test]
