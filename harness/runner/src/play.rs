@@ -192,3 +192,36 @@ pub fn vacuous(asked: &[Kind], played: &Played) -> Option<String> {
         some => format!("faults were asked for, and none bit ({})", some.join("; ")),
     })
 }
+
+/// Those kinds that were asked for and never had an effect: what a valid verdict says nothing about.
+pub fn toothless(asked: &[Kind], played: &Played) -> Vec<String> {
+    let bit = |kind: &Kind| played.faults.iter().any(|fault| fault.fault.kind() == *kind && fault.bite.bit);
+    let toothless = asked.iter().filter(|kind| !bit(kind));
+    toothless.map(|kind| format!("{kind} was asked for, and had no effect in this run")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_fault_that_bit_saves_the_run_and_those_that_did_not_are_still_named() {
+        let report = |bit| FaultReport {
+            fault: Fault::Kill { nodes: nemesis::cluster(1) },
+            began: Time::seconds(1),
+            heal_requested: Time::seconds(2),
+            heal_effective: Time::seconds(2),
+            ops: 1,
+            bite: Standing { bit, because: "so it was".to_owned() },
+        };
+        let played = |bit| Played { faults: vec![report(bit)], ..Played::default() };
+        let asked = [Kind::Partition, Kind::Kill];
+        assert_eq!(vacuous(&asked, &played(true)), None);
+        assert_eq!(
+            toothless(&asked, &played(true)),
+            ["partition was asked for, and had no effect in this run"]
+        );
+        assert!(vacuous(&asked, &played(false)).unwrap().contains("none bit (kill n1: so it was)"));
+        assert_eq!(vacuous(&[], &Played::default()), None);
+    }
+}
