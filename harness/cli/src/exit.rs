@@ -9,7 +9,11 @@
 //! | 255 | the harness or the machine failed |
 
 use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
+
+/// The exit code of a program that could not finish.
+pub(crate) const BROKEN: u8 = 255;
 
 /// An exit code with its meaning.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,7 +55,7 @@ impl From<Exit> for ExitCode {
             Exit::Invalid => 1,
             Exit::Unknown => 2,
             Exit::Wrong => 254,
-            Exit::Broken => 255,
+            Exit::Broken => BROKEN,
         })
     }
 }
@@ -80,9 +84,9 @@ impl Refusal {
     }
 
     /// Says so, on standard error.
-    #[expect(clippy::print_stderr, reason = "this is where a program tells why it stops")]
     pub(crate) fn tell(self) -> Exit {
-        eprintln!("harness: {}", self.why);
+        // If nobody listens there, the exit code says it alone.
+        let _ = writeln!(io::stderr(), "harness: {}", self.why);
         self.exit
     }
 }

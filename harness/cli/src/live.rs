@@ -3,7 +3,7 @@
 //! On a terminal, one line that keeps changing, with what the nemesis does above it. Elsewhere plain
 //! lines, few enough for a log. All of it on standard error: standard output is for the result.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -27,7 +27,7 @@ pub(crate) struct Screen {
 impl Screen {
     /// For a run whose clients and faults go on for so long.
     pub(crate) fn new(limit: Duration) -> Screen {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = io::stderr().is_terminal();
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{spinner} {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
@@ -40,12 +40,12 @@ impl Screen {
     }
 
     /// A line that stays.
-    #[expect(clippy::print_stderr, reason = "progress goes to standard error")]
     fn line(&self, line: &str) {
         if self.terminal {
             self.bar.println(line);
         } else {
-            eprintln!("{line}");
+            // Whoever watched may have gone (`| head`): the run goes on, and its verdict is elsewhere.
+            let _ = writeln!(io::stderr(), "{line}");
         }
     }
 

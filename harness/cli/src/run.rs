@@ -12,7 +12,7 @@ use runner::{FaultReport, Plan, Report};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::RunArgs;
-use crate::exit::{Exit, Refusal};
+use crate::exit::{self, Exit, Refusal};
 use crate::live::Screen;
 use crate::render;
 
@@ -28,6 +28,7 @@ pub(crate) fn run(args: RunArgs, argv: Vec<String>) -> Result<Exit, Refusal> {
         .enable_all()
         .build()
         .map_err(Refusal::broken)?;
+    warn_aloud();
     let screen = Arc::new(Screen::new(plan.time_limit));
     let repeat = repeat(&plan);
     let result = runtime.block_on(async {
@@ -36,9 +37,8 @@ pub(crate) fn run(args: RunArgs, argv: Vec<String>) -> Result<Exit, Refusal> {
         runner::run(plan, screen.clone(), cancel).await
     });
     screen.end();
-    let report = result.map_err(|error| {
-        if error.is_users() { Refusal::wrong(&error) } else { Refusal::broken(&error) }
-    })?;
+    let report = result
+        .map_err(|error| if error.is_users() { Refusal::wrong(&error) } else { Refusal::broken(&error) })?;
     if json {
         render::json(&report)?;
     } else {
@@ -47,8 +47,16 @@ pub(crate) fn run(args: RunArgs, argv: Vec<String>) -> Result<Exit, Refusal> {
     Ok(Exit::of_verdict(report.verdict))
 }
 
-/// Ctrl-C or a polite kill ends the run early; the run then cleans up after itself. If it cannot, the
-/// kernel ends the nodes with this process.
+/// Lets the rooms below say what went wrong without ending the run, on standard error.
+fn warn_aloud() {
+    let lines = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::WARN);
+    let lines = lines.with_writer(std::io::stderr).log_internal_errors(false).without_time();
+    // Fails only if somebody listens already.
+    let _ = lines.try_init();
+}
+
+/// Ctrl-C or a polite kill ends the run early; the run then cleans up after itself. A second one ends
+/// the program where it stands, without a verdict, and the kernel ends the nodes with it.
 async fn cancel_on_signal(cancel: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) =
@@ -56,11 +64,16 @@ async fn cancel_on_signal(cancel: CancellationToken) {
     else {
         return;
     };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    let mut asked = async || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    asked().await;
     cancel.cancel();
+    asked().await;
+    std::process::exit(exit::BROKEN.into());
 }
 
 // --- from flags to a plan ---------------------------------------------------------------------------
@@ -144,9 +157,9 @@ fn rhythm(text: &str) -> Result<Rhythm, Refusal> {
     let both = text.split_once(',').and_then(|(on, off)| Some((parse(on)?, parse(off)?)));
     match both {
         Some((on, off)) => Ok(Rhythm { on, off, ..Rhythm::default() }),
-        None => Err(Refusal::wrong(format_args!(
-            "--interval {text}: seconds of fault and of calm, such as 5,5"
-        ))),
+        None => {
+            Err(Refusal::wrong(format_args!("--interval {text}: seconds of fault and of calm, such as 5,5")))
+        }
     }
 }
 
