@@ -1,0 +1,83 @@
+//! The whole way, with the program as it is shipped: real nodes, real faults, a verdict.
+//!
+//! A testbed that never says no proves nothing, and one that always does proves as little. So each
+//! planted mistake must be caught, with the evidence, and the same plan without it must pass.
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use nemesis::{Aim, Schedule};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Two seconds of calm, a partition around the leader, and time to show what came of it.
+const PLAN: [&str; 6] = ["--nemesis", "partition", "--time-limit", "9", "--seed", "1"];
+
+/// A run's exit code, and the one object that it prints.
+fn run(out: &TempDir, arguments: &[&str]) -> (Option<i32>, Value) {
+    let mut harness = Command::new(env!("CARGO_BIN_EXE_harness"));
+    harness.args(["run", "--json", "--out"]).arg(out.path()).args(arguments).stdin(Stdio::null());
+    let output = harness.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let report = serde_json::from_slice(&output.stdout);
+    (output.status.code(), report.unwrap_or_else(|error| panic!("{error} on standard output; {said}")))
+}
+
+/// With this mistake switched on, the run must be invalid and two ops at least must be named.
+fn is_caught(bug: &str) {
+    let out = tempfile::tempdir().unwrap();
+    let (code, report) = run(&out, &[&PLAN[..], &["--bug", bug]].concat());
+    assert_eq!((code, &report["verdict"]), (Some(1), &Value::from("invalid")), "{report:#}");
+    let witness = &report["checks"][0]["witness"];
+    let named = witness["ops"].as_array().unwrap().iter().filter(|op| op["named"] == true);
+    let named: Vec<&Value> = named.collect();
+    assert!(named.len() >= 2, "{witness:#}");
+    let sentence = witness["sentence"].as_str().unwrap();
+    for op in named {
+        let process = format!("process {}", op["process"]);
+        assert!(sentence.contains(&process), "{process} is missing in: {sentence}");
+    }
+}
+
+#[test]
+fn a_leader_that_reads_without_asking_a_quorum_is_caught() {
+    is_caught("skip-read-quorum");
+}
+
+#[test]
+fn a_leader_that_acknowledges_before_a_quorum_has_it_is_caught() {
+    is_caught("ack-before-quorum");
+}
+
+#[test]
+fn the_same_plan_without_a_mistake_is_valid() {
+    let out = tempfile::tempdir().unwrap();
+    let (code, report) = run(&out, &PLAN);
+    assert_eq!((code, &report["verdict"]), (Some(0), &Value::from("valid")), "{report:#}");
+    assert_eq!(report["faults"][0]["bite"]["bit"], true, "{report:#}");
+}
+
+/// What was broken in the newest run, in order, as it was resolved.
+fn broken(out: &TempDir) -> Vec<Aim> {
+    let schedule = fs::read_to_string(out.path().join("latest/schedule.toml")).unwrap();
+    let schedule = Schedule::parse(&schedule, &nemesis::cluster(3)).unwrap();
+    schedule.steps.into_iter().map(|step| step.aim).collect()
+}
+
+#[test]
+fn a_schedule_repeats_the_faults_of_another_run_to_the_node() {
+    let out = tempfile::tempdir().unwrap();
+    let short = ["--time-limit", "7", "--rate", "100"];
+    let drawn = ["--nemesis", "kill,partition", "--interval", "1,1", "--seed", "5"];
+    let (_, first) = run(&out, &[&short[..], &drawn].concat());
+    let resolved = broken(&out);
+    assert!(resolved.len() >= 2, "{first:#}");
+    let schedule = out.path().join("schedule.toml");
+    fs::copy(out.path().join("latest/schedule.toml"), &schedule).unwrap();
+
+    let (code, again) =
+        run(&out, &[&short[..], &["--seed", "6", "--schedule", schedule.to_str().unwrap()]].concat());
+    assert_eq!(code, Some(0), "{again:#}");
+    assert_eq!(broken(&out), resolved, "neither the seed nor who leads now makes a difference");
+}
