@@ -1,9 +1,18 @@
-//! A network of proxies: one for each direction between two nodes.
+//! A network of proxies between nodes.
 //!
 //! Node a does not dial node b, but the entrance of the link a→b, and the proxy behind it dials b.
-//! Peers speak over a connection of their own in each direction (a's messages travel on the
+//! Our own nodes can be told a different address for each peer, so that each link has an entrance of
+//! its own ([`Network::open`]). Other programs cannot: etcd wants the same list of addresses on every
+//! member. Then all links to a node share one entrance ([`Network::open_shared`]), and the proxy finds
+//! out which of them a connection belongs to: see [`origin`].
+//!
+//! What a link means is up to the peers. Ours speak over a connection of their own in each direction (a's messages travel on the
 //! connection that a opened), so a cut link silences a towards b and leaves b→a alone; what flows
-//! backwards on the same connection is only flow control, and stops with it.
+//! backwards on the same connection is only flow control, and stops with it. For others, a link a→b is
+//! *the connections that a dialled to b*, whichever way the messages go. In etcd the dialler of a
+//! stream is the receiver of its messages, and what a stream does not take is posted over a connection
+//! of the sender. A cut of both directions silences both all the same; a cut of one direction is only
+//! as much as the protocol makes of it.
 //!
 //! [`Network`] decides which links are open; the engine in [`engine`] moves the bytes and knows
 //! nothing of nodes. Delays, limits and the other stages of a Toxiproxy would stand in the engine's
@@ -18,62 +27,115 @@
 //! and resets at once.
 
 pub mod engine;
+pub mod origin;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 
-use nemesis::{Link, LinkCounts, Sever};
+use nemesis::{Link, LinkCounts, NodeId, Sever};
 
-use crate::proxy::engine::Proxy;
+use crate::proxy::engine::{Door, Sorting, Valve};
+use crate::proxy::origin::{Dispatcher, Owners};
 
 /// The network could not be built.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open a proxy for {link}: {source}")]
+#[error("cannot open a proxy for {what}: {source}")]
 pub struct NetworkError {
-    link: Link,
+    /// A link, or a node that many link to.
+    what: String,
     source: io::Error,
 }
 
 /// All links of a cluster. Dropping it closes every connection.
 #[derive(Debug)]
 pub struct Network {
-    links: BTreeMap<Link, Proxy>,
+    valves: BTreeMap<Link, Valve>,
+    entrances: BTreeMap<Link, SocketAddr>,
+    owners: Owners,
+    /// For those who dial and are no node. Never severed.
+    strangers: Valve,
+    doors: Vec<Door>,
 }
 
 impl Network {
-    /// Opens a proxy per link, each to the address where its far end really listens. Runs on the
+    /// Opens an entrance per link, each to the address where its far end really listens. Runs on the
     /// async runtime of the caller.
     pub async fn open(links: impl IntoIterator<Item = (Link, SocketAddr)>) -> Result<Network, NetworkError> {
-        let mut open = BTreeMap::new();
+        let mut network = Network::empty();
         for (link, upstream) in links {
-            let proxy = Proxy::open(upstream).await.map_err(|source| NetworkError { link, source })?;
-            open.insert(link, proxy);
+            let valve = Valve::open();
+            let door = door(&link, upstream, Sorting::One(valve.passage())).await?;
+            network.entrances.insert(link, door.entrance());
+            network.valves.insert(link, valve);
+            network.doors.push(door);
         }
-        Ok(Network { links: open })
+        Ok(network)
+    }
+
+    /// Opens an entrance per node, to the address where it really listens, for all links to it. They
+    /// are told apart by who dials, so each process has to be announced with [`Network::owns`].
+    pub async fn open_shared(nodes: &BTreeMap<NodeId, SocketAddr>) -> Result<Network, NetworkError> {
+        let mut network = Network::empty();
+        for (to, upstream) in nodes {
+            let mut passages = BTreeMap::new();
+            let others = nodes.keys().filter(|from| *from != to);
+            let links: Vec<Link> = others.map(|from| Link::new(*from, *to)).collect();
+            for link in &links {
+                let valve = Valve::open();
+                passages.insert(link.from, valve.passage());
+                network.valves.insert(*link, valve);
+            }
+            let strangers = network.strangers.passage();
+            let dispatcher = Dispatcher::new(network.owners.clone(), passages, strangers);
+            let door = door(to, *upstream, Sorting::ByDialler(dispatcher)).await?;
+            network.entrances.extend(links.into_iter().map(|link| (link, door.entrance())));
+            network.doors.push(door);
+        }
+        Ok(network)
+    }
+
+    fn empty() -> Network {
+        Network {
+            valves: BTreeMap::new(),
+            entrances: BTreeMap::new(),
+            owners: Owners::default(),
+            strangers: Valve::open(),
+            doors: Vec::new(),
+        }
     }
 
     /// Where `link.from` must dial to reach `link.to`.
     pub fn entrance(&self, link: Link) -> Option<SocketAddr> {
-        self.links.get(&link).map(Proxy::entrance)
+        self.entrances.get(&link).copied()
+    }
+
+    /// From now on, what this process dials, this node dials.
+    pub fn owns(&self, node: NodeId, pid: u32) {
+        self.owners.insert(node, pid);
     }
 
     /// Severs these links. None of them passes a byte after this returned.
     pub fn sever(&self, links: &BTreeSet<Link>, how: Sever) -> io::Result<()> {
-        let found = links.iter().map(|link| self.proxy(*link)).collect::<io::Result<Vec<&Proxy>>>()?;
-        for proxy in found {
-            proxy.sever(how);
+        let found = links.iter().map(|link| self.valve(*link)).collect::<io::Result<Vec<&Valve>>>()?;
+        for valve in found {
+            valve.sever(how);
         }
         Ok(())
     }
 
     /// Mends these links, at once, and tells what each kept from arriving since it was severed.
     pub fn mend(&self, links: &BTreeSet<Link>) -> io::Result<BTreeMap<Link, LinkCounts>> {
-        links.iter().map(|link| Ok((*link, self.proxy(*link)?.mend()))).collect()
+        links.iter().map(|link| Ok((*link, self.valve(*link)?.mend()))).collect()
     }
 
-    fn proxy(&self, link: Link) -> io::Result<&Proxy> {
+    fn valve(&self, link: Link) -> io::Result<&Valve> {
         let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("there is no link {link}"));
-        self.links.get(&link).ok_or_else(unknown)
+        self.valves.get(&link).ok_or_else(unknown)
     }
+}
+
+async fn door(what: &impl ToString, upstream: SocketAddr, sorting: Sorting) -> Result<Door, NetworkError> {
+    let open = Door::open(upstream, sorting).await;
+    open.map_err(|source| NetworkError { what: what.to_string(), source })
 }

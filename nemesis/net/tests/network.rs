@@ -183,3 +183,80 @@ async fn an_unknown_link_is_named_and_nothing_is_severed() {
     assert_eq!(said, "there is no link n1→n9");
     answers(&mut dial(&network, FORTH).await, b"untouched").await;
 }
+
+// --- one entrance for all links to a node -----------------------------------------------------------
+
+/// Not the number of any process.
+const NOBODY: u32 = u32::MAX;
+const CROSS: Link = Link { from: NodeId(3), to: NodeId(2) };
+
+/// Three nodes behind one entrance each. This process may be announced as any of them.
+async fn shared() -> Network {
+    let mut nodes = std::collections::BTreeMap::new();
+    for node in nemesis::cluster(3) {
+        nodes.insert(node, echo().await);
+    }
+    Network::open_shared(&nodes).await.unwrap()
+}
+
+#[tokio::test]
+async fn of_all_links_behind_one_entrance_a_cut_stops_only_the_one_it_names() {
+    let network = shared().await;
+    assert_eq!(network.entrance(FORTH), network.entrance(CROSS));
+    assert_ne!(network.entrance(FORTH), network.entrance(BACK));
+    network.owns(FORTH.from, std::process::id());
+    let mut stream = dial(&network, FORTH).await;
+    answers(&mut stream, b"hello").await;
+    network.sever(&only(FORTH), Sever::Cut).unwrap();
+    is_reset(&mut stream).await;
+    is_reset(&mut dial(&network, FORTH).await).await;
+
+    // A node that is started again has a new number; the old one may even be another node's.
+    network.owns(FORTH.from, NOBODY);
+    network.owns(CROSS.from, std::process::id());
+    let mut other = dial(&network, CROSS).await;
+    answers(&mut other, b"from elsewhere").await;
+
+    let kept = network.mend(&[FORTH, CROSS].into()).unwrap();
+    assert_eq!((kept[&FORTH].refused, kept[&CROSS].refused), (2, 0));
+}
+
+#[tokio::test]
+async fn what_dials_before_it_is_announced_cannot_slip_through_a_cut() {
+    let network = shared().await;
+    network.sever(&only(FORTH), Sever::Cut).unwrap();
+    let mut stream = dial(&network, FORTH).await;
+    stream.write_all(b"too early").await.unwrap();
+    network.owns(FORTH.from, std::process::id());
+    is_reset(&mut stream).await;
+    assert_eq!(network.mend(&only(FORTH)).unwrap()[&FORTH].refused, 1);
+}
+
+#[tokio::test]
+async fn strangers_pass_whatever_is_cut() {
+    let network = shared().await;
+    for node in nemesis::cluster(3) {
+        network.owns(node, NOBODY);
+    }
+    network.sever(&[FORTH, BACK, CROSS].into(), Sever::Cut).unwrap();
+    answers(&mut dial(&network, FORTH).await, b"a person with a tool").await;
+}
+
+#[tokio::test]
+async fn what_was_sent_by_someone_who_is_gone_before_he_was_looked_at_does_not_arrive() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nodes = [(FORTH.from, listener.local_addr().unwrap()), (FORTH.to, listener.local_addr().unwrap())];
+    let network = Network::open_shared(&nodes.into()).await.unwrap();
+    network.owns(FORTH.from, std::process::id());
+    network.sever(&only(FORTH), Sever::Hold).unwrap();
+    // No task runs between these lines: the proxy sees the connection when it is over.
+    let mut gone = std::net::TcpStream::connect(network.entrance(FORTH).unwrap()).unwrap();
+    std::io::Write::write_all(&mut gone, b"last words").unwrap();
+    drop(gone);
+    // A stranger takes longer to be recognised, so whatever passes has passed when he has.
+    network.owns(FORTH.from, NOBODY);
+    let mut stranger = dial(&network, FORTH).await;
+    stranger.write_all(b"stranger").await.unwrap();
+    let (mut arrived, _) = timeout(DEADLINE, listener.accept()).await.expect("someone in time").unwrap();
+    hears(&mut arrived, b"stranger").await;
+}

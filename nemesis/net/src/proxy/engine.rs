@@ -1,4 +1,7 @@
-//! One proxy: a door, a gate, and a pump per direction of each connection.
+//! Doors, valves, and a pump per direction of each connection.
+//!
+//! A [`Door`] is where connections come in, a [`Valve`] says whether they may carry anything. A door
+//! leads to one valve, or to several and asks for each connection which: see [`Sorting`].
 //!
 //! Everything is bounded: a pump holds one buffer, the kernel's own buffers hold what comes after it
 //! and then push back on the sender, and a door lets in only so many connections at a time.
@@ -17,10 +20,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::proxy::origin::Dispatcher;
+
 /// What a pump reads at once, and the most it ever holds.
 const BUFFER: usize = 16 * 1024;
 
-/// The most connections that one link carries or holds. Peers need one.
+/// The most connections that one door lets in. Peers need a few.
 const MOST_CONNECTIONS: usize = 256;
 
 /// Rest after a failed accept: the machine is out of descriptors, and asking faster gives none.
@@ -62,30 +67,23 @@ fn count(counter: &AtomicU64, more: usize) {
     counter.fetch_add(more as u64, Ordering::Relaxed);
 }
 
-/// A proxy in front of one address. Dropping it closes the door and every connection.
+/// Whether a link carries anything. Dropping it breaks every connection of that link.
 #[derive(Debug)]
-pub struct Proxy {
-    entrance: SocketAddr,
+pub struct Valve {
     gate: watch::Sender<Gate>,
     counters: Arc<Counters>,
-    _door: AbortOnDropHandle<()>,
 }
 
-impl Proxy {
-    /// Opens one on a free port of loopback.
-    pub async fn open(upstream: SocketAddr) -> io::Result<Proxy> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let entrance = listener.local_addr()?;
-        let (gate, watcher) = watch::channel(Gate { state: State::Open, cuts: 0 });
-        let counters = Arc::new(Counters::default());
-        let door = door(listener, upstream, watcher, Arc::clone(&counters));
-        let door = AbortOnDropHandle::new(tokio::spawn(door));
-        Ok(Proxy { entrance, gate, counters, _door: door })
+impl Valve {
+    /// An open one.
+    pub fn open() -> Valve {
+        let (gate, _) = watch::channel(Gate { state: State::Open, cuts: 0 });
+        Valve { gate, counters: Arc::default() }
     }
 
-    /// Where to dial.
-    pub fn entrance(&self) -> SocketAddr {
-        self.entrance
+    /// The way through it, for a door.
+    pub fn passage(&self) -> Passage {
+        Passage { gate: self.gate.subscribe(), counters: Arc::clone(&self.counters) }
     }
 
     /// Lets nothing pass from now on.
@@ -115,13 +113,39 @@ impl Proxy {
     }
 }
 
+/// How a door tells which link a connection belongs to.
+#[derive(Clone, Debug)]
+pub enum Sorting {
+    /// There is only this one.
+    One(Passage),
+    /// By who dialled.
+    ByDialler(Dispatcher),
+}
+
+/// Where connections to one address come in. Dropping it closes it, and every connection.
+#[derive(Debug)]
+pub struct Door {
+    entrance: SocketAddr,
+    _keeper: AbortOnDropHandle<()>,
+}
+
+impl Door {
+    /// Opens one on a free port of loopback.
+    pub async fn open(upstream: SocketAddr, sorting: Sorting) -> io::Result<Door> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let entrance = listener.local_addr()?;
+        let keeper = AbortOnDropHandle::new(tokio::spawn(keep(listener, upstream, sorting)));
+        Ok(Door { entrance, _keeper: keeper })
+    }
+
+    /// Where to dial.
+    pub fn entrance(&self) -> SocketAddr {
+        self.entrance
+    }
+}
+
 /// Lets connections in, each into a task of its own.
-async fn door(
-    listener: TcpListener,
-    upstream: SocketAddr,
-    gate: watch::Receiver<Gate>,
-    counters: Arc<Counters>,
-) {
+async fn keep(listener: TcpListener, upstream: SocketAddr, sorting: Sorting) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -131,9 +155,7 @@ async fn door(
                     reset(&client);
                 }
                 Ok((client, _)) => {
-                    if let Some((visit, alive)) = admit(&client, &gate, &counters) {
-                        connections.spawn(visit.carry(client, upstream, alive));
-                    }
+                    connections.spawn(enter(client, upstream, sorting.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%upstream, %error, "a connection could not be accepted");
@@ -142,6 +164,20 @@ async fn door(
             },
             Some(_) = connections.join_next() => {}
         }
+    }
+}
+
+/// Finds the link that a connection belongs to. Until then nothing is read from it.
+async fn enter(client: TcpStream, upstream: SocketAddr, sorting: Sorting) {
+    let passage = match sorting {
+        Sorting::One(passage) => passage,
+        Sorting::ByDialler(dispatcher) => match dispatcher.passage(&client).await {
+            Some(passage) => passage,
+            None => return reset(&client),
+        },
+    };
+    if let Some((visit, alive)) = passage.admit(&client) {
+        visit.carry(client, upstream, alive).await;
     }
 }
 
@@ -177,24 +213,29 @@ impl Drop for Alive {
     }
 }
 
-/// Lets a connection in, unless the link is cut; then it is turned away at once.
-fn admit(
-    client: &TcpStream,
-    watcher: &watch::Receiver<Gate>,
-    counters: &Arc<Counters>,
-) -> Option<(Visit, Alive)> {
-    let gate = watcher.borrow(); // while it is borrowed, nobody severs or mends
-    match gate.state {
-        State::Severed(Sever::Cut) => {
-            count(&counters.refused, 1);
-            reset(client);
-            return None;
+/// The way through a valve.
+#[derive(Clone, Debug)]
+pub struct Passage {
+    gate: watch::Receiver<Gate>,
+    counters: Arc<Counters>,
+}
+
+impl Passage {
+    /// Lets a connection in, unless the link is cut; then it is turned away at once.
+    fn admit(&self, client: &TcpStream) -> Option<(Visit, Alive)> {
+        let gate = self.gate.borrow(); // while it is borrowed, nobody severs or mends
+        match gate.state {
+            State::Severed(Sever::Cut) => {
+                count(&self.counters.refused, 1);
+                reset(client);
+                return None;
+            }
+            State::Severed(Sever::Hold) => count(&self.counters.held, 1),
+            State::Open => {}
         }
-        State::Severed(Sever::Hold) => count(&counters.held, 1),
-        State::Open => {}
+        let visit = Visit { gate: self.gate.clone(), born: gate.cuts, counters: Arc::clone(&self.counters) };
+        Some((visit, Alive::new(Arc::clone(&self.counters))))
     }
-    let visit = Visit { gate: watcher.clone(), born: gate.cuts, counters: Arc::clone(counters) };
-    Some((visit, Alive::new(Arc::clone(counters))))
 }
 
 /// One connection's view of the gate.
