@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::folder::Folder;
 use crate::plan::Plan;
 use crate::probe::Probes;
-use crate::system::{Doors, Map, System};
+use crate::system::{Doors, Links, Map, System};
 
 /// How long a cluster may take to come up.
 const START: Duration = Duration::from_secs(30);
@@ -66,7 +66,13 @@ impl Cluster {
         }
         let pairs = nodes.iter().copied().permutations(2).map(|pair| Link::new(pair[0], pair[1]));
         let links: Vec<(Link, SocketAddr)> = pairs.map(|link| (link, doors[&link.to].peer)).collect();
-        let network = Network::open(links.iter().copied()).await?;
+        let network = match system.links() {
+            Links::PerPair => Network::open(links.iter().copied()).await?,
+            Links::PerDestination => {
+                let peers = doors.iter().map(|(node, doors)| (*node, doors.peer)).collect();
+                Network::open_shared(&peers).await?
+            }
+        };
         let entrance = |link| network.entrance(link).expect("every link was just opened");
         let dial = links.iter().map(|(link, _)| (*link, entrance(*link))).collect();
         let map = Map { token: token(plan, folder), nodes: doors, dial };
@@ -84,8 +90,10 @@ impl Cluster {
         let supervisor = Supervisor::start()?;
         let runtime = Handle::current();
         let mut cluster = Cluster { runtime, supervisor, network, members, probes, obituaries: Vec::new() };
-        for member in cluster.members.values_mut() {
-            member.process = Some(cluster.supervisor.spawn(member.launch.clone())?);
+        for (node, member) in &mut cluster.members {
+            let process = cluster.supervisor.spawn(member.launch.clone())?;
+            cluster.network.owns(*node, process.pid());
+            member.process = Some(process);
         }
         cluster.await_start().await?;
         Ok(cluster)
@@ -262,6 +270,9 @@ impl Target for Cluster {
                 births.push(Birth { node: *node, pid: process.pid() });
                 member.process = Some(process);
             }
+        }
+        for birth in &births {
+            self.network.owns(birth.node, birth.pid);
         }
         self.await_answer(nodes);
         Ok(births)

@@ -58,6 +58,7 @@ pub async fn run(
     cancel: CancellationToken,
 ) -> Result<Report, Error> {
     let system = plan.check()?;
+    let plan = plan.settled(system);
     let folder = Folder::create(&plan, SystemTime::now())?;
     progress.begun(plan.seed, folder.path());
     let run = Run { doubts: Vec::new(), notes: Vec::new(), system, plan, folder, progress, cancel };

@@ -92,6 +92,14 @@ impl Plan {
         format!("{}-{}-{faults}", self.system, self.workload)
     }
 
+    /// The plan with all settings that the system is started with.
+    #[must_use]
+    pub fn settled(mut self, system: &dyn System) -> Plan {
+        let mut settings = system.settings();
+        settings.append(&mut self.settings);
+        Plan { settings, ..self }
+    }
+
     /// Refuses what cannot be run, before anything is started.
     pub fn check(&self) -> Result<&'static dyn System, Error> {
         let system = system::find(&self.system)?;
@@ -109,7 +117,7 @@ impl Plan {
         {
             format!("{} has no fault `{kind}`", self.system)
         } else {
-            return Ok(system);
+            return system.check(self).map(|()| system);
         };
         Err(Error::Plan(in_the_way))
     }
@@ -138,7 +146,7 @@ mod tests {
             error.to_string()
         };
         let unknown = Plan { system: "rift".to_owned(), ..Plan::default() };
-        assert_eq!(refused(unknown), "unknown system `rift`; known: raft");
+        assert_eq!(refused(unknown), "unknown system `rift`; known: raft, etcd");
         let none = Plan { nodes: 0, ..Plan::default() };
         assert_eq!(refused(none), "0 nodes: a cluster has 1 to 15");
         let idle = Plan { concurrency: Some(0), ..Plan::default() };

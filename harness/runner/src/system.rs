@@ -1,5 +1,7 @@
 //! How a system is started: data about programs and flags.
 
+mod etcd;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -11,6 +13,8 @@ use nemesis_net::Launch;
 use crate::error::Error;
 use crate::plan::Plan;
 
+pub use etcd::Etcd;
+
 /// Where everything is: what a node must be told to find the others.
 #[derive(Clone, Debug)]
 pub struct Map {
@@ -18,7 +22,8 @@ pub struct Map {
     pub token: String,
     /// Every node, and where it listens.
     pub nodes: BTreeMap<NodeId, Doors>,
-    /// Where `from` must dial to reach `to`: the entrance of that link's proxy.
+    /// Where `from` must dial to reach `to`: the entrance of that link's proxy. With
+    /// [`Links::PerDestination`] it is the same for all who dial `to`.
     pub dial: BTreeMap<Link, SocketAddr>,
 }
 
@@ -35,6 +40,15 @@ pub struct Doors {
     pub folder: PathBuf,
 }
 
+/// How far a system can be told where to find its peers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Links {
+    /// Each node has addresses of its own for the others, so each link has an entrance of its own.
+    PerPair,
+    /// All nodes know each other by the same addresses, so all links to a node share one entrance.
+    PerDestination,
+}
+
 /// A system is data about how to start it. One cluster starts, stops, kills and connects all of them.
 pub trait System: Send + Sync {
     /// Its name on the command line.
@@ -46,12 +60,27 @@ pub trait System: Send + Sync {
     /// The faults that it can be given.
     fn faults(&self) -> &'static [Kind];
 
+    /// How its nodes can be told to find each other.
+    fn links(&self) -> Links {
+        Links::PerPair
+    }
+
+    /// Settings that differ from its own defaults. What the plan says takes precedence.
+    fn settings(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    /// Refuses what this system cannot do here, its own absence included.
+    fn check(&self, _plan: &Plan) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// What starts this node. Where its output goes is the cluster's to say.
     fn launch(&self, node: NodeId, map: &Map, plan: &Plan) -> Launch;
 }
 
 /// The systems there are.
-pub static SYSTEMS: [&dyn System; 1] = [&Raft];
+pub static SYSTEMS: [&dyn System; 2] = [&Raft, &Etcd];
 
 /// The system of that name.
 pub fn find(name: &str) -> Result<&'static dyn System, Error> {
