@@ -14,17 +14,24 @@ pub enum Bug {
     SkipReadQuorum,
     /// A leader calls an entry committed as soon as it is in its own log, before a quorum has it.
     AckBeforeQuorum,
+    /// R2: a vote is not on disk, so a node that restarts may vote again in the same term.
+    ForgetVote,
+    /// R7: a leader commits an entry of an old term because a majority has it (Figure 8).
+    CommitOldTerm,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 2] = [Bug::SkipReadQuorum, Bug::AckBeforeQuorum];
+    pub const ALL: [Bug; 4] =
+        [Bug::SkipReadQuorum, Bug::AckBeforeQuorum, Bug::ForgetVote, Bug::CommitOldTerm];
 
     /// The name used on command lines.
     pub fn name(self) -> &'static str {
         match self {
             Bug::SkipReadQuorum => "skip-read-quorum",
             Bug::AckBeforeQuorum => "ack-before-quorum",
+            Bug::ForgetVote => "forget-vote",
+            Bug::CommitOldTerm => "commit-old-term",
         }
     }
 
@@ -33,6 +40,8 @@ impl Bug {
         match self {
             Bug::SkipReadQuorum => Some("R13"),
             Bug::AckBeforeQuorum => None,
+            Bug::ForgetVote => Some("R2"),
+            Bug::CommitOldTerm => Some("R7"),
         }
     }
 
@@ -41,6 +50,8 @@ impl Bug {
         match self {
             Bug::SkipReadQuorum => "a leader answers reads without asking a quorum whether it still leads",
             Bug::AckBeforeQuorum => "a leader commits an entry before a quorum has it",
+            Bug::ForgetVote => "a node that restarts has forgotten whom it voted for",
+            Bug::CommitOldTerm => "a leader commits an entry of an old term because a majority has it",
         }
     }
 }

@@ -221,7 +221,8 @@ impl Raft {
                 leader.followers.get(&voter).map_or(Index(0), |progress| progress.matched)
             }
         });
-        if quorum <= self.commit || self.log.term_at(quorum) != Some(self.hard.term) {
+        let ours = self.log.term_at(quorum) == Some(self.hard.term);
+        if quorum <= self.commit || !(ours || self.config.bugs.has(Bug::CommitOldTerm)) {
             return;
         }
         let committed: usize = self.log.between(self.commit, quorum).iter().map(Entry::weight).sum();
@@ -256,14 +257,14 @@ impl Raft {
         }
     }
 
-    /// A follower is alive. If something sent to it is unanswered, it may be lost: ask again.
+    /// A follower is alive. If it has not answered anything lately, what was sent may be lost: ask again.
     pub(crate) fn on_heartbeat_reply(&mut self, from: NodeId, round: u64, out: &mut Output) {
         let last = self.log.last().index;
         let Some(progress) = self.leading().and_then(|leader| leader.followers.get_mut(&from)) else {
             return;
         };
         progress.heard = progress.heard.max(round);
-        let behind = progress.matched < last;
+        let behind = progress.silent() && progress.matched < last;
         let replicates = progress.replicates();
         progress.retry();
         if behind && replicates {

@@ -18,6 +18,8 @@ pub struct Progress {
     pub next: Index,
     /// The last read round it answered.
     pub heard: u64,
+    /// Whether it acknowledged anything since it was last asked whether it is [`silent`](Progress::silent).
+    answered: bool,
     flow: Flow,
 }
 
@@ -41,7 +43,8 @@ pub struct Window {
 impl Progress {
     /// What a new leader assumes: the follower has everything, until it says otherwise.
     pub fn new(last: Index) -> Progress {
-        Progress { matched: Index(0), next: last.next(), heard: 0, flow: Flow::Probe { waiting: false } }
+        let flow = Flow::Probe { waiting: false };
+        Progress { matched: Index(0), next: last.next(), heard: 0, answered: false, flow }
     }
 
     /// Whether another append may leave now.
@@ -75,6 +78,7 @@ impl Progress {
 
     /// The follower has everything up to `upto`.
     pub fn matched(&mut self, upto: Index) {
+        self.answered = true;
         self.matched = self.matched.max(upto);
         self.next = self.next.max(self.matched.next());
         match &mut self.flow {
@@ -100,6 +104,11 @@ impl Progress {
         self.next = candidate.next().min(rejected).max(self.matched.next());
         self.flow = Flow::Probe { waiting: false };
         true
+    }
+
+    /// Whether it acknowledged nothing since this was last asked: what was sent to it may be lost.
+    pub fn silent(&mut self) -> bool {
+        !std::mem::take(&mut self.answered)
     }
 
     /// Time has passed and the follower is alive: a probe that was lost may be asked again.

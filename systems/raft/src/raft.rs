@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
-use crate::bug::Bugs;
+use crate::bug::{Bug, Bugs};
 use crate::entry::Suffix;
 use crate::ids::{EntryId, Index, Mono, NodeId, Now, Term};
 use crate::leader::Leader;
@@ -125,16 +125,20 @@ impl Raft {
         let used = restored != Restored::default();
         let silent_until = used.then(|| now.mono.after(config.election_min));
         out.arm.insert(Timer::Election);
+        let mut hard = restored.hard;
+        if config.bugs.has(Bug::ForgetVote) {
+            hard.vote = None;
+        }
         Raft {
             now,
-            hard: restored.hard,
+            hard,
             log: Log::new(restored.log),
             commit: Index(0),
             standing: Standing::Follower { leader: None },
             heard: None,
             silent_until,
             applied: Index(0),
-            writes: Writes { handed: restored.hard, ..Writes::default() },
+            writes: Writes { handed: hard, ..Writes::default() },
             config,
         }
     }

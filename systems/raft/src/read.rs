@@ -40,7 +40,16 @@ pub(crate) struct Reads {
 /// Reads that came together, and from where: `None` is this node's own clients.
 type Batch = (Option<NodeId>, Vec<RequestId>);
 
+/// How many reads may wait at a leader. One that hears nobody would gather them without end.
+const LIMIT: usize = 1 << 16;
+
 impl Reads {
+    /// How many wait.
+    fn count(&self) -> usize {
+        let early = self.early.iter().map(|(_, ids)| ids.len()).sum::<usize>();
+        early + self.waiting.iter().map(|(.., (_, ids))| ids.len()).sum::<usize>()
+    }
+
     /// Everything that waits, given up.
     pub(crate) fn abandon(self) -> impl Iterator<Item = Batch> {
         self.early.into_iter().chain(self.waiting.into_iter().map(|(.., batch)| batch))
@@ -86,6 +95,10 @@ impl Raft {
         }
         let commit = self.commit;
         let Some(leader) = self.leading() else { return };
+        if leader.reads.count() + ids.len() > LIMIT {
+            self.refuse(origin, ids, Refusal::Full, out);
+            return;
+        }
         if commit < leader.first {
             leader.reads.early.push((origin, ids));
             return;

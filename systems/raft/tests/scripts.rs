@@ -167,10 +167,13 @@ fn start(options: &[&str]) -> Cluster {
             (name, _) => panic!("no option `{name}`"),
         }
     }
-    Cluster::new(count, move |config| {
+    let tolerant = !bugs.is_empty();
+    let mut cluster = Cluster::new(count, move |config| {
         config.bugs = Bugs::of(bugs.clone());
         config.append_bytes = append_bytes.unwrap_or(config.append_bytes);
-    })
+    });
+    cluster.tolerant = tolerant;
+    cluster
 }
 
 fn deliver(cluster: &mut Cluster, link: Option<&str>) {
