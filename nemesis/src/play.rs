@@ -77,6 +77,11 @@ impl Nemesis {
         broken
     }
 
+    /// What was not begun.
+    pub fn waiting(&self) -> impl Iterator<Item = &Step> {
+        self.waiting.iter()
+    }
+
     /// What was done so far, as a schedule that repeats it.
     pub fn record(&self) -> Schedule {
         let active = self.active.iter().map(|(_, step)| step);
@@ -183,7 +188,10 @@ mod tests {
         let Action::Inject(fault) = nemesis.next(Time::seconds(3), Some(NodeId(1))) else {
             panic!("a fault was due")
         };
+        let waiting: Vec<Time> = nemesis.waiting().map(|step| step.at).collect();
+        assert_eq!(waiting, [12, 22, 32].map(Time::seconds));
         assert_eq!(nemesis.stop(Time::seconds(4)), vec![fault]);
+        assert_eq!(nemesis.waiting().count(), 0);
         assert_eq!(nemesis.next(Time::seconds(30), Some(NodeId(1))), Action::Done);
         let record = nemesis.record();
         assert_eq!((record.steps[0].at, record.steps[0].until), (Time::seconds(3), Time::seconds(4)));

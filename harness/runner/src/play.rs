@@ -98,6 +98,9 @@ impl<O: Operation> Player<O> {
         if cancel.is_cancelled() {
             return Ok(played);
         }
+        let late = self.nemesis.waiting();
+        let late = late.map(|step| format!("{} at {}: given up, the run was over first", step.aim, step.at));
+        played.skipped.extend(late);
         for fault in self.nemesis.stop(self.recorder.time()) {
             self.heal(&fault, &mut played)?;
         }

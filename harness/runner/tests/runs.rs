@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nemesis::{Kind, Kinds, Rhythm, Schedule};
+use nemesis::{Kind, Kinds, Rhythm, Schedule, Step, Time};
 use runner::{Error, Phase, Plan, Progress, Report, Silent, run};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -90,9 +90,12 @@ async fn a_node_that_forgets_when_it_is_killed_is_caught() {
     assert!(heals[1]["value"]["evidence"]["births"][0]["pid"].is_u64());
 
     let schedule = fs::read_to_string(report.folder.join("schedule.toml")).unwrap();
-    let schedule = Schedule::parse(&schedule, &nemesis::cluster(1)).unwrap();
+    let mut schedule = Schedule::parse(&schedule, &nemesis::cluster(1)).unwrap();
     assert_eq!(schedule.steps.len(), report.faults.len());
+    let late = Step { at: Time::seconds(60), until: Time::seconds(61), aim: schedule.steps[0].aim.clone() };
+    schedule.steps.push(late);
     let again = go(Plan { schedule: Some(schedule), ..plan(&out) }).await.unwrap();
+    assert_eq!(again.skipped, ["kill n1 at 60s: given up, the run was over first"]);
     assert_eq!(again.verdict, "invalid", "the same faults show the same mistake");
 }
 
