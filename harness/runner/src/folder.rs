@@ -104,7 +104,10 @@ fn link(out: &Path, run: &Path) -> Result<(), Error> {
     let target = run.strip_prefix(&out).unwrap_or(run);
     let (latest, beside) = (out.join("latest"), out.join(format!("latest.{}", std::process::id())));
     symlink(target, &beside).map_err(Error::out(&beside))?;
-    fs::rename(&beside, &latest).map_err(Error::out(&latest))
+    fs::rename(&beside, &latest).map_err(|error| {
+        let _ = fs::remove_file(&beside); // of two complaints, the first one helps
+        Error::out(&latest)(error)
+    })
 }
 
 /// `20261122T235803`, in universal time.
@@ -130,6 +133,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use super::*;
@@ -180,5 +184,13 @@ mod tests {
         let error = Folder::create(&plan, UNIX_EPOCH).unwrap_err();
         assert!(error.to_string().starts_with(&file.display().to_string()), "{error}");
         assert_eq!(error.exit_code(), 254, "another folder would do");
+
+        let plan = Plan { out: out.path().join("other"), ..plan };
+        fs::create_dir_all(plan.out.join("latest")).unwrap();
+        let error = Folder::create(&plan, UNIX_EPOCH).unwrap_err().to_string();
+        assert!(error.contains("/latest: "), "{error}");
+        let left = fs::read_dir(&plan.out).unwrap().map(|entry| entry.unwrap().file_name());
+        let left: BTreeSet<_> = left.collect();
+        assert_eq!(left, ["latest", "raft-register-none"].map(Into::into).into(), "no half of a link stays");
     }
 }
