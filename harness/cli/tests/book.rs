@@ -108,8 +108,7 @@ fn the_commands_in_the_book_do_what_it_says() {
     let out = tempfile::tempdir().unwrap();
     let examples = examples();
     assert!(examples.len() >= 3, "the book has examples");
-    let wrong: Vec<String> =
-        examples.iter().filter_map(|example| play(example, out.path()).err()).collect();
+    let wrong: Vec<String> = examples.iter().filter_map(|example| play(example, out.path()).err()).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
