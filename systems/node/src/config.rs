@@ -15,6 +15,8 @@ pub struct Config {
     pub replica: replica::Config,
     /// Where its log is kept.
     pub folder: PathBuf,
+    /// How much longer than the disk needs every sync shall take: nothing, but for measurements.
+    pub sync_delay: Duration,
     /// Where the other members listen for peers.
     pub peers: BTreeMap<NodeId, Uri>,
     /// Where this node dials instead, for some of them: the way through a proxy.
@@ -40,6 +42,7 @@ impl Config {
         Config {
             replica,
             folder: folder.into(),
+            sync_delay: Duration::ZERO,
             peers,
             peer_dial: BTreeMap::new(),
             queue: 8192,

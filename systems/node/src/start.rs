@@ -43,7 +43,7 @@ pub enum StartError {
 pub async fn start<M: Machine>(config: Config, doors: Doors, machine: M) -> Result<Handle<M>, StartError> {
     let links = links(&config)?;
     let (report, reports) = mpsc::unbounded_channel();
-    let disk = FolderDisk::open(config.folder.clone(), move |ticket, result| {
+    let disk = FolderDisk::open_slow(config.folder.clone(), config.sync_delay, move |ticket, result| {
         // Nobody listens any more once the loop has ended.
         let _ = report.send((ticket, result));
     })?;

@@ -67,6 +67,10 @@ pub struct Args {
     #[arg(long, value_name = "MS", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub heartbeat_interval: u64,
 
+    /// How much longer than the disk needs every sync takes, in milliseconds: for measurements only
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    pub sync_delay: u64,
+
     /// How long a node waits for a leader, in milliseconds; each time drawn between once and twice this
     #[arg(long, value_name = "MS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(5..=600_000))]
     pub election_timeout: u64,
@@ -134,6 +138,8 @@ pub struct Plan {
     pub peers: BTreeMap<NodeId, Uri>,
     /// Where to dial some of them instead.
     pub peer_dial: BTreeMap<NodeId, Uri>,
+    /// How much longer every sync takes.
+    pub sync_delay: Duration,
     /// Where to serve metrics and health.
     pub metrics_listen: Option<Listen>,
     /// Where the data is.
@@ -246,6 +252,7 @@ impl Args {
             peer_listen,
             peers: peers(&members, node)?,
             peer_dial: self.peer_dial(&members, node)?,
+            sync_delay: Duration::from_millis(self.sync_delay),
             metrics_listen: self.metrics_listen()?,
             data_dir: self.data_dir.clone().unwrap_or_else(|| PathBuf::from(format!("{}.raft", self.name))),
             heartbeat: Duration::from_millis(self.heartbeat_interval),

@@ -112,6 +112,7 @@ fn config(plan: &Plan) -> node::Config {
     replica.bugs = plan.bugs.clone();
     let mut config = node::Config::new(replica, plan.data_dir.clone(), plan.peers.clone());
     config.peer_dial.clone_from(&plan.peer_dial);
+    config.sync_delay = plan.sync_delay;
     config
 }
 

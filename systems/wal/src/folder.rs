@@ -116,6 +116,16 @@ impl FolderDisk {
         folder: impl Into<PathBuf>,
         report: impl FnMut(Ticket, io::Result<()>) + Send + 'static,
     ) -> Result<FolderDisk, FolderError> {
+        FolderDisk::open_slow(folder, Duration::ZERO, report)
+    }
+
+    /// The same, on a disk whose every sync takes this much longer: to measure on a machine whose disk is
+    /// faster than those that matter.
+    pub fn open_slow(
+        folder: impl Into<PathBuf>,
+        sync_delay: Duration,
+        report: impl FnMut(Ticket, io::Result<()>) + Send + 'static,
+    ) -> Result<FolderDisk, FolderError> {
         let folder = folder.into();
         let lock = take(&folder).map_err(|error| match error {
             TryLockError::WouldBlock => FolderError::InUse(folder.clone()),
@@ -126,7 +136,7 @@ impl FolderDisk {
         let seen = Arc::clone(&progress);
         let worker = std::thread::Builder::new()
             .name("disk".into())
-            .spawn(move || work(&changes, &seen, report))
+            .spawn(move || work(&changes, &seen, sync_delay, report))
             .map_err(|error| FolderError::Io { folder: folder.clone(), error })?;
         Ok(FolderDisk {
             folder,
@@ -173,13 +183,14 @@ fn take(folder: &Path) -> Result<File, TryLockError> {
 fn work(
     changes: &Receiver<(Ticket, Change)>,
     progress: &Progress,
+    sync_delay: Duration,
     mut report: impl FnMut(Ticket, io::Result<()>),
 ) {
     let mut failed: Option<(io::ErrorKind, String)> = None;
     while let Ok((ticket, change)) = changes.recv() {
         let result = match &failed {
             Some((kind, text)) => Err(io::Error::new(*kind, text.clone())),
-            None => execute(change, &progress.syncs),
+            None => execute(change, &progress.syncs, sync_delay),
         };
         let mut state = progress.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Err(error), None) = (&result, &failed) {
@@ -193,13 +204,14 @@ fn work(
     }
 }
 
-fn execute(change: Change, syncs: &SyncTimes) -> io::Result<()> {
+fn execute(change: Change, syncs: &SyncTimes, sync_delay: Duration) -> io::Result<()> {
     match change {
         Change::Write(file, offset, bytes) => file.write_all_at(&bytes, offset),
         Change::SetLen(file, length) => file.set_len(length),
         Change::Sync(file) => {
             let begin = Instant::now();
             let result = file.sync_data();
+            std::thread::sleep(sync_delay);
             syncs.add(begin.elapsed());
             result
         }
