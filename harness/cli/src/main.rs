@@ -45,5 +45,5 @@ fn harness(arguments: Vec<OsString>) -> Exit {
         Ok(Harness { command: Command::Check(args) }) => check::check(&args),
         Ok(Harness { command: Command::List(args) }) => list::list(&args),
     };
-    result.unwrap_or_else(|refusal| refusal.tell())
+    result.unwrap_or_else(exit::Refusal::tell)
 }
