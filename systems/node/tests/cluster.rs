@@ -71,7 +71,7 @@ impl Cluster {
 
     fn config(&mut self, id: NodeId, name: &str) -> Config {
         self.boots += 1;
-        let identity = Identity { cluster: name.into(), name: id.to_string(), node: id };
+        let identity = Identity { cluster: name.into(), name: id.to_string(), node: id, members: Vec::new() };
         let boot = SessionId(self.boots << 32);
         let mut replica = replica::Config::new(identity, Voters::new(MEMBERS), boot);
         replica.log.segment_size = 1 << 20;

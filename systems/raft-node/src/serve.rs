@@ -103,8 +103,12 @@ fn bind(listen: &Listen) -> Result<TcpListener, ServeError> {
 }
 
 fn config(plan: &Plan) -> node::Config {
-    let identity =
-        Identity { cluster: plan.members.token().to_owned(), name: plan.name.clone(), node: plan.node };
+    let identity = Identity {
+        cluster: plan.members.token().to_owned(),
+        name: plan.name.clone(),
+        node: plan.node,
+        members: plan.members.iter().map(|member| member.name.clone()).collect(),
+    };
     let voters = Voters::new(plan.members.iter().map(|member| member.node));
     let mut replica = replica::Config::new(identity, voters, SessionId(rand::random()));
     replica.heartbeat = plan.heartbeat;

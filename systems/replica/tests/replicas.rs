@@ -71,7 +71,8 @@ impl Box3 {
 
     fn start(&mut self, id: NodeId) {
         self.boots += 1;
-        let identity = Identity { cluster: "box".into(), name: id.to_string(), node: id };
+        let identity =
+            Identity { cluster: "box".into(), name: id.to_string(), node: id, members: Vec::new() };
         let mut config = Config::new(identity, Voters::new([N1, N2, N3]), SessionId(self.boots << 32));
         config.log.segment_size = 4096;
         let mut effects = Effects::default();

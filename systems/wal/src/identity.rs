@@ -3,8 +3,12 @@
 //! A folder mounted on the wrong machine, or a node started with its neighbour's folder, would bring a
 //! stranger's votes and entries into a cluster. So the first start writes down who the folder belongs to,
 //! and every later start compares. The file is text, for the operator who wonders.
+//!
+//! The members are part of it. A node that is restarted with another list of them would count another
+//! majority: alone on its list it would lead, and acknowledge what the others never hear of. Until
+//! members can be changed through the log, the list of the first start is the only one.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use raft::NodeId;
 use sha2::{Digest, Sha256};
@@ -18,6 +22,8 @@ pub struct Identity {
     pub name: String,
     /// The node's number.
     pub node: NodeId,
+    /// The names of all members, in order.
+    pub members: Vec<String>,
 }
 
 impl Identity {
@@ -36,7 +42,11 @@ impl Identity {
 
     /// The file's content. Names are quoted as Rust quotes them, so that any name fits on a line.
     pub(crate) fn to_text(&self) -> String {
-        let body = format!("cluster {:?}\nname {:?}\nnode {}\n", self.cluster, self.name, self.node.0);
+        let Identity { cluster, name, node, members } = self;
+        let mut body = format!("cluster {cluster:?}\nname {name:?}\nnode {}\n", node.0);
+        for member in members {
+            let _ = writeln!(body, "member {member:?}");
+        }
         format!("{body}crc32c {:08x}\n", crc32c::crc32c(body.as_bytes()))
     }
 
@@ -46,14 +56,16 @@ impl Identity {
         let cluster = unquote(lines.next()?.strip_prefix("cluster ")?)?;
         let name = unquote(lines.next()?.strip_prefix("name ")?)?;
         let node = NodeId(lines.next()?.strip_prefix("node ")?.parse().ok()?);
-        let identity = Identity { cluster, name, node };
+        let members = lines.map_while(|line| unquote(line.strip_prefix("member ")?)).collect();
+        let identity = Identity { cluster, name, node, members };
         (identity.to_text() == text).then_some(identity)
     }
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({:?}) of cluster {:?}", self.node, self.name, self.cluster)
+        let Identity { cluster, name, node, members } = self;
+        write!(f, "{node} ({name:?}) of cluster {cluster:?} with members {}", members.join(", "))
     }
 }
 
@@ -89,14 +101,20 @@ mod tests {
     #[test]
     fn any_name_comes_back_as_it_was() {
         for name in ["n1", "", "two words", "quote\" back\\slash", "line\nbreak\u{7f}\u{0}", "müller ☃"] {
-            let identity = Identity { cluster: name.into(), name: name.into(), node: NodeId(7) };
+            let identity = Identity {
+                cluster: name.into(),
+                name: name.into(),
+                node: NodeId(7),
+                members: vec![name.into(); 2],
+            };
             assert_eq!(Identity::from_text(&identity.to_text()), Some(identity));
         }
     }
 
     #[test]
     fn a_changed_byte_is_noticed() {
-        let identity = Identity { cluster: "c".into(), name: "n".into(), node: NodeId(1) };
+        let identity =
+            Identity { cluster: "c".into(), name: "n".into(), node: NodeId(1), members: Vec::new() };
         let changed = identity.to_text().replace("node 1", "node 2");
         assert_eq!(Identity::from_text(&changed), None);
     }

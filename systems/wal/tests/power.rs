@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{entry, extend, group, names, open, write};
+use common::{entry, extend, group, identity, names, open, write};
 use raft::{EntryId, HardState, Index, NodeId, Persist, PersistId, Suffix, Term};
 use wal::{Completion, Group, Identity, MemoryDisk, OpenError, Operation, Options, Reason, Wal};
 
@@ -266,11 +266,23 @@ fn the_folder_of_another_node_is_refused_and_left_alone() {
     let (disk, wal) = three_groups();
     drop(wal);
     let before = disk.image();
-    let stranger = Identity { cluster: "test".into(), name: "n2".into(), node: NodeId(2) };
+    let stranger =
+        Identity { cluster: "test".into(), name: "n2".into(), node: NodeId(2), members: identity().members };
     let error = Wal::open(disk.clone(), &stranger, Options::default()).err().unwrap();
     let text = error.to_string();
     assert!(matches!(error, OpenError::WrongIdentity { .. }), "{text}");
     assert!(text.contains("n1 (\"n1\")") && text.contains("n2 (\"n2\")"), "{text}");
+    assert_eq!(disk.image(), before);
+}
+
+#[test]
+fn a_node_that_is_told_of_other_members_is_refused() {
+    let (disk, wal) = three_groups();
+    drop(wal);
+    let before = disk.image();
+    let alone = Identity { members: vec!["n1".into()], ..identity() };
+    let text = Wal::open(disk.clone(), &alone, Options::default()).err().unwrap().to_string();
+    assert!(text.contains("with members n1, n2") && text.ends_with("with members n1"), "{text}");
     assert_eq!(disk.image(), before);
 }
 

@@ -119,7 +119,8 @@ impl World {
 
     fn start(&mut self, id: NodeId) {
         self.boots += 1;
-        let identity = Identity { cluster: "world".into(), name: id.to_string(), node: id };
+        let identity =
+            Identity { cluster: "world".into(), name: id.to_string(), node: id, members: Vec::new() };
         let mut config = Config::new(identity, Voters::new(NODES), SessionId(self.boots << 32));
         config.log.segment_size = 2048;
         config.log.zeros_ahead = 256;

@@ -7,7 +7,12 @@ use raft::{Entry, EntryId, HardState, NodeId, Payload, Persist, PersistId, Suffi
 use wal::{Completion, Group, Identity, MemoryDisk, OpenError, Options, Recovered, Wal};
 
 pub fn identity() -> Identity {
-    Identity { cluster: "test".into(), name: "n1".into(), node: NodeId(1) }
+    Identity {
+        cluster: "test".into(),
+        name: "n1".into(),
+        node: NodeId(1),
+        members: vec!["n1".into(), "n2".into()],
+    }
 }
 
 /// Small segments, so that a short log has several.
