@@ -227,6 +227,12 @@ async fn what_dials_before_it_is_announced_cannot_slip_through_a_cut() {
     network.sever(&only(FORTH), Sever::Cut).unwrap();
     let mut stream = dial(&network, FORTH).await;
     stream.write_all(b"too early").await.unwrap();
+    // Time passes, and the proxy looks whose it is: nobody's, so far.
+    let elsewhere = self::network().await;
+    let mut other = dial(&elsewhere, FORTH).await;
+    for _ in 0..200 {
+        answers(&mut other, b"tick").await;
+    }
     network.owns(FORTH.from, std::process::id());
     is_reset(&mut stream).await;
     assert_eq!(network.mend(&only(FORTH)).unwrap()[&FORTH].refused, 1);
