@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::bench::BenchArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use history::Format;
 
@@ -24,6 +25,7 @@ pub(crate) struct Harness {
 pub(crate) enum Command {
     Run(RunArgs),
     Check(CheckArgs),
+    Bench(BenchArgs),
     List(ListArgs),
 }
 

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bench;
 mod check;
 mod exit;
 mod list;
@@ -43,6 +44,7 @@ fn harness(arguments: Vec<OsString>) -> Exit {
         Err(error) => return exit::of_clap(&error),
         Ok(Harness { command: Command::Run(args) }) => run::run(args, words),
         Ok(Harness { command: Command::Check(args) }) => check::check(&args),
+        Ok(Harness { command: Command::Bench(args) }) => bench::bench(args),
         Ok(Harness { command: Command::List(args) }) => list::list(&args),
     };
     result.unwrap_or_else(exit::Refusal::tell)

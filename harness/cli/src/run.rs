@@ -93,6 +93,7 @@ fn plan(args: RunArgs, argv: Vec<String>) -> Result<Plan, Refusal> {
         nodes: args.nodes,
         bin: args.bin,
         settings: BTreeMap::new(),
+        direct: false,
         out: args.out,
         argv,
     };
@@ -145,7 +146,7 @@ fn rate(per_second: f64) -> Result<f64, Refusal> {
     }
 }
 
-fn seconds(flag: &str, value: f64) -> Result<Duration, Refusal> {
+pub(crate) fn seconds(flag: &str, value: f64) -> Result<Duration, Refusal> {
     match Duration::try_from_secs_f64(value) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err(Refusal::wrong(format_args!("{flag} {value}: seconds, more than 0"))),

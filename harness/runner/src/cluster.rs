@@ -67,14 +67,18 @@ impl Cluster {
         let pairs = nodes.iter().copied().permutations(2).map(|pair| Link::new(pair[0], pair[1]));
         let links: Vec<(Link, SocketAddr)> = pairs.map(|link| (link, doors[&link.to].peer)).collect();
         let network = match system.links() {
+            _ if plan.direct => Network::open([]).await?,
             Links::PerPair => Network::open(links.iter().copied()).await?,
             Links::PerDestination => {
                 let peers = doors.iter().map(|(node, doors)| (*node, doors.peer)).collect();
                 Network::open_shared(&peers).await?
             }
         };
-        let entrance = |link| network.entrance(link).expect("every link was just opened");
-        let dial = links.iter().map(|(link, _)| (*link, entrance(*link))).collect();
+        let entrance = |(link, peer): &(Link, SocketAddr)| {
+            let through = network.entrance(*link);
+            (*link, if plan.direct { *peer } else { through.expect("every link was just opened") })
+        };
+        let dial = links.iter().map(entrance).collect();
         let map = Map { token: token(plan, folder), nodes: doors, dial };
 
         let member = |node: NodeId| {

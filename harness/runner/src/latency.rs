@@ -31,6 +31,14 @@ impl Latencies {
         self.count += 1;
     }
 
+    /// All of another's, too.
+    pub fn merge(&mut self, other: &Latencies) {
+        for (bucket, more) in self.buckets.iter_mut().zip(&other.buckets) {
+            *bucket += more;
+        }
+        self.count += other.count;
+    }
+
     /// The latency that so many of a thousand did not exceed, if there are any.
     pub fn permille(&self, share: u64) -> Option<Duration> {
         let rank = (self.count * share).div_ceil(1000).max(1);

@@ -19,6 +19,7 @@
 //! end the run without a verdict.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod cluster;
 pub mod drive;
 pub mod error;

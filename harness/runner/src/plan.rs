@@ -39,6 +39,8 @@ pub struct Plan {
     pub bin: Option<PathBuf>,
     /// Settings of the system.
     pub settings: BTreeMap<String, String>,
+    /// Whether nodes reach each other without proxies between them: for measurements. No link can be cut.
+    pub direct: bool,
     /// Where run folders go.
     pub out: PathBuf,
     /// The command line, for the record and for repeating it.
@@ -62,6 +64,7 @@ impl Default for Plan {
             bugs: Vec::new(),
             bin: None,
             settings: BTreeMap::new(),
+            direct: false,
             out: PathBuf::from("histories/runs"),
             argv: Vec::new(),
         }

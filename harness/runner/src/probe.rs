@@ -97,6 +97,11 @@ impl Probes {
         join_all(all).await.into_iter().flatten().collect()
     }
 
+    /// Who leads, as far as can be seen now.
+    pub async fn leader(&self) -> Option<NodeId> {
+        sight(&self.statuses().await).map(|seen| seen.leader)
+    }
+
     /// Those who do not serve, now.
     pub async fn missing(&self) -> Vec<NodeId> {
         let all = self.0.iter().map(async |(node, probe)| (!probe.serves().await).then_some(*node));

@@ -1,0 +1,107 @@
+//! `harness bench`: how fast, against whom, and at what cost.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use runner::bench::{Bench, Kind};
+
+use crate::exit::{Exit, Refusal};
+use crate::render;
+use crate::run::seconds;
+
+/// Measure how fast a system is, against whom, and at what cost.
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    subject: Subject,
+}
+
+#[derive(Subcommand, Debug)]
+enum Subject {
+    Raft(RaftArgs),
+}
+
+/// Puts and reads on raft-node, beside a peer under the same load.
+///
+/// Both systems run side by side; the same client loads them in turns, and what counts is the ratio of
+/// turns that were neighbours. Clients ask the leader, each its next request when the last is answered.
+#[derive(Args, Debug)]
+#[command(after_help = "Exit code: 0 measured, 254 wrong arguments, 255 the harness itself failed.
+Example:   harness bench raft --against etcd --clients 1,64 --rounds 3")]
+struct RaftArgs {
+    /// A system to measure beside it [see: harness list]
+    #[arg(long, value_name = "SYSTEM")]
+    against: Option<String>,
+
+    /// How many nodes each system has
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    nodes: u16,
+
+    /// How many clients at once; a row for each
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1,16,64,256")]
+    clients: Vec<usize>,
+
+    /// How long a turn is
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
+    turn: f64,
+
+    /// How many turns each system gets for a row
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    rounds: usize,
+
+    /// Make every sync of raft-node's disk take this much longer
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    sync_delay: u64,
+
+    /// Where nodes keep their data meanwhile [default: a temporary folder]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Print one JSON object on standard output, and nothing else there
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures what the flags say, and prints the table.
+pub(crate) fn bench(args: BenchArgs) -> Result<Exit, Refusal> {
+    let Subject::Raft(args) = args.subject;
+    if args.clients.contains(&0) || args.rounds == 0 {
+        return Err(Refusal::wrong("--clients and --rounds: at least 1"));
+    }
+    let folder = tempfile::tempdir().map_err(Refusal::broken)?;
+    let mut settings = BTreeMap::new();
+    if args.sync_delay > 0 {
+        settings.insert("sync-delay".to_owned(), args.sync_delay.to_string());
+    }
+    let bench = Bench {
+        systems: std::iter::once("raft".to_owned()).chain(args.against).collect(),
+        nodes: args.nodes,
+        clients: args.clients,
+        kinds: Kind::ALL.to_vec(),
+        turn: seconds("--turn", args.turn)?,
+        rounds: args.rounds,
+        settings,
+        out: args.out.unwrap_or_else(|| folder.path().to_owned()),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(Refusal::broken)?;
+    let table = runtime
+        .block_on(runner::bench::bench(&bench, tell))
+        .map_err(|error| if error.is_users() { Refusal::wrong(&error) } else { Refusal::broken(&error) })?;
+    if args.json {
+        render::json(&table)?;
+    } else {
+        render::text(&format!("{table}\n"))?;
+    }
+    Ok(Exit::Valid)
+}
+
+/// Progress goes to standard error.
+#[expect(clippy::print_stderr, reason = "standard output is for the table")]
+fn tell(line: &str) {
+    eprintln!("{line}");
+}
