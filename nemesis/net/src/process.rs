@@ -16,7 +16,9 @@
 //! process that stands still. SIGTERM does not, so whoever is asked to stop is also told to go on.
 //!
 //! Left out: processes that a *node* starts and that leave its group survive a SIGKILL of the harness.
-//! Ours start none; a pid namespace would catch them, and comes with the namespace network.
+//! Ours start none; a pid namespace would catch them, and comes with the namespace network. And a node
+//! that is paused in the very moment in which it starts a process may wait, uninterruptibly, for that
+//! one, which stands still as well. It is then not seen to stop, and the pause is an error.
 
 use std::ffi::OsString;
 use std::fs::{self, File};

@@ -266,3 +266,36 @@ async fn what_was_sent_by_someone_who_is_gone_before_he_was_looked_at_does_not_a
     let (mut arrived, _) = timeout(DEADLINE, listener.accept()).await.expect("someone in time").unwrap();
     hears(&mut arrived, b"stranger").await;
 }
+
+#[tokio::test]
+async fn a_held_link_that_is_full_leaves_room_for_the_others_behind_its_door() {
+    let network = shared().await;
+    network.owns(FORTH.from, std::process::id());
+    network.sever(&only(FORTH), Sever::Hold).unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..257 {
+        waiting.push(dial(&network, FORTH).await);
+    }
+    let turned_away = |stream: &TcpStream| {
+        let read = stream.try_read(&mut [0]);
+        read.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+    };
+    let one_is = async {
+        loop {
+            if let Some(at) = waiting.iter().position(turned_away) {
+                return at;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let at = timeout(DEADLINE, one_is).await.expect("one too many");
+    waiting.remove(at);
+
+    network.owns(FORTH.from, NOBODY);
+    network.owns(CROSS.from, std::process::id());
+    answers(&mut dial(&network, CROSS).await, b"there is room").await;
+    assert_eq!(network.mend(&only(FORTH)).unwrap()[&FORTH].held, 256);
+    for stream in &mut waiting {
+        answers(stream, b"let in").await;
+    }
+}

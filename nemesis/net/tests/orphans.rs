@@ -155,18 +155,19 @@ fn a_node_that_died_by_itself_was_not_killed() {
 #[test]
 fn a_paused_node_stands_still_in_all_its_threads_until_it_is_told_to_go_on() {
     let folder = tempfile::tempdir().unwrap();
-    let beat = "while :; do echo beat; sleep 0.01; done";
-    let mut node = Supervisor::start().unwrap().spawn(shell(folder.path(), beat)).unwrap();
-    let beats = || fs::read_to_string(folder.path().join("stdout")).unwrap_or_default().len();
-    assert!(comes_true(|| beats() > 0));
+    // It starts no process: whoever waits for one when the signal comes waits on, and is not seen to stop.
+    let answering = "trap 'echo here' USR1; echo ready; while :; do :; done";
+    let mut node = Supervisor::start().unwrap().spawn(shell(folder.path(), answering)).unwrap();
+    let said = || fs::read_to_string(folder.path().join("stdout")).unwrap();
+    assert!(comes_true(|| said() == "ready\n"));
     node.pause().unwrap();
     assert_eq!(node.await_standstill().unwrap(), Some('T'));
-    let before = beats();
-    let other = Supervisor::start().unwrap().spawn(shell(folder.path(), "sleep 0.1; exit 0")).unwrap();
+    kill(Pid::from_raw(i32::try_from(node.pid()).unwrap()), Signal::SIGUSR1).unwrap();
+    let other = Supervisor::start().unwrap().spawn(shell(folder.path(), "sleep 0.1")).unwrap();
     assert!(comes_true(|| !runs(other.pid())), "time passes for others");
-    assert_eq!(beats(), before);
+    assert_eq!(said(), "ready\n");
     assert_ne!(node.resume().unwrap().unwrap(), 'T');
-    assert!(comes_true(|| beats() > before));
+    assert!(comes_true(|| said() == "ready\nhere\n"));
 }
 
 #[test]
@@ -186,7 +187,7 @@ fn a_paused_node_can_be_killed_stopped_and_dropped() {
     node.pause().unwrap();
     assert_eq!((node.await_standstill().unwrap(), node.resume().unwrap()), (None, None), "it is gone");
 
-    let polite = "trap 'exit 7' TERM; echo polite; while :; do sleep 0.01; done";
+    let polite = "trap 'exit 7' TERM; echo polite; while :; do :; done";
     let ending = paused("polite", polite).stop(DEADLINE).unwrap();
     assert_eq!(ending.status.code(), Some(7), "it went on, and heard the signal");
 

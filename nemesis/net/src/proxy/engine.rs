@@ -4,7 +4,8 @@
 //! leads to one valve, or to several and asks for each connection which: see [`Sorting`].
 //!
 //! Everything is bounded: a pump holds one buffer, the kernel's own buffers hold what comes after it
-//! and then push back on the sender, and a door lets in only so many connections at a time.
+//! and then push back on the sender, and a link carries only so many connections at a time, so that one
+//! which is held cannot use up the room of another behind the same door.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,8 +26,8 @@ use crate::proxy::origin::Dispatcher;
 /// What a pump reads at once, and the most it ever holds.
 const BUFFER: usize = 16 * 1024;
 
-/// The most connections that one door lets in. Peers need a few.
-const MOST_CONNECTIONS: usize = 256;
+/// The most connections that one link carries or holds. Peers need a few.
+const MOST_CONNECTIONS: u64 = 256;
 
 /// Rest after a failed accept: the machine is out of descriptors, and asking faster gives none.
 const REST: Duration = Duration::from_millis(20);
@@ -122,6 +123,18 @@ pub enum Sorting {
     ByDialler(Dispatcher),
 }
 
+impl Sorting {
+    /// The most connections that may be behind such a door: those of all links, and as many again
+    /// whose link is not known yet.
+    fn most(&self) -> u64 {
+        let links = match self {
+            Sorting::One(_) => 1,
+            Sorting::ByDialler(dispatcher) => dispatcher.links(),
+        };
+        (links + 1) * MOST_CONNECTIONS
+    }
+}
+
 /// Where connections to one address come in. Dropping it closes it, and every connection.
 #[derive(Debug)]
 pub struct Door {
@@ -146,12 +159,13 @@ impl Door {
 
 /// Lets connections in, each into a task of its own.
 async fn keep(listener: TcpListener, upstream: SocketAddr, sorting: Sorting) {
+    let most = sorting.most();
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((client, _)) if connections.len() >= MOST_CONNECTIONS => {
-                    tracing::warn!(%upstream, "more than {MOST_CONNECTIONS} connections: one is turned away");
+                Ok((client, _)) if connections.len() as u64 >= most => {
+                    tracing::warn!(%upstream, "more than {most} connections: one is turned away");
                     reset(&client);
                 }
                 Ok((client, _)) => {
@@ -221,17 +235,21 @@ pub struct Passage {
 }
 
 impl Passage {
-    /// Lets a connection in, unless the link is cut; then it is turned away at once.
+    /// Lets a connection in, unless the link is cut or full; then it is turned away at once.
     fn admit(&self, client: &TcpStream) -> Option<(Visit, Alive)> {
         let gate = self.gate.borrow(); // while it is borrowed, nobody severs or mends
-        match gate.state {
-            State::Severed(Sever::Cut) => {
-                count(&self.counters.refused, 1);
-                reset(client);
-                return None;
-            }
-            State::Severed(Sever::Hold) => count(&self.counters.held, 1),
-            State::Open => {}
+        if gate.state == State::Severed(Sever::Cut) {
+            count(&self.counters.refused, 1);
+            reset(client);
+            return None;
+        }
+        if self.counters.alive.load(Ordering::Relaxed) >= MOST_CONNECTIONS {
+            tracing::warn!("more than {MOST_CONNECTIONS} connections on one link: one is turned away");
+            reset(client);
+            return None;
+        }
+        if gate.state == State::Severed(Sever::Hold) {
+            count(&self.counters.held, 1);
         }
         let visit = Visit { gate: self.gate.clone(), born: gate.cuts, counters: Arc::clone(&self.counters) };
         Some((visit, Alive::new(Arc::clone(&self.counters))))

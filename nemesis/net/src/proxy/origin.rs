@@ -83,6 +83,11 @@ impl Dispatcher {
         Dispatcher { owners, passages: Arc::new(passages), strangers }
     }
 
+    /// How many links it tells apart, with that of all strangers.
+    pub(crate) fn links(&self) -> u64 {
+        self.passages.len() as u64 + 1
+    }
+
     /// The passage for this connection; none if nobody is at its other end.
     pub(crate) async fn passage(&self, client: &TcpStream) -> Option<Passage> {
         let (dialler, entrance) = (client.peer_addr().ok()?, client.local_addr().ok()?);
