@@ -57,12 +57,13 @@ pub(crate) struct RunArgs {
     pub(crate) concurrency: String,
 
     /// Ops per second over all clients; 0 for as fast as they are answered
-    #[arg(long, value_name = "OPS_PER_S", default_value_t = 0.0)]
+    #[arg(long, value_name = "OPS_PER_S", default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) rate: f64,
 
-    /// How long clients and faults go on, before healing and the final reads
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
-    pub(crate) time_limit: f64,
+    /// How long clients and faults go on, before healing and the final reads [default: 30, or until the
+    /// last fault of --schedule is healed]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(crate) time_limit: Option<f64>,
 
     /// Fixes the plan; the processes still race [default: random, printed]
     #[arg(long, value_name = "N")]

@@ -61,11 +61,13 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Refusal> {
 fn judge(path: &Path, args: &CheckArgs, budget: &Budget) -> Result<Judged, Refusal> {
     let source = Source::open(path, args.format)?;
     match source.model(args.model) {
-        model @ Model::Register => judge_by(&register::register(), model, source, budget),
+        model @ Model::Register => judge_by(&register::register(), model, source, budget, |op| {
+            !matches!(op, register::Op::Cas { .. })
+        }),
         model @ (Model::Auto | Model::CasRegister) => {
-            judge_by(&register::cas_register(), model, source, budget)
+            judge_by(&register::cas_register(), model, source, budget, |_| true)
         }
-        model @ Model::Kv => judge_by(&kv::kv(), model, source, budget),
+        model @ Model::Kv => judge_by(&kv::kv(), model, source, budget, |_| true),
     }
 }
 
@@ -75,9 +77,17 @@ fn judge_by<O: Operation>(
     model: Model,
     source: Source,
     budget: &Budget,
+    knows: impl Fn(&O) -> bool,
 ) -> Result<Judged, Refusal> {
-    let format = source.format;
+    let (format, name) = (source.format, source.path.display().to_string());
     let history: History<O, O::Ret> = source.read(model)?;
+    if let Some(strange) = history.attempts.iter().find(|attempt| !knows(&attempt.op)) {
+        let (f, index) = (strange.op.ask().f, strange.invoked.index);
+        return Err(Refusal::wrong(format_args!(
+            "{name}: `{f}` at index {index} is no op of model {}",
+            model.name()
+        )));
+    }
     let started = Instant::now();
     let verdict = checker.check(&history, budget);
     Ok(Judged {

@@ -29,11 +29,11 @@ fn bugs() -> Vec<(String, String)> {
     if !cfg!(feature = "bugs") {
         return Vec::new();
     }
-    let named = |bug: raft::Bug| match bug.number() {
-        Some(number) => format!("{bug} ({number})"),
-        None => bug.to_string(),
+    let story = |bug: raft::Bug| match bug.number() {
+        Some(number) => format!("raft: {} (also called {number})", bug.story()),
+        None => format!("raft: {}", bug.story()),
     };
-    raft::Bug::ALL.into_iter().map(|bug| (named(bug), format!("raft: {}", bug.story()))).collect()
+    raft::Bug::ALL.into_iter().map(|bug| (bug.to_string(), story(bug))).collect()
 }
 
 /// Prints the catalogue.

@@ -45,7 +45,7 @@ fn describe(witness: &Witness) -> String {
     let shortest = if witness.shortest { "shortest" } else { "short" };
     let _ = writeln!(
         out,
-        "\nthe {shortest} part{key} that cannot be explained ends at line {}:",
+        "\nthe {shortest} part{key} that cannot be explained ends at index {}:",
         witness.prefix_ends
     );
     if witness.others > 0 {
@@ -64,9 +64,9 @@ fn row(op: &WitnessOp) -> String {
     let mark = if op.named { "  →" } else { "   " };
     let node = op.node.map_or_else(String::new, |node| format!(" at {node}"));
     let result = op.result.as_ref().map_or_else(String::new, |result| format!(" = {result}"));
-    let lines = match op.completed {
-        Some(completed) => format!("lines {} to {completed}", op.invoked),
-        None => format!("line {}, never answered", op.invoked),
+    let indexes = match op.completed {
+        Some(completed) => format!("index {} to {completed}", op.invoked),
+        None => format!("index {}, never answered", op.invoked),
     };
     let standing = match op.standing {
         Standing::Acknowledged => "",
@@ -74,7 +74,7 @@ fn row(op: &WitnessOp) -> String {
         Standing::Failed => ", failed",
     };
     let value = shortened(op.value.to_string());
-    format!("{mark} process {}{node}: {} {value}{result}  ({lines}{standing})", op.process, op.f)
+    format!("{mark} process {}{node}: {} {value}{result}  ({indexes}{standing})", op.process, op.f)
 }
 
 /// How much of a value fits beside the rest of a row.

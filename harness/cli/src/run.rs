@@ -30,7 +30,7 @@ pub(crate) fn run(args: RunArgs, argv: Vec<String>) -> Result<Exit, Refusal> {
         .map_err(Refusal::broken)?;
     warn_aloud();
     let screen = Arc::new(Screen::new(plan.time_limit));
-    let repeat = repeat(&plan);
+    let commands = Commands::of(&plan);
     let result = runtime.block_on(async {
         let cancel = CancellationToken::new();
         tokio::spawn(cancel_on_signal(cancel.clone()));
@@ -42,7 +42,7 @@ pub(crate) fn run(args: RunArgs, argv: Vec<String>) -> Result<Exit, Refusal> {
     if json {
         render::json(&report)?;
     } else {
-        render::text(&describe(&report, &repeat))?;
+        render::text(&describe(&report, &commands))?;
     }
     Ok(Exit::of_verdict(report.verdict))
 }
@@ -79,13 +79,17 @@ async fn cancel_on_signal(cancel: CancellationToken) {
 // --- from flags to a plan ---------------------------------------------------------------------------
 
 fn plan(args: RunArgs, argv: Vec<String>) -> Result<Plan, Refusal> {
+    let schedule = args.schedule.as_deref().map(|path| read_schedule(path, args.nodes)).transpose()?;
     let plan = Plan {
         workload: args.workload.parse().map_err(Refusal::wrong)?,
-        schedule: args.schedule.as_deref().map(|path| read_schedule(path, args.nodes)).transpose()?,
+        time_limit: match args.time_limit {
+            Some(limit) => seconds("--time-limit", limit)?,
+            None => schedule.as_ref().map_or(Plan::default().time_limit, until_healed),
+        },
+        schedule,
         rhythm: rhythm(&args.interval)?,
         concurrency: Some(concurrency(&args.concurrency, args.nodes)?),
         rate: rate(args.rate)?,
-        time_limit: seconds("--time-limit", args.time_limit)?,
         seed: args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>())),
         bugs: bugs(&args.bug)?,
         system: args.system,
@@ -121,7 +125,15 @@ fn read_schedule(path: &Path, nodes: u16) -> Result<Schedule, Refusal> {
     let name = path.display();
     let text = fs::read_to_string(path).map_err(|error| Refusal::wrong(format_args!("{name}: {error}")))?;
     let nodes = nemesis::cluster(nodes);
-    Schedule::parse(&text, &nodes).map_err(|error| Refusal::wrong(format_args!("{name}: {error}")))
+    Schedule::parse(&text, &nodes).map_err(|error| {
+        Refusal::wrong(format_args!("{name}: {error} (--nodes {} is how many there are)", nodes.len()))
+    })
+}
+
+/// A little longer than the last fault lasts, so that clients see its end.
+fn until_healed(schedule: &Schedule) -> Duration {
+    let last = schedule.steps.iter().map(|step| step.until).max().unwrap_or_default();
+    last.since(nemesis::Time::default()) + Duration::from_secs(1)
 }
 
 /// `6`, or `2n` for twice the nodes.
@@ -169,24 +181,49 @@ fn rhythm(text: &str) -> Result<Rhythm, Refusal> {
 fn announce(plan: &Plan) -> String {
     let bugs = if plan.bugs.is_empty() { String::new() } else { format!(", with {}", plan.bugs.join(", ")) };
     format!(
-        "seed: {}\n{} on {} nodes{bugs}; {} with {} clients; faults: {}\n",
+        "seed: {}\n{} on {}{bugs}; {} with {}; faults: {}\n",
         plan.seed,
         plan.system,
-        plan.nodes,
+        count(plan.nodes.into(), "node"),
         plan.workload,
-        plan.concurrency(),
+        count(plan.concurrency() as u64, "client"),
         plan.faults(),
     )
 }
 
-/// The command as it was given, with the seed that it got.
-fn repeat(plan: &Plan) -> String {
-    let mut words = vec!["harness".to_owned()];
-    words.extend(plan.argv.iter().skip(1).map(|word| quote(word)));
-    if !plan.argv.iter().any(|word| word == "--seed" || word.starts_with("--seed=")) {
-        words.extend(["--seed".to_owned(), plan.seed.to_string()]);
+/// What to type to do it again.
+struct Commands {
+    /// This program, as the user called it.
+    program: &'static str,
+    /// The command as it was given, with the seed that it got.
+    repeat: String,
+    /// What a run with the same faults needs beside their schedule.
+    same: String,
+}
+
+impl Commands {
+    fn of(plan: &Plan) -> Commands {
+        // Cargo says so to whoever it runs.
+        let program = if std::env::var_os("CARGO").is_some() { "cargo harness" } else { "harness" };
+        let mut words = vec![program.to_owned()];
+        words.extend(plan.argv.iter().skip(1).map(|word| quote(word)));
+        if !plan.argv.iter().any(|word| word == "--seed" || word.starts_with("--seed=")) {
+            words.extend(["--seed".to_owned(), plan.seed.to_string()]);
+        }
+        let mut same = format!(
+            "--system {} --workload {} --nodes {} --concurrency {} --time-limit {} --seed {}",
+            plan.system,
+            plan.workload,
+            plan.nodes,
+            plan.concurrency(),
+            plan.time_limit.as_secs_f64(),
+            plan.seed
+        );
+        for bug in &plan.bugs {
+            let _ = write!(same, " --bug {bug}");
+        }
+        Commands { program, repeat: words.join(" "), same }
     }
-    words.join(" ")
 }
 
 /// A word as a shell takes it.
@@ -199,7 +236,7 @@ fn quote(word: &str) -> String {
     }
 }
 
-fn describe(report: &Report, repeat: &str) -> String {
+fn describe(report: &Report, commands: &Commands) -> String {
     let mut out = String::new();
     let figures = &report.figures;
     for (f, counts) in &figures.by_f {
@@ -208,11 +245,10 @@ fn describe(report: &Report, repeat: &str) -> String {
     if let (Some(median), Some(high)) = (figures.p50_ms, figures.p99_ms) {
         let _ = writeln!(out, "answered within {median:.1} ms (median), {high:.1} ms (p99)");
     }
-    let _ = writeln!(
-        out,
-        "{} ok ops while faults lasted, {} leader changes, judged in {:.2} s",
-        figures.ok_under_fault, figures.leader_changes, figures.check_seconds
-    );
+    let changes = count(figures.leader_changes, "leader change");
+    let lasting = count(figures.ok_under_fault, "ok op");
+    let _ =
+        writeln!(out, "{lasting} while faults lasted, {changes}, judged in {:.2} s", figures.check_seconds);
     for fault in &report.faults {
         let _ = writeln!(out, "{}", fault_line(fault));
     }
@@ -225,19 +261,29 @@ fn describe(report: &Report, repeat: &str) -> String {
             let _ = write!(out, "\n{}: {evidence}\n", check.name);
         }
     }
-    if let Some(reason) = &report.reason {
+    // A contradiction was told above, with its evidence.
+    if let Some(reason) = report.reason.as_ref().filter(|_| report.verdict != "invalid") {
         let _ = writeln!(out, "{reason}");
     }
-    let folder = report.folder.display();
-    let _ = writeln!(out, "history: {folder}/history.jsonl");
-    let _ = writeln!(out, "judge again: harness check {folder}/history.jsonl");
-    let _ = writeln!(out, "same faults again: harness run --schedule {folder}/schedule.toml …");
+    let folder = quote(&report.folder.to_string_lossy());
+    let Commands { program, repeat, same } = commands;
+    let _ = writeln!(out, "judge again: {program} check {folder}/history.jsonl");
+    if !report.faults.is_empty() {
+        let _ = writeln!(out, "same faults again: {program} run --schedule {folder}/schedule.toml {same}");
+    }
     let _ = writeln!(out, "repeat: {repeat}");
     let _ = writeln!(out, "verdict: {}", report.verdict);
     out
 }
 
+/// `1 node`, `3 nodes`.
+fn count(number: u64, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
 fn fault_line(fault: &FaultReport) -> String {
     let mark = if fault.bite.bit { "bit" } else { "no effect" };
-    format!("{} to {}: {}; {mark}: {}", fault.began, fault.heal_effective, fault.fault, fault.bite.because)
+    let seconds = |time: nemesis::Time| time.since(nemesis::Time::default()).as_secs_f64();
+    let (from, to) = (seconds(fault.began), seconds(fault.heal_effective));
+    format!("{from:.3} s to {to:.3} s: {}; {mark}: {}", fault.fault, fault.bite.because)
 }

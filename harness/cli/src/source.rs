@@ -12,7 +12,7 @@ use crate::exit::Refusal;
 
 /// A history that was opened, and looked at far enough to know how to read it.
 pub(crate) struct Source {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     opening: Opening<Box<dyn BufRead>>,
     /// How it is written.
     pub(crate) format: Format,

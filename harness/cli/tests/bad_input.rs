@@ -149,6 +149,23 @@ fn a_history_may_come_from_standard_input() {
 }
 
 #[test]
+fn a_model_judges_only_ops_that_it_knows() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../histories/corpus/good");
+    let cas = format!("{corpus}/cas-found-another-value.jsonl");
+    refused(&["check", "--model", "register", &cas], &["cas-found-another-value.jsonl", "`cas` at index"]);
+    assert_eq!(harness(&["check", "--model", "cas-register", &cas]).status.code(), Some(0));
+}
+
+#[test]
+fn a_schedule_for_more_nodes_says_how_many_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("schedule.toml");
+    let step = "[[step]]\nat = \"1s\"\nuntil = \"2s\"\nfault = \"kill\"\nnodes = [\"n4\"]\n";
+    std::fs::write(&path, step).unwrap();
+    refused(&["run", "--schedule", path.to_str().unwrap()], &["n4", "--nodes 3"]);
+}
+
+#[test]
 fn help_is_an_answer() {
     for arguments in [&["--help"][..], &["run", "--help"], &["check", "--help"], &["--version"]] {
         assert_eq!(harness(arguments).status.code(), Some(0), "{arguments:?}");
