@@ -131,6 +131,35 @@ fn etcdctl_sees_no_difference() {
     assert!(differences.is_empty(), "{} of {}:\n{}", differences.len(), steps.len(), differences.join("\n"));
 }
 
+/// What is too much is refused alike, and nothing of it is kept.
+#[test]
+fn too_much_is_refused_in_the_same_words() {
+    if Command::new("etcdctl").arg("version").stdout(Stdio::null()).status().is_err() {
+        println!("skipped: etcdctl is not installed");
+        return;
+    }
+    let etcd = match Server::etcd() {
+        Ok(server) => server,
+        Err(why) => return println!("skipped: {why}"),
+    };
+    let ours = Server::raft_node();
+    let puts: String = (0..1000).map(|number| format!("put k{number} x\n")).collect();
+    let step = |command: &str, input: String| Step { arguments: words(command), input };
+    let steps = [
+        step("put big", "x".repeat(10 << 20)),
+        step("put large", "x".repeat(1_600_000)),
+        step("txn", format!("\n{puts}\n\n")),
+        step("get '' --prefix -w json", String::new()),
+    ];
+    for server in [&etcd, &ours] {
+        await_leader(server);
+    }
+    for step in &steps {
+        let (expected, found) = (run(step, &etcd), run(step, &ours));
+        assert_eq!(found, expected, "$ {}", step.arguments.join(" "));
+    }
+}
+
 #[test]
 fn masks_hide_names_and_moments_and_nothing_else() {
     assert_eq!(

@@ -25,11 +25,10 @@
 //!
 //! **Left out.** Leases cannot be granted yet, so a put that names one is refused: a key that should
 //! expire and never does would be worse. History is kept in memory until somebody compacts it, as in
-//! etcd; the price is memory in proportion to the number of changes. In three corners we are stricter
+//! etcd; the price is memory in proportion to the number of changes. In two corners we are stricter
 //! or simpler than etcd, each time on the side of its documentation: within one transaction a put
 //! collides with *every* delete of its key, also with one that is open-ended or stands in a later
-//! sibling; a sort target without an order sorts before the limit cuts; compacting revision 0 of a
-//! new store is refused.
+//! sibling; a sort target without an order sorts before the limit cuts.
 #![forbid(unsafe_code)]
 
 pub mod check;

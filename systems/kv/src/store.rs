@@ -47,7 +47,7 @@ impl Store {
             keys: BTreeMap::new(),
             changes: VecDeque::new(),
             revision: Revision(1),
-            compacted: Revision(0),
+            compacted: Revision(-1),
             bytes: 0,
         }
     }
@@ -57,7 +57,8 @@ impl Store {
         self.revision
     }
 
-    /// The oldest revision that can still be read; 0 before the first compaction.
+    /// The oldest revision that can still be read; -1 before the first compaction, so that revision 0 of
+    /// a new store can be compacted, once, as with etcd.
     pub fn compacted(&self) -> Revision {
         self.compacted
     }

@@ -18,7 +18,7 @@ type Map = BTreeMap<Bytes, KeyValue>;
 /// `pasts[r]` is the map at revision r.
 struct Reference {
     pasts: Vec<Map>,
-    compacted: usize,
+    compacted: i64,
 }
 
 /// A set of changes under way: the map as it was, and as it is now.
@@ -80,7 +80,7 @@ fn holds(map: &Map, condition: &Condition) -> bool {
 
 impl Reference {
     fn new() -> Reference {
-        Reference { pasts: vec![Map::new(), Map::new()], compacted: 0 }
+        Reference { pasts: vec![Map::new(), Map::new()], compacted: -1 }
     }
 
     fn revision(&self) -> i64 {
@@ -144,7 +144,7 @@ impl Reference {
         let map = match usize::try_from(range.revision.0) {
             Err(_) | Ok(0) => &draft.now,
             Ok(past) if past >= self.pasts.len() => return Err(Refusal::FutureRevision),
-            Ok(past) if past < self.compacted => return Err(Refusal::Compacted),
+            Ok(_) if range.revision.0 < self.compacted => return Err(Refusal::Compacted),
             Ok(past) => &self.pasts[past],
         };
         let mut kvs: Vec<KeyValue> =
@@ -195,7 +195,6 @@ impl Reference {
         if revision > self.revision() {
             return Err(Refusal::FutureRevision);
         }
-        let revision = usize::try_from(revision).expect("the generator compacts at 0 or later");
         if revision <= self.compacted {
             return Err(Refusal::Compacted);
         }
