@@ -17,6 +17,7 @@ use wire::etcdserverpb as pb;
 use wire::etcdserverpb::kv_server::Kv;
 
 use crate::members::Members;
+use crate::outgoing::Budget;
 use crate::refusal::{self, MAX_REQUEST, Rejected};
 use crate::{mapping, request_id};
 
@@ -25,6 +26,7 @@ use crate::{mapping, request_id};
 pub struct Door {
     handle: node::Handle<Store>,
     who: Arc<Who>,
+    outgoing: Budget,
 }
 
 /// Who is answering.
@@ -47,7 +49,8 @@ impl Door {
         client_urls: Vec<String>,
     ) -> Door {
         let (cluster_id, member_id) = (members.cluster_id(), members.member_id(node));
-        Door { handle, who: Arc::new(Who { node, cluster_id, member_id, members, client_urls }) }
+        let who = Arc::new(Who { node, cluster_id, member_id, members, client_urls });
+        Door { handle, who, outgoing: Budget::new() }
     }
 
     /// Where this node stands.
@@ -124,7 +127,7 @@ impl Kv for Door {
         let stale_will_do = request.serializable;
         let done = self.read(Query::Range(mapping::range(request)?), stale_will_do).await?;
         match done.answer {
-            Answer::Range(kvs) => Ok(Response::new(mapping::range_response(done.header, kvs))),
+            Answer::Range(kvs) => self.outgoing.answer(mapping::range_response(done.header, kvs)),
             _ => Err(done.mismatch()),
         }
     }
@@ -155,12 +158,14 @@ impl Kv for Door {
     async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let stale_will_do = mapping::is_serializable(&request);
-        let done = match ReadOnly::new(mapping::txn(request)?) {
-            Ok(txn) => self.read(Query::Txn(txn), stale_will_do).await?,
-            Err(txn) => self.write(&metadata, Command::Txn(txn)).await?,
+        let (done, executed) = match ReadOnly::new(mapping::txn(request)?) {
+            Ok(txn) => (self.read(Query::Txn(txn), stale_will_do).await?, false),
+            Err(txn) => (self.write(&metadata, Command::Txn(txn)).await?, true),
         };
         match done.answer {
-            Answer::Txn(answer) => Ok(Response::new(mapping::txn_response(done.header, answer))),
+            // What was executed must not be called refused, however long its answer is.
+            Answer::Txn(answer) if executed => Ok(Response::new(mapping::txn_response(done.header, answer))),
+            Answer::Txn(answer) => self.outgoing.answer(mapping::txn_response(done.header, answer)),
             _ => Err(done.mismatch()),
         }
     }

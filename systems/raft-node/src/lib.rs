@@ -28,6 +28,7 @@ pub mod door;
 mod maintenance;
 pub mod mapping;
 pub mod members;
+mod outgoing;
 pub mod refusal;
 pub mod request_id;
 pub mod serve;

@@ -18,6 +18,7 @@ use wire::etcdserverpb::maintenance_server::MaintenanceServer;
 
 use crate::args::{Listen, Plan};
 use crate::door::Door;
+use crate::outgoing;
 use crate::refusal::MAX_REQUEST;
 
 /// The largest message that is read at all. As in etcd, half a MiB more than a command may have, so
@@ -132,6 +133,7 @@ fn open(clients: Vec<TcpListener>, door: &Door, closing: &CancellationToken) -> 
             .concurrency_limit_per_connection(MAX_STREAMS as usize)
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
+            .layer(tower::util::MapResponseLayer::new(outgoing::hold))
             .add_service(health)
             .add_service(bounded_kv(door))
             .add_service(ClusterServer::new(door.clone()).max_decoding_message_size(MAX_MESSAGE))
