@@ -11,8 +11,13 @@ use nemesis::{Aim, Schedule};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Two seconds of calm, a partition around the leader, and time to show what came of it.
-const PLAN: [&str; 6] = ["--nemesis", "partition", "--time-limit", "9", "--seed", "1"];
+/// Two seconds of calm, a partition around the leader, and time to show what came of it. Many clients,
+/// so that several are cut off together with the leader and some dozen of their ops show the mistake; few
+/// ops a second, so that a lost write is not covered by the next one, however fast the machine is.
+#[rustfmt::skip]
+const PLAN: [&str; 10] = [
+    "--nemesis", "partition", "--time-limit", "9", "--seed", "1", "--concurrency", "24", "--rate", "400",
+];
 
 /// A run's exit code, and the one object that it prints.
 fn run(out: &TempDir, arguments: &[&str]) -> (Option<i32>, Value) {
