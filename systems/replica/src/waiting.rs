@@ -139,8 +139,8 @@ impl<Q> Waiting<Q> {
         }
     }
 
-    /// An entry was committed. Whoever waits for another entry in that place waits in vain: it was
-    /// in this log only, and is in no log that can still be committed.
+    /// An entry was committed. Whoever waits for another entry in that place waits in vain: this node
+    /// proposed it once, for that place, and only one entry is ever committed there.
     pub(crate) fn committed<R: Clone>(&mut self, entry: &Entry, replies: &mut Replies<R>) {
         if let Some((expected, id)) = self.placed.remove(&entry.id.index)
             && expected != entry.id
