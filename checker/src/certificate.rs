@@ -6,7 +6,7 @@
 //! Linear time, a page of code, and the search may be as clever as it likes.
 
 use history::{Attempt, History, Key};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::mutant::Mutant;
 use crate::seam::{Model, RetOf};
@@ -48,30 +48,41 @@ pub fn verify_linearization<M: Model>(
     orders.try_for_each(|(KeyOrder { order, .. }, attempts)| verify_key(model, attempts, order))
 }
 
-/// Checks the order of one key's ops.
-pub(crate) fn verify_key<M: Model>(
+/// Checks the order of one key's ops, given by the lines that invoke them.
+fn verify_key<M: Model>(
     model: &M,
     attempts: &[&Attempt<M::Op, RetOf<M>>],
     order: &[u64],
 ) -> Result<(), NotALinearization> {
     let spans = spans(attempts, u64::MAX, Mutant::None);
+    let number = |&index: &u64| {
+        let found = spans.binary_search_by_key(&index, Span::from);
+        found.map(small).map_err(|_| NotALinearization::Unknown(index))
+    };
+    verify_order(model, &spans, &order.iter().map(number).collect::<Result<Vec<u32>, _>>()?)
+}
+
+/// Checks the order of one key's ops, given by their places among these.
+pub(crate) fn verify_order<M: Model>(
+    model: &M,
+    spans: &[Span<'_, M::Op>],
+    order: &[u32],
+) -> Result<(), NotALinearization> {
     let mut placed = vec![false; spans.len()];
-    let mut states = vec![model.init()];
+    let mut states = smallvec![model.init()];
     let mut latest_start = 0;
-    for &index in order {
-        let unknown = NotALinearization::Unknown(index);
-        let Ok(number) = spans.binary_search_by_key(&index, Span::from) else { return Err(unknown) };
-        if std::mem::replace(&mut placed[number], true) {
-            return Err(unknown);
+    for &number in order {
+        let span = &spans[number as usize];
+        if std::mem::replace(&mut placed[number as usize], true) {
+            return Err(NotALinearization::Unknown(span.from()));
         }
-        let span = &spans[number];
         if span.end() < latest_start {
-            return Err(NotALinearization::OutOfOrder(index));
+            return Err(NotALinearization::OutOfOrder(span.from()));
         }
         latest_start = latest_start.max(span.from());
         states = after(model, &states, span);
         if states.is_empty() {
-            return Err(NotALinearization::WrongAnswer(index));
+            return Err(NotALinearization::WrongAnswer(span.from()));
         }
     }
     match spans.iter().zip(placed).find(|(span, placed)| !span.is_open() && !placed) {
@@ -81,8 +92,8 @@ pub(crate) fn verify_key<M: Model>(
 }
 
 /// All states that an op may leave, starting from any of these.
-fn after<M: Model>(model: &M, states: &[M::State], span: &Span<'_, M::Op>) -> Vec<M::State> {
-    let mut left = Vec::new();
+fn after<M: Model>(model: &M, states: &[M::State], span: &Span<'_, M::Op>) -> SmallVec<[M::State; 1]> {
+    let mut left = SmallVec::new();
     for state in states {
         let mut next = SmallVec::new();
         model.step(state, &span.attempt.op, span.ret(), span.when(), &mut next);
@@ -93,4 +104,9 @@ fn after<M: Model>(model: &M, states: &[M::State], span: &Span<'_, M::Op>) -> Ve
         }
     }
     left
+}
+
+/// A place in a slice of spans.
+pub(crate) fn small(number: usize) -> u32 {
+    u32::try_from(number).expect("a history in memory has less than four billion ops")
 }

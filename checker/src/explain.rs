@@ -41,7 +41,7 @@ impl<'a, M: Model> Refuted<'a, M> {
         states: Vec<M::State>,
     ) -> Refuted<'a, M> {
         let spans = seen_until(attempts, cut);
-        let culprit = spans.iter().position(|span| span.to == Some(cut));
+        let culprit = spans.iter().position(|span| span.to() == Some(cut));
         let culprit = culprit.expect("the shortest bad prefix ends where an op was acknowledged");
         Refuted { model, spans, culprit, states }
     }
@@ -109,7 +109,7 @@ pub(crate) fn place<O: Operation>(preposition: &str, span: &Span<'_, O>) -> Stri
 
 /// Where to find an op in the history: the line that acknowledges it, or else the one that asks.
 pub(crate) fn index<O: Operation>(span: &Span<'_, O>) -> String {
-    match span.to {
+    match span.to() {
         Some(to) => format!("(index {to})"),
         None if span.attempt.failed() => format!("(index {}, failed)", span.from()),
         None => format!("(index {}, unanswered)", span.from()),
@@ -122,7 +122,7 @@ pub(crate) fn witness_op<O: Operation>(span: &Span<'_, O>, named: bool) -> Witne
     let asked = op.ask();
     let answered = span.ret().map(|ret| op.answer(ret));
     let (value, result) = answered.map_or((asked.value, None), |answered| (answered.value, answered.result));
-    let standing = match span.to {
+    let standing = match span.to() {
         Some(_) => Standing::Acknowledged,
         None if span.attempt.failed() => Standing::Failed,
         None => Standing::Open,

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod certificate;
+mod engine;
 mod explain;
 pub mod kv;
 mod kv_explain;
@@ -24,7 +25,9 @@ mod mutant;
 mod reference;
 pub mod register;
 mod register_explain;
+mod rule;
 mod seam;
+mod setup;
 mod span;
 mod verdict;
 mod wgl;
@@ -33,5 +36,6 @@ pub use certificate::{NotALinearization, verify_linearization};
 pub use explain::{Explanation, Refuted};
 pub use linearizable::Linearizable;
 pub use seam::{Budget, Checker, Interval, Model, RetOf};
+pub use setup::{Choice, Reductions, Setup};
 pub use span::Span;
-pub use verdict::{KeyOrder, Linearization, Standing, Verdict, Why, Witness, WitnessOp};
+pub use verdict::{By, KeyOrder, Linearization, Standing, Verdict, Why, Witness, WitnessOp};

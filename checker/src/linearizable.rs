@@ -16,27 +16,30 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use history::{Attempt, History, Key};
 
-use crate::certificate::verify_key;
+use crate::certificate::verify_order;
+use crate::engine::{self, Found, Task};
 use crate::explain::{Refuted, witness_op};
 use crate::meter::{Meter, Stop};
 use crate::mutant::Mutant;
+use crate::rule::{Rule, Ruling};
 use crate::seam::{Budget, Checker, Model, RetOf};
+use crate::setup::{Choice, Setup};
 use crate::span::{Span, by_key, spans};
-use crate::verdict::{KeyOrder, Linearization, Verdict, Why, Witness, WitnessOp};
-use crate::wgl::{Found, search};
+use crate::verdict::{By, KeyOrder, Linearization, Verdict, Why, Witness, WitnessOp};
 
 /// Judges whether histories are linearizable.
-#[derive(Clone, Copy, Debug)]
-pub struct Linearizable<M> {
+#[derive(Debug)]
+pub struct Linearizable<M: Model + 'static> {
     name: &'static str,
     model: M,
-    mutant: Mutant,
+    rules: &'static [Rule<M>],
+    setup: Setup,
 }
 
-impl<M> Linearizable<M> {
+impl<M: Model> Linearizable<M> {
     /// Holds histories against this model.
     pub fn new(name: &'static str, model: M) -> Linearizable<M> {
-        Linearizable { name, model, mutant: Mutant::None }
+        Linearizable { name, model, rules: &[], setup: Setup::default() }
     }
 
     /// The model.
@@ -44,10 +47,16 @@ impl<M> Linearizable<M> {
         &self.model
     }
 
-    /// The same checker with a mistake.
-    #[cfg(test)]
-    pub(crate) fn with(self, mutant: Mutant) -> Linearizable<M> {
-        Linearizable { mutant, ..self }
+    /// The same checker, carrying out its checks otherwise.
+    #[must_use]
+    pub fn with(self, setup: Setup) -> Linearizable<M> {
+        Linearizable { setup, ..self }
+    }
+
+    /// The same checker, trying these rules in turn before it searches.
+    #[must_use]
+    pub(crate) fn ruled_by(self, rules: &'static [Rule<M>]) -> Linearizable<M> {
+        Linearizable { rules, ..self }
     }
 }
 
@@ -66,8 +75,8 @@ impl<M: Model> Checker<M::Op, RetOf<M>> for Linearizable<M> {
             loop {
                 let turn = next.fetch_add(1, Ordering::Relaxed);
                 let Some((key, attempts)) = keys.get(turn) else { break };
-                let judge = Judge { model: &self.model, attempts, turn, meter: &meter, mutant: self.mutant };
-                let outcome = judge.judge(*key);
+                let judge = Judge { checker: self, key: *key, attempts, turn, meter: &meter };
+                let outcome = judge.judge();
                 judged.lock().expect("no thread panics while it holds the lock").push((turn, outcome));
             }
         });
@@ -105,90 +114,133 @@ fn together(mut judged: Vec<(usize, Judged)>) -> Verdict {
 }
 
 /// Judges one key.
-struct Judge<'a, M: Model> {
-    model: &'a M,
+struct Judge<'a, M: Model + 'static> {
+    checker: &'a Linearizable<M>,
+    key: Option<&'a Key>,
     attempts: &'a [&'a Attempt<M::Op, RetOf<M>>],
     turn: usize,
     meter: &'a Meter,
-    mutant: Mutant,
 }
 
-impl<M: Model> Judge<'_, M> {
-    fn judge(&self, key: Option<&Key>) -> Judged {
-        match self.search(u64::MAX) {
+/// What somebody says of a prefix.
+enum Said<S> {
+    Order(Vec<u32>),
+    /// There is none.
+    Nothing {
+        /// Where the search got stuck; any prefix that ends before has an order.
+        stuck: u64,
+        /// A prefix that ends here has none.
+        bad: u64,
+        /// The states in which `stuck` was met.
+        states: Vec<S>,
+    },
+}
+
+impl<'a, M: Model> Judge<'a, M> {
+    fn judge(&self) -> Judged {
+        match self.ask(&self.spans(u64::MAX)) {
             Err(Stop::Budget(why)) => Judged::Unknown(why),
-            Ok(Found::Order(order)) => {
-                Judged::Valid(KeyOrder { key: key.cloned(), order: self.verified(&order) })
+            Ok((by, Said::Order(order))) => {
+                Judged::Valid(KeyOrder { key: self.key.cloned(), by, order: self.verified(&order) })
             }
-            Ok(Found::Nothing { stuck, states }) => {
+            Ok((by, Said::Nothing { stuck, bad, states })) => {
                 self.meter.found_invalid(self.turn);
-                Judged::Invalid(Box::new(self.witness(key, stuck, states)))
+                Judged::Invalid(Box::new(self.witness(by, stuck, bad, states)))
             }
             Err(Stop::Cancelled) => Judged::Cancelled,
         }
     }
 
-    fn spans(&self, cut: u64) -> Vec<Span<'_, M::Op>> {
-        spans(self.attempts, cut, self.mutant)
+    fn spans(&self, cut: u64) -> Vec<Span<'a, M::Op>> {
+        spans(self.attempts, cut, self.checker.setup.mutant)
     }
 
-    fn search(&self, cut: u64) -> Result<Found<M::State>, Stop> {
-        search(self.model, &self.spans(cut), self.meter, self.turn, self.mutant)
+    /// Asks the rules in turn, then the search.
+    fn ask(&self, spans: &[Span<'a, M::Op>]) -> Result<(By, Said<M::State>), Stop> {
+        let Linearizable { model, rules, setup, .. } = self.checker;
+        if setup.engine == Choice::Auto {
+            for rule in *rules {
+                let said = match (rule.decide)(model, spans, self.meter, setup.mutant)? {
+                    Ruling::Declined => continue,
+                    Ruling::Order(order) => Said::Order(order),
+                    Ruling::Contradiction(ops) => {
+                        let ends = ops.iter().filter_map(|&number| spans[number as usize].to());
+                        let bad = ends.max().expect("ops that contradict each other were answered");
+                        Said::Nothing { stuck: 0, bad, states: Vec::new() }
+                    }
+                };
+                return Ok((rule.by(), said));
+            }
+        }
+        let initial = [model.init()];
+        let task =
+            Task { model, spans, initial: &initial, setup: *setup, meter: self.meter, turn: self.turn };
+        let said = match engine::search(&task)? {
+            Found::Order(order) => Said::Order(order),
+            Found::Nothing { stuck, shortest: true, states } => Said::Nothing { stuck, bad: stuck, states },
+            Found::Nothing { stuck, shortest: false, states } => {
+                let last = spans.iter().filter_map(Span::to).max();
+                let bad = last.expect("a search gets stuck at an end");
+                Said::Nothing { stuck, bad, states }
+            }
+        };
+        Ok((setup.engine.by(), said))
     }
 
     /// The order by invocation lines, once it is certain that it is one.
-    fn verified(&self, order: &[usize]) -> Vec<u64> {
+    fn verified(&self, order: &[u32]) -> Vec<u64> {
         let spans = self.spans(u64::MAX);
-        let order: Vec<u64> = order.iter().map(|&number| spans[number].from()).collect();
-        if self.mutant == Mutant::None {
-            let verified = verify_key(self.model, self.attempts, &order);
-            assert!(verified.is_ok(), "an order found by the search explains the history: {verified:?}");
+        if self.checker.setup.mutant == Mutant::None {
+            let verified = verify_order(&self.checker.model, &spans, order);
+            assert!(verified.is_ok(), "an order that was found explains the history: {verified:?}");
         }
-        order
+        order.iter().map(|&number| spans[number as usize].from()).collect()
     }
 
-    fn witness(&self, key: Option<&Key>, stuck: u64, states: Vec<M::State>) -> Witness {
-        let Prefix { cut, shortest, states } = self.shortest_bad_prefix(stuck, states);
-        let refuted = Refuted::new(self.model, self.attempts, cut, states);
-        let explanation = self.model.explain(&refuted);
+    fn witness(&self, by: By, stuck: u64, bad: u64, states: Vec<M::State>) -> Witness {
+        let Prefix { cut, shortest, states } = self.shortest_bad_prefix(stuck, bad, states);
+        let model = &self.checker.model;
+        let refuted = Refuted::new(model, self.attempts, cut, states);
+        let explanation = model.explain(&refuted);
         let ops = near(&refuted, &explanation.named);
         Witness {
             sentence: explanation.sentence,
-            key: key.cloned(),
+            key: self.key.cloned(),
+            by,
             prefix_ends: cut,
             shortest,
             others: refuted.spans.len() - ops.len(),
             ops,
-            states: refuted.states.iter().map(|state| self.model.show(state)).collect(),
+            states: refuted.states.iter().map(|state| model.show(state)).collect(),
         }
     }
 
-    /// Bisects between the end where the search got stuck and the last one. Before the first there is
-    /// an order; at the last there is none.
-    fn shortest_bad_prefix(&self, stuck: u64, states: Vec<M::State>) -> Prefix<M::State> {
-        let mut ends: Vec<u64> = self.spans(u64::MAX).iter().filter_map(|span| span.to).collect();
-        ends.retain(|&end| end >= stuck);
+    /// Bisects between the end where the search got stuck and one at which there is no order. Before the
+    /// first there is one.
+    fn shortest_bad_prefix(&self, stuck: u64, bad: u64, states: Vec<M::State>) -> Prefix<M::State> {
+        let mut ends: Vec<u64> = self.spans(u64::MAX).iter().filter_map(Span::to).collect();
+        ends.retain(|&end| end >= stuck && end <= bad);
         ends.sort_unstable();
-        let last = *ends.last().expect("the search got stuck at an end");
-        let mut bad = Prefix { cut: last, shortest: true, states };
+        let mut found = Prefix { cut: bad, shortest: true, states };
         let (mut low, mut high) = (0, ends.len() - 1);
         let mut probe = 0;
         while low < high {
-            match self.search(ends[probe]) {
-                Ok(Found::Order(_)) => low = probe + 1,
-                Ok(Found::Nothing { stuck, states }) => {
-                    high = probe;
-                    let states = if stuck == ends[probe] { states } else { Vec::new() };
-                    bad = Prefix { cut: ends[probe], shortest: true, states };
+            match self.ask(&self.spans(ends[probe])) {
+                Ok((_, Said::Order(_))) => low = probe + 1,
+                Ok((_, Said::Nothing { stuck, bad, states })) => {
+                    // What contradicts itself up to an earlier end than asked for is bad there already.
+                    high = ends.binary_search(&bad).unwrap_or(probe).min(probe);
+                    let states = if stuck == ends[high] { states } else { Vec::new() };
+                    found = Prefix { cut: ends[high], shortest: true, states };
                 }
-                Err(_) => return Prefix { shortest: false, ..bad },
+                Err(_) => return Prefix { shortest: false, ..found },
             }
             probe = low.midpoint(high);
         }
-        if bad.cut != stuck && bad.cut == last {
-            bad.states.clear();
+        if found.cut != stuck && found.cut == bad {
+            found.states.clear();
         }
-        bad
+        found
     }
 }
 
@@ -208,7 +260,7 @@ fn near<M: Model>(refuted: &Refuted<'_, M>, named: &[usize]) -> Vec<WitnessOp> {
     let mut others: Vec<usize> = (0..refuted.spans.len()).filter(|number| !named.contains(number)).collect();
     others.sort_by_key(|&number| {
         let span = &refuted.spans[number];
-        std::cmp::Reverse(span.to.unwrap_or(span.from()))
+        std::cmp::Reverse(span.to().unwrap_or(span.from()))
     });
     let mut shown: Vec<usize> = others.into_iter().take(SHOWN).chain(named.iter().copied()).collect();
     shown.sort_unstable();

@@ -13,6 +13,7 @@ use crate::certificate::verify_linearization;
 use crate::mutant::Mutant;
 use crate::register::{Op, Register, Ret, register};
 use crate::seam::{Budget, Checker};
+use crate::setup::Setup;
 use crate::verdict::{Standing, Verdict, Witness, WitnessOp};
 
 type Asked = Attempt<Op, Ret>;
@@ -307,7 +308,8 @@ fn found_out_after(mutant: Mutant) -> Option<u32> {
     let tried = std::cell::Cell::new(0);
     let outcome = runner(12_000).run(&histories(Values::Few), |history| {
         tried.set(tried.get() + 1);
-        let verdict = register().with(mutant).check(&history, &Budget::default());
+        let verdict =
+            register().with(Setup { mutant, ..Setup::default() }).check(&history, &Budget::default());
         prop_assert_eq!(verdict.word() == "valid", is_explainable(&history));
         Ok(())
     });

@@ -40,6 +40,12 @@ pub trait Model: Sized + Send + Sync {
         next: &mut SmallVec<[Self::State; 1]>,
     );
 
+    /// Whether an op that answered so leaves every state as it is. Such an op takes effect as soon as its
+    /// answer fits, and one of them that nobody heard of is left out. In doubt, no.
+    fn only_looks(&self, _op: &Self::Op, _ret: Option<&RetOf<Self>>) -> bool {
+        false
+    }
+
     /// How many bytes this state keeps outside of itself, each state counted for itself. They count
     /// towards [`Budget::memory`].
     fn heap(&self, _state: &Self::State) -> usize {

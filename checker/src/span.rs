@@ -15,22 +15,48 @@
 //! And it is compositional: if each key's ops can be explained, all can. Keys are judged apart.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 use history::{Attempt, History, Key, Operation};
 
 use crate::mutant::Mutant;
 use crate::seam::Interval;
 
-/// An op as seen from a cut.
+/// An op as seen from a cut. Small, since there may be ten million.
 #[derive(Debug)]
 pub struct Span<'a, O: Operation> {
     /// All that is known of it, also from behind the cut.
     pub attempt: &'a Attempt<O, O::Ret>,
-    /// The line that acknowledges it; none if it is open at the cut.
-    pub to: Option<u64>,
+    /// The line that acknowledges it. Line 0 is an invocation, so none ends there.
+    to: Option<NonZeroU64>,
 }
 
+impl<O: Operation> Clone for Span<'_, O> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<O: Operation> Copy for Span<'_, O> {}
+
 impl<'a, O: Operation> Span<'a, O> {
+    /// The op with its end, if it has one.
+    pub(crate) fn new(attempt: &'a Attempt<O, O::Ret>, to: Option<u64>) -> Span<'a, O> {
+        Span { attempt, to: to.and_then(NonZeroU64::new) }
+    }
+
+    /// The same op as if nobody had heard its answer: it may have happened at any time after its
+    /// invocation, or never. What explains the op explains this too.
+    #[must_use]
+    pub fn opened(self) -> Span<'a, O> {
+        Span { to: None, ..self }
+    }
+
+    /// The line that acknowledges it; none if it is open at the cut.
+    pub fn to(&self) -> Option<u64> {
+        self.to.map(NonZeroU64::get)
+    }
+
     /// The line that invokes it.
     pub fn from(&self) -> u64 {
         self.attempt.invoked.index
@@ -38,7 +64,7 @@ impl<'a, O: Operation> Span<'a, O> {
 
     /// The line that ends it; an open op never ends.
     pub fn end(&self) -> u64 {
-        self.to.unwrap_or(u64::MAX)
+        self.to().unwrap_or(u64::MAX)
     }
 
     /// The answer, as far as it is known at the cut.
@@ -74,7 +100,7 @@ pub(crate) fn spans<'a, O: Operation>(
     mutant: Mutant,
 ) -> Vec<Span<'a, O>> {
     let all = seen_until(attempts, cut);
-    let kept = all.into_iter().filter(|span| !span.attempt.failed() || mutant.keeps_failed());
+    let kept = all.into_iter().filter(|span| !span.attempt.failed() || mutant == Mutant::TakesFailAsOk);
     kept.map(|span| mutant.apply(span)).collect()
 }
 
@@ -86,7 +112,7 @@ pub(crate) fn seen_until<'a, O: Operation>(
     let seen = attempts.iter().filter(|attempt| attempt.invoked.index <= cut);
     seen.map(|&attempt| {
         let acknowledged = attempt.ret().and(attempt.completed).map(|at| at.index);
-        Span { attempt, to: acknowledged.filter(|&index| index <= cut) }
+        Span::new(attempt, acknowledged.filter(|&index| index <= cut))
     })
     .collect()
 }

@@ -1,5 +1,7 @@
 //! What a checker says: valid with a proof, invalid with evidence, or unknown with a reason.
 
+use std::borrow::Cow;
+
 use history::{Key, NodeId, Process};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -82,11 +84,22 @@ pub struct Linearization {
     pub keys: Vec<KeyOrder>,
 }
 
+/// Who judged, and why it was up to him.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct By {
+    /// The name of the rule or of the engine.
+    pub engine: Cow<'static, str>,
+    /// Why it was chosen, as the end of a sentence: "every value is written once".
+    pub since: Cow<'static, str>,
+}
+
 /// The order of one key's ops.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct KeyOrder {
     /// The key; none in workloads without keys.
     pub key: Option<Key>,
+    /// Who found it.
+    pub by: By,
     /// The indexes of the lines that invoke the ops, in the order in which they took effect. An op
     /// that nobody knows the end of may be missing: then it never took effect.
     pub order: Vec<u64>,
@@ -99,6 +112,8 @@ pub struct Witness {
     pub sentence: String,
     /// The key it happened to.
     pub key: Option<Key>,
+    /// Who found it out.
+    pub by: By,
     /// The last line of a prefix that is already wrong: the answer on it cannot be explained.
     pub prefix_ends: u64,
     /// Whether that prefix is the shortest: up to the line before, there is an explanation. If not,

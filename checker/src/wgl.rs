@@ -36,38 +36,25 @@
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use crate::certificate::small;
+use crate::engine::{Found, MOST_STATES, Task};
 use crate::memo::{Bits, Memo};
 use crate::meter::{Meter, Stop};
 use crate::mutant::Mutant;
 use crate::seam::Model;
+use crate::setup::Setup;
 use crate::span::Span;
 
-/// What a search found.
-#[derive(Debug)]
-pub(crate) enum Found<S> {
-    /// An order that explains everything: spans by their place in the input.
-    Order(Vec<usize>),
-    /// There is none.
-    Nothing {
-        /// The line of the earliest end that no order gets past. Up to the line before, there is one.
-        stuck: u64,
-        /// States in which it was met; at most [`MOST_STATES`].
-        states: Vec<S>,
-    },
-}
-
-/// How many states evidence shows.
-const MOST_STATES: usize = 8;
-
-/// Searches for an order of `spans`, which stand in the order of their invocations.
-pub(crate) fn search<M: Model>(
-    model: &M,
-    spans: &[Span<'_, M::Op>],
-    meter: &Meter,
-    turn: usize,
-    mutant: Mutant,
-) -> Result<Found<M::State>, Stop> {
-    Search::new(model, spans, meter, turn, mutant)?.run()
+/// Carries out a task.
+pub(crate) fn search<M: Model>(task: &Task<'_, M>) -> Result<Found<M::State>, Stop> {
+    let mut search = Search::new(task);
+    for state in task.initial {
+        search.state = search.states.number(task.model, state.clone())?;
+        if let Some(order) = search.run()? {
+            return Ok(Found::Order(order));
+        }
+    }
+    Ok(search.nothing())
 }
 
 /// An entry of the list. Number 0 is the head, which comes before all.
@@ -115,13 +102,8 @@ struct Search<'a, M: Model> {
 }
 
 impl<'a, M: Model> Search<'a, M> {
-    fn new(
-        model: &'a M,
-        spans: &'a [Span<'a, M::Op>],
-        meter: &'a Meter,
-        turn: usize,
-        mutant: Mutant,
-    ) -> Result<Search<'a, M>, Stop> {
+    fn new(task: &Task<'a, M>) -> Search<'a, M> {
+        let Task { model, spans, meter, turn, setup: Setup { mutant, .. }, .. } = *task;
         let (mut required, mut open) = (0, 0);
         let bit = spans.iter().map(|span| {
             let count = if span.is_open() { &mut open } else { &mut required };
@@ -129,9 +111,7 @@ impl<'a, M: Model> Search<'a, M> {
             *count - 1
         });
         let bit = bit.collect();
-        let mut states = States::new(meter);
-        let state = states.number(model, model.init())?;
-        Ok(Search {
+        Search {
             model,
             spans,
             meter,
@@ -144,16 +124,16 @@ impl<'a, M: Model> Search<'a, M> {
             no_open: Bits::new(0),
             ends: required,
             memo: Memo::new(meter),
-            states,
-            state,
+            states: States::new(meter),
+            state: 0,
             choices: Vec::new(),
             farthest: 0,
             met_in: Vec::new(),
             steps: 0,
-        })
+        }
     }
 
-    fn run(mut self) -> Result<Found<M::State>, Stop> {
+    fn run(&mut self) -> Result<Option<Vec<u32>>, Stop> {
         let mut at = self.list.after(HEAD);
         while self.ends > 0 {
             self.breathe()?;
@@ -165,12 +145,13 @@ impl<'a, M: Model> Search<'a, M> {
                 }
                 Entry::End(_) => {
                     self.meet(at);
-                    let Some(next) = self.undo()? else { return Ok(self.nothing()) };
+                    let Some(next) = self.undo()? else { return Ok(None) };
                     next
                 }
             };
         }
-        Ok(Found::Order(self.choices.iter().map(|choice| choice.span).collect()))
+        let number = |choice: &Choice| small(choice.span);
+        Ok(Some(self.choices.iter().map(number).collect()))
     }
 
     /// Looks at the clock now and then: a look costs more than a step.
@@ -213,9 +194,9 @@ impl<'a, M: Model> Search<'a, M> {
     /// The first of these states in which the search has not been with the ops now taken out. It and
     /// those before it are removed.
     fn new_place(&mut self, states: &mut SmallVec<[StateId; 1]>) -> Result<Option<StateId>, Stop> {
-        let open = if self.mutant.forgets_open_ops() { &self.no_open } else { &self.open };
+        let open = if self.mutant == Mutant::RemembersNoOpenOps { &self.no_open } else { &self.open };
         while let Some(state) = states.pop() {
-            let noted = if self.mutant.forgets_state() { 0 } else { state };
+            let noted = if self.mutant == Mutant::RemembersNoState { 0 } else { state };
             if self.memo.insert(noted, &self.required, open)? {
                 return Ok(Some(state));
             }
@@ -271,7 +252,7 @@ impl<'a, M: Model> Search<'a, M> {
             unreachable!("a search without a result met an end")
         };
         let states = self.met_in.iter().map(|&state| self.states.get(state).clone()).collect();
-        Found::Nothing { stuck: self.spans[span].end(), states }
+        Found::Nothing { stuck: self.spans[span].end(), shortest: false, states }
     }
 }
 
@@ -331,9 +312,9 @@ impl List {
     fn new<O: history::Operation>(spans: &[Span<'_, O>], mutant: Mutant) -> List {
         let mut lines: Vec<(u64, Entry)> = Vec::with_capacity(2 * spans.len());
         for (number, span) in spans.iter().enumerate() {
-            let from = if mutant.drops_real_time() { 0 } else { span.from() };
+            let from = if mutant == Mutant::DropsRealTime { 0 } else { span.from() };
             lines.push((from, Entry::Invocation(number)));
-            lines.extend(span.to.map(|to| (to, Entry::End(number))));
+            lines.extend(span.to().map(|to| (to, Entry::End(number))));
         }
         lines.sort_by_key(|&(line, _)| line);
         let mut entries = vec![Entry::Head];

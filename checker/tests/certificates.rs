@@ -3,7 +3,7 @@
 
 use checker::register::{Op, Register, Ret};
 use checker::{
-    Budget, Checker, Interval, KeyOrder, Linearizable, Linearization, Model, NotALinearization, Verdict,
+    Budget, By, Checker, Interval, KeyOrder, Linearizable, Linearization, Model, NotALinearization, Verdict,
     verify_linearization,
 };
 use history::{
@@ -30,7 +30,8 @@ fn history() -> History<Op, Ret> {
 }
 
 fn verify(key: &str, order: &[u64]) -> Result<(), NotALinearization> {
-    let keys = vec![KeyOrder { key: Some(Key::new(key)), order: order.to_vec() }];
+    let by = By { engine: "hand".into(), since: "a person wrote it".into() };
+    let keys = vec![KeyOrder { key: Some(Key::new(key)), by, order: order.to_vec() }];
     verify_linearization(&Register, &history(), &Linearization { keys })
 }
 

@@ -124,9 +124,10 @@ fn a_verdict_reads_the_same_after_a_trip_through_json() {
     let path = corpus("good").into_iter().find(|path| name(path) == "two-keys").unwrap();
     let verdict = register().check(&read(&path), &Budget::default());
     let json = serde_json::to_string(&verdict).unwrap();
-    assert_eq!(
-        json,
-        r#"{"verdict":"valid","linearization":{"keys":[{"key":"x","order":[0,4]},{"key":"y","order":[1,7]}]}}"#
+    assert!(
+        json.starts_with(r#"{"verdict":"valid","linearization":{"keys":[{"key":"x","by":{"engine":"#),
+        "{json}"
     );
+    assert!(json.contains(r#""order":[0,4]},{"key":"y","#), "{json}");
     assert_eq!(serde_json::from_str::<Verdict>(&json).unwrap(), verdict);
 }
