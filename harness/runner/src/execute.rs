@@ -412,6 +412,7 @@ mod tests {
         let witness = Witness {
             sentence: "n1 answered 1 after 2".to_owned(),
             key: None,
+            by: checker::By { engine: "zones".into(), since: "every value is written once".into() },
             prefix_ends: 3,
             shortest: true,
             ops: Vec::new(),
