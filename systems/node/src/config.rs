@@ -21,6 +21,8 @@ pub struct Config {
     pub peers: BTreeMap<NodeId, Uri>,
     /// Where this node dials instead, for some of them: the way through a proxy.
     pub peer_dial: BTreeMap<NodeId, Uri>,
+    /// Where clients find this node: what it tells the others about itself.
+    pub client_urls: Vec<String>,
     /// How many calls and envelopes may wait for the replica.
     pub queue: usize,
     /// How long to wait before a peer that does not answer is dialled again.
@@ -45,6 +47,7 @@ impl Config {
             sync_delay: Duration::ZERO,
             peers,
             peer_dial: BTreeMap::new(),
+            client_urls: Vec::new(),
             queue: 8192,
             retry: Retry { first: Duration::from_millis(20), longest: Duration::from_millis(500) },
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use raft::{Command, Envelope, RequestId, StateMachine};
+use raft::{Command, Envelope, NodeId, RequestId, StateMachine};
 use replica::{Call, Failed, Outcome, Unknown};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -68,6 +68,12 @@ impl<M: StateMachine> Handle<M> {
     /// Where the node stands.
     pub fn status(&self) -> Status {
         self.shared.status()
+    }
+
+    /// Where clients find a peer, as it said when it last called. Nothing if it has not called since
+    /// this node started.
+    pub fn client_urls(&self, peer: NodeId) -> Vec<String> {
+        self.shared.client_urls(peer)
     }
 
     /// Stops the node in good order, and waits for it.

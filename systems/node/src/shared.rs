@@ -64,6 +64,8 @@ impl Counters {
 /// Written by the loop, read by everybody.
 pub(crate) struct Shared {
     standing: RwLock<(replica::Status, Option<Halt>)>,
+    /// Where clients find each peer, as it last said itself.
+    client_urls: RwLock<BTreeMap<NodeId, Vec<String>>>,
     pub(crate) links: BTreeMap<NodeId, Arc<Link>>,
     pub(crate) counters: Counters,
     pub(crate) syncs: Arc<SyncTimes>,
@@ -75,7 +77,19 @@ impl Shared {
         links: BTreeMap<NodeId, Arc<Link>>,
         syncs: Arc<SyncTimes>,
     ) -> Shared {
-        Shared { standing: RwLock::new((status, None)), links, counters: Counters::default(), syncs }
+        let (standing, client_urls) = (RwLock::new((status, None)), RwLock::default());
+        Shared { standing, client_urls, links, counters: Counters::default(), syncs }
+    }
+
+    /// A peer says where clients find it.
+    pub(crate) fn introduce(&self, peer: NodeId, client_urls: Vec<String>) {
+        self.client_urls.write().unwrap_or_else(PoisonError::into_inner).insert(peer, client_urls);
+    }
+
+    /// Where clients find a peer. Nothing if it has never called.
+    pub(crate) fn client_urls(&self, peer: NodeId) -> Vec<String> {
+        let known = self.client_urls.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(&peer).cloned().unwrap_or_default()
     }
 
     /// Says where the replica stands now; gives back where it stood before.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use raft::{NodeId, SessionId};
+use raft::NodeId;
 use replica::{Effects, Replica};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -115,15 +115,13 @@ where
 }
 
 fn links(config: &Config) -> Result<BTreeMap<NodeId, Arc<Link>>, StartError> {
-    let SessionId(boot) = config.replica.boot;
-    let cluster = &config.replica.identity.cluster;
     config
         .replica
         .voters
         .others(config.id())
         .map(|peer| {
             let uri = config.dial(peer).ok_or(StartError::NoAddress(peer))?;
-            Ok((peer, Arc::new(Link::new(cluster, config.id(), boot, peer, uri.clone()))))
+            Ok((peer, Arc::new(Link::new(config, peer, uri.clone()))))
         })
         .collect()
 }

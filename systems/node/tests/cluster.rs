@@ -342,7 +342,7 @@ async fn a_full_queue_refuses_at_once() {
 }
 
 fn frame(from: NodeId, envelope: Vec<Bytes>) -> Frames {
-    Frames { cluster: "test".into(), from: u32::from(from.0), boot: 1, envelope }
+    Frames { cluster: "test".into(), from: u32::from(from.0), boot: 1, envelope, client_urls: Vec::new() }
 }
 
 /// "I lead in term 9."

@@ -75,13 +75,14 @@ impl<M: Machine> Peer for Incoming<M> {
     async fn link(&self, request: Request<Streaming<Frames>>) -> Result<Response<Self::LinkStream>, Status> {
         let address = request.remote_addr();
         let mut frames = request.into_inner();
-        let first = frames.message().await?.ok_or_else(|| Status::invalid_argument("no frame came"))?;
+        let mut first = frames.message().await?.ok_or_else(|| Status::invalid_argument("no frame came"))?;
         let peer = self.door.admit(&first).map_err(|why| {
             self.shared.counters.refused_links.add(1);
             tracing::warn!(?address, why, "link refused");
             Status::permission_denied(why)
         })?;
         tracing::info!(node = %self.door.id, %peer, boot = first.boot, "peer has linked");
+        self.shared.introduce(peer, std::mem::take(&mut first.client_urls));
         let (answer, answers) = mpsc::channel(1);
         let (door, queue, shared) = (self.door.clone(), self.queue.clone(), Arc::clone(&self.shared));
         self.tasks.spawn(async move {
@@ -157,7 +158,7 @@ mod tests {
     use super::*;
 
     fn frames(cluster: &str, from: u32) -> Frames {
-        Frames { cluster: cluster.into(), from, boot: 1, envelope: Vec::new() }
+        Frames { cluster: cluster.into(), from, boot: 1, ..Frames::default() }
     }
 
     #[test]

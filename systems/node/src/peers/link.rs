@@ -7,14 +7,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::Stream;
-use raft::{Envelope, NodeId, codec};
+use raft::{Envelope, NodeId, SessionId, codec};
 use tonic::Status;
 use tonic::transport::{Endpoint, Uri};
 use wire::peer::Frames;
 use wire::peer::peer_client::PeerClient;
 
 use super::queue::Queue;
-use crate::config::Retry;
+use crate::config::{Config, Retry};
 
 /// How long a peer may take to accept a connection, or to answer a ping.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -29,6 +29,8 @@ pub(crate) struct Link {
     cluster: String,
     from: NodeId,
     boot: u64,
+    /// Where clients find this node, for the peer to tell others.
+    client_urls: Vec<String>,
     peer: NodeId,
     uri: Uri,
     up: AtomicBool,
@@ -45,11 +47,13 @@ struct Waiting {
 }
 
 impl Link {
-    pub(crate) fn new(cluster: &str, from: NodeId, boot: u64, peer: NodeId, uri: Uri) -> Link {
+    pub(crate) fn new(config: &Config, peer: NodeId, uri: Uri) -> Link {
+        let SessionId(boot) = config.replica.boot;
         Link {
-            cluster: cluster.to_owned(),
-            from,
+            cluster: config.replica.identity.cluster.clone(),
+            from: config.id(),
             boot,
+            client_urls: config.client_urls.clone(),
             peer,
             uri,
             up: AtomicBool::new(false),
@@ -86,7 +90,8 @@ impl Link {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection's stream of frames. The first is empty: it only says who calls. A connection made
+    /// A connection's stream of frames. The first is empty: it only says who calls, and where clients
+    /// find the caller. A connection made
     /// before gets nothing any more.
     fn frames(self: &Arc<Link>) -> FrameStream {
         let mut waiting = self.waiting();
@@ -95,7 +100,8 @@ impl Link {
     }
 
     fn frame(&self, envelope: Vec<bytes::Bytes>) -> Frames {
-        Frames { cluster: self.cluster.clone(), from: u32::from(self.from.0), boot: self.boot, envelope }
+        let (cluster, from) = (self.cluster.clone(), u32::from(self.from.0));
+        Frames { cluster, from, boot: self.boot, envelope, client_urls: Vec::new() }
     }
 
     /// Dials, and sends until the connection ends. `Ok` if it was up for a while.
@@ -174,7 +180,8 @@ impl Stream for FrameStream {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Frames>> {
         if !self.introduced {
             self.introduced = true;
-            return Poll::Ready(Some(self.link.frame(Vec::new())));
+            let client_urls = self.link.client_urls.clone();
+            return Poll::Ready(Some(Frames { client_urls, ..self.link.frame(Vec::new()) }));
         }
         let mut waiting = self.link.waiting();
         if waiting.connection != self.connection {

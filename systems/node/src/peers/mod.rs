@@ -9,7 +9,7 @@
 //! dropped is counted. A link that breaks, or says nothing to a ping for a while, is dialled again, after
 //! a short wait that grows to half a second.
 //!
-//! The first frame names the cluster and the sender. A stranger is refused before anything it says is
+//! The first frame names the cluster and the sender, and where clients find the sender. A stranger is refused before anything it says is
 //! looked at, with a log line that names both sides.
 
 mod incoming;

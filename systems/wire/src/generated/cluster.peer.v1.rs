@@ -15,6 +15,9 @@ pub struct Frames {
     /// The envelopes, oldest first.
     #[prost(bytes = "bytes", repeated, tag = "4")]
     pub envelope: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// Where clients find the sender. Only the first frame of a link says so.
+    #[prost(string, repeated, tag = "5")]
+    pub client_urls: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
