@@ -1,4 +1,4 @@
-//! The command line: etcd's flags, checked before anything is touched.
+//! The command line: some of etcd's flags and a few more, checked before anything is touched.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -15,8 +15,9 @@ use crate::members::{BadMembers, Members};
 
 /// One node of a replicated key-value store that speaks the etcd v3 API.
 ///
-/// Flags are those of etcd. Without any, it is a cluster of one node on etcd's ports, and keeps its
-/// data in ./default.raft.
+/// Its flags are a subset of etcd's, and a few of its own; etcd's environment variables (`ETCD_NAME` and
+/// so on) are not read. Without any flag, it is a cluster of one node on etcd's ports, and keeps its data
+/// in ./default.raft.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "raft-node", version, after_help = AFTER_HELP, max_term_width = 110, args_override_self = true)]
 pub struct Args {

@@ -1,8 +1,9 @@
 //! Who is in the cluster.
 //!
 //! Left out so far: changes of membership, and so `linearizable`, which has nothing to ask for while
-//! the list never changes. A member's client URLs are known to itself alone, so the others are listed
-//! without; the price is that `etcdctl endpoint status --cluster` reaches only the node it asks.
+//! the list never changes. A member tells its client URLs to every member that it dials, and nobody
+//! writes them down: one that has not called since this node started is listed without, as etcd lists
+//! one that never started.
 
 use kv::Revision;
 use tonic::{Request, Response, Status};

@@ -17,7 +17,7 @@ use wire::etcdserverpb as pb;
 use wire::etcdserverpb::kv_server::Kv;
 
 use crate::members::Members;
-use crate::outgoing::Budget;
+use crate::outgoing::{Budget, Unsent};
 use crate::refusal::{self, MAX_REQUEST, Rejected};
 use crate::{mapping, request_id};
 
@@ -63,9 +63,9 @@ impl Door {
         &self.who.members
     }
 
-    /// Where clients find a node, if it is this one.
+    /// Where clients find a node, as far as this one has heard.
     pub(crate) fn client_urls_of(&self, node: NodeId) -> Vec<String> {
-        if node == self.who.node { self.who.client_urls.clone() } else { Vec::new() }
+        if node == self.who.node { self.who.client_urls.clone() } else { self.handle.client_urls(node) }
     }
 
     /// The head of an answer.
@@ -123,20 +123,25 @@ impl Done {
 #[tonic::async_trait]
 impl Kv for Door {
     async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
         let stale_will_do = request.serializable;
         let done = self.read(Query::Range(mapping::range(request)?), stale_will_do).await?;
         match done.answer {
-            Answer::Range(kvs) => self.outgoing.answer(mapping::range_response(done.header, kvs)),
+            Answer::Range(kvs) => {
+                self.outgoing.answer(&Unsent::of(&extensions), mapping::range_response(done.header, kvs))
+            }
             _ => Err(done.mismatch()),
         }
     }
 
     async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (metadata, extensions, request) = request.into_parts();
         let done = self.write(&metadata, Command::Put(mapping::put(request)?)).await?;
         match done.answer {
-            Answer::Put(replaced) => Ok(Response::new(mapping::put_response(done.header, replaced))),
+            Answer::Put(replaced) => {
+                let answer = mapping::put_response(done.header, replaced);
+                Ok(self.outgoing.answer_always(&Unsent::of(&extensions), answer))
+            }
             _ => Err(done.mismatch()),
         }
     }
@@ -145,27 +150,34 @@ impl Kv for Door {
         &self,
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (metadata, extensions, request) = request.into_parts();
         let done = self.write(&metadata, Command::DeleteRange(mapping::delete_range(request))).await?;
         match done.answer {
             Answer::DeleteRange(deleted) => {
-                Ok(Response::new(mapping::delete_range_response(done.header, deleted)))
+                let answer = mapping::delete_range_response(done.header, deleted);
+                Ok(self.outgoing.answer_always(&Unsent::of(&extensions), answer))
             }
             _ => Err(done.mismatch()),
         }
     }
 
     async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (metadata, extensions, request) = request.into_parts();
         let stale_will_do = mapping::is_serializable(&request);
         let (done, executed) = match ReadOnly::new(mapping::txn(request)?) {
             Ok(txn) => (self.read(Query::Txn(txn), stale_will_do).await?, false),
             Err(txn) => (self.write(&metadata, Command::Txn(txn)).await?, true),
         };
+        let unsent = Unsent::of(&extensions);
         match done.answer {
-            // What was executed must not be called refused, however long its answer is.
-            Answer::Txn(answer) if executed => Ok(Response::new(mapping::txn_response(done.header, answer))),
-            Answer::Txn(answer) => self.outgoing.answer(mapping::txn_response(done.header, answer)),
+            Answer::Txn(answer) => {
+                let answer = mapping::txn_response(done.header, answer);
+                if executed {
+                    Ok(self.outgoing.answer_always(&unsent, answer))
+                } else {
+                    self.outgoing.answer(&unsent, answer)
+                }
+            }
             _ => Err(done.mismatch()),
         }
     }

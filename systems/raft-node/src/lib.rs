@@ -6,11 +6,9 @@
 //! client work on it unmodified, and one harness adapter tests it and etcd alike.
 //!
 //! Served are all of KV, `Cluster.MemberList`, `Maintenance.Status` and gRPC health. Whatever else
-//! etcd has is answered "unimplemented".
+//! etcd has is answered "unimplemented", with its name.
 //!
-//! Left out: TLS. And one habit of old clients: etcdctl 3.4, asked for the status of an endpoint that
-//! is written with `http://`, sends that as the name of the host, which our HTTP library refuses as
-//! malformed. Written as `host:port` it works, and so do later versions.
+//! Left out: TLS.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
@@ -23,7 +21,9 @@ use crate::args::{Args, LogFormat};
 use crate::serve::ServeError;
 
 pub mod args;
+mod authority;
 mod cluster;
+mod connection;
 pub mod door;
 mod maintenance;
 pub mod mapping;
@@ -32,6 +32,7 @@ mod outgoing;
 pub mod refusal;
 pub mod request_id;
 pub mod serve;
+mod unserved;
 
 pub use maintenance::VERSION;
 

@@ -4,6 +4,7 @@ use std::io;
 use std::net::TcpListener;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use kv::Store;
 use node::{Doors, End, StartError};
 use raft::{SessionId, Voters};
@@ -17,9 +18,11 @@ use wire::etcdserverpb::kv_server::KvServer;
 use wire::etcdserverpb::maintenance_server::MaintenanceServer;
 
 use crate::args::{Listen, Plan};
+use crate::connection::Connection;
 use crate::door::Door;
 use crate::outgoing;
 use crate::refusal::MAX_REQUEST;
+use crate::unserved::Names;
 
 /// The largest message that is read at all. As in etcd, half a MiB more than a command may have, so
 /// that most of what is too large is refused in etcd's words and not in the library's.
@@ -118,6 +121,7 @@ fn config(plan: &Plan) -> node::Config {
     let mut config = node::Config::new(replica, plan.data_dir.clone(), plan.peers.clone());
     config.peer_dial.clone_from(&plan.peer_dial);
     config.sync_delay = plan.sync_delay;
+    config.client_urls.clone_from(&plan.client_urls);
     config
 }
 
@@ -134,12 +138,14 @@ fn open(clients: Vec<TcpListener>, door: &Door, closing: &CancellationToken) -> 
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
             .layer(tower::util::MapResponseLayer::new(outgoing::hold))
+            .layer(Names)
             .add_service(health)
             .add_service(bounded_kv(door))
             .add_service(ClusterServer::new(door.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(MaintenanceServer::new(door.clone()).max_decoding_message_size(MAX_MESSAGE));
         let incoming =
             TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true));
+        let incoming = incoming.map_ok(Connection::new);
         open.spawn(services.serve_with_incoming_shutdown(incoming, closing.clone().cancelled_owned()));
     }
     Ok(open)

@@ -9,6 +9,7 @@ use wire::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use wire::etcdserverpb::request_op::Request as Op;
 
 use crate::cluster::{Cluster, Node, eventually};
+use crate::raw;
 
 fn put(key: &'static str, value: &'static str) -> pb::PutRequest {
     pb::PutRequest { key: key.into(), value: value.into(), ..pb::PutRequest::default() }
@@ -160,7 +161,6 @@ async fn all_nodes_agree_on_who_they_are_and_who_leads() {
         let request = pb::MemberListRequest { linearizable: false };
         let list = node.members().member_list(request).await.unwrap().into_inner();
         let own = list.members.iter().find(|member| member.name == node.name).unwrap();
-        assert_eq!(own.client_urls, std::slice::from_ref(&node.client_url));
         assert_eq!(list.header.unwrap().member_id, own.id, "the head names who answers");
         lists.push(list.members.into_iter().map(|member| (member.id, member.name)).collect::<BTreeSet<_>>());
     }
@@ -177,6 +177,35 @@ async fn all_nodes_agree_on_who_they_are_and_who_leads() {
     };
     let (leader, _) = eventually("all nodes name one leader", leaders).await;
     assert!(lists[0].iter().any(|(id, _)| *id == leader));
+}
+
+#[tokio::test]
+async fn every_node_knows_where_clients_find_every_other() {
+    let mut cluster = Cluster::start(3).await;
+    all_know_all(&cluster).await;
+    cluster.nodes[1].kill().await;
+    cluster.nodes[1].start();
+    cluster.nodes[1].leader().await;
+    all_know_all(&cluster).await;
+}
+
+/// Waits until each node lists the client URL of each.
+async fn all_know_all(cluster: &Cluster) {
+    let expected: Vec<(&str, &str)> =
+        cluster.nodes.iter().map(|node| (&node.name[..], &node.client_url[..])).collect();
+    let ask = || async {
+        for node in &cluster.nodes {
+            let request = pb::MemberListRequest { linearizable: false };
+            let list = node.members().member_list(request).await.ok()?.into_inner();
+            let known = list.members.iter().map(|member| (&member.name[..], member.client_urls.join(",")));
+            let known: Vec<(&str, String)> = known.collect();
+            if !known.iter().map(|(name, url)| (*name, &url[..])).eq(expected.iter().copied()) {
+                return None;
+            }
+        }
+        Some(())
+    };
+    eventually("every node lists every client URL", ask).await;
 }
 
 #[tokio::test]
@@ -209,12 +238,24 @@ async fn a_follower_left_alone_refuses_writes_in_words_and_stale_reads_go_on() {
 #[tokio::test]
 async fn what_is_not_served_is_said_to_be_unimplemented() {
     let cluster = Cluster::start(1).await;
-    let mut raw = tonic::client::Grpc::new(cluster.nodes[0].channel());
-    raw.ready().await.unwrap();
-    let codec = tonic_prost::ProstCodec::<pb::StatusRequest, pb::StatusResponse>::default();
-    let path = PathAndQuery::from_static("/etcdserverpb.Lease/LeaseGrant");
-    let answer = raw.unary(Request::new(pb::StatusRequest {}), path, codec).await;
-    assert_eq!(told(answer).0, Code::Unimplemented);
+    for method in ["etcdserverpb.Lease/LeaseGrant", "etcdserverpb.Maintenance/HashKV", "nothing", "%20/%20"] {
+        let mut raw = tonic::client::Grpc::new(cluster.nodes[0].channel());
+        raw.ready().await.unwrap();
+        let codec = tonic_prost::ProstCodec::<pb::StatusRequest, pb::StatusResponse>::default();
+        let path = PathAndQuery::try_from(format!("/{method}")).unwrap();
+        let answer = raw.unary(Request::new(pb::StatusRequest {}), path, codec).await;
+        assert_eq!(told(answer), (Code::Unimplemented, format!("raft-node does not serve {method}")));
+    }
+}
+
+/// As etcdctl 3.4 does, for some commands, when it is given `http://127.0.0.1:2379`.
+#[tokio::test]
+async fn a_url_may_stand_where_the_host_belongs() {
+    let cluster = Cluster::start(1).await;
+    for host in ["http://127.0.0.1:2379", "http://localhost:2379", "http://[::1]:2379"] {
+        let first = raw::first_answer(&cluster.nodes[0].client_url, host).await;
+        assert_eq!(first, "200", "from {host}");
+    }
 }
 
 #[tokio::test]
