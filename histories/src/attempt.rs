@@ -102,7 +102,8 @@ impl<Op, Ret> Pairing<Op, Ret> {
         let outcome = match kind {
             Kind::Invoke(op) => {
                 self.open.insert(process, self.history.attempts.len());
-                let outcome = Outcome::Info("still open where the history ends".to_owned());
+                // Most ops end: the reason is given to those that did not, when all lines are known.
+                let outcome = Outcome::Info(String::new());
                 let attempt = Attempt { process, node, key, op, invoked: at, completed: None, outcome };
                 return self.history.attempts.push(attempt);
             }
@@ -117,7 +118,11 @@ impl<Op, Ret> Pairing<Op, Ret> {
     }
 
     /// All lines were pushed.
-    pub fn finish(self) -> History<Op, Ret> {
+    pub fn finish(mut self) -> History<Op, Ret> {
+        for open in self.open.into_values() {
+            let outcome = Outcome::Info("still open where the history ends".to_owned());
+            self.history.attempts[open].outcome = outcome;
+        }
         self.history
     }
 }

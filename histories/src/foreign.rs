@@ -59,6 +59,9 @@ pub enum NotALine {
         /// How many there are.
         found: usize,
     },
+    /// It has no end within all that a line may have.
+    #[error("it is longer than {} MiB", crate::lines::MOST_BYTES >> 20)]
+    TooLong,
     /// It is not one map.
     #[error("it is not a map")]
     NoMap,
@@ -91,15 +94,18 @@ pub enum NotALine {
 
 impl NotALine {
     pub(crate) fn wrong(field: &'static str, expected: &'static str, found: &Edn) -> NotALine {
-        NotALine::Wrong { field, expected, found: found.to_string() }
+        NotALine::Wrong { field, expected, found: found.to_string().chars().take(SHOWN).collect() }
     }
 }
+
+/// How much of something wrong tells what it is.
+const SHOWN: usize = 120;
 
 /// Whose line: a client's, or (none) the nemesis's.
 pub(crate) fn who(datum: &Edn) -> Result<Option<Process>, NotALine> {
     match datum {
         Edn::Keyword(name) if name == "nemesis" => Ok(None),
-        Edn::Number(number) if *number >= 0 => Ok(Some(Process(number.unsigned_abs()))),
+        Edn::Integer(number) if let Ok(number) = u64::try_from(*number) => Ok(Some(Process(number))),
         other => Err(NotALine::wrong("process", "a number from 0, or :nemesis", other)),
     }
 }

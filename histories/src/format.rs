@@ -5,12 +5,17 @@
 //! [`Reader`] does the rest for all of them: pairing, rules, torn ends, errors with a line number.
 
 use std::fmt;
-use std::io::{self, BufRead, Chain, Cursor, Read as _};
+use std::io::{self, BufRead, Chain, Cursor, Read};
 
+use crate::edn::Edn;
+use crate::edn_stream::Data;
 use crate::foreign::NotALine;
+use crate::jepsen_edn::Decoder;
 use crate::json::{Raw, Who};
+use crate::lines::{MOST_BYTES, read_line};
 use crate::operation::Operation;
 use crate::reader::{Flaw, Reader};
+use crate::reading::Reading;
 use crate::{jepsen_log, porcupine_kv};
 
 /// How a history is written.
@@ -18,6 +23,8 @@ use crate::{jepsen_log, porcupine_kv};
 pub enum Format {
     /// One JSON object a line, as our own runs record them.
     JsonLines,
+    /// The maps of Jepsen, Knossos and Elle: `{:process 0, :type :invoke, :f :read, :value nil}`.
+    JepsenEdn,
     /// The log lines of Jepsen's first test of etcd: `INFO  jepsen.util - 0 :invoke :read nil`.
     JepsenLog,
     /// The key-value histories of Porcupine: `{:process 0, :type :invoke, :f :get, :key "0", :value nil}`.
@@ -25,27 +32,85 @@ pub enum Format {
 }
 
 impl Format {
-    /// By how a line begins; none if no format begins so.
+    /// By the first line that is not blank; none if no format begins so.
+    ///
+    /// JSON and EDN both begin with a brace. In JSON a text and a colon follow, in EDN usually a keyword.
+    /// Porcupine's maps are EDN too: ops on texts, and without a time.
     pub fn of_line(line: &[u8]) -> Option<Format> {
         let line = line.trim_ascii_start();
         if line.starts_with(jepsen_log::BEGINS.as_bytes()) {
             return Some(Format::JepsenLog);
         }
-        let inner = line.strip_prefix(b"{")?.trim_ascii_start();
-        let keyword = porcupine_kv::BEGINS.trim_start_matches('{');
-        Some(if inner.starts_with(keyword.as_bytes()) { Format::PorcupineKv } else { Format::JsonLines })
+        match line.first()? {
+            b'{' if begins_as_json(line) => Some(Format::JsonLines),
+            b'{' => {
+                let data = str::from_utf8(line).ok().and_then(|line| Edn::read_all(line).ok());
+                let first = data.as_ref().and_then(|data| data.first());
+                let porcupine = first.is_some_and(porcupine_kv::is_one);
+                Some(if porcupine { Format::PorcupineKv } else { Format::JepsenEdn })
+            }
+            b'[' | b'(' | b';' | b'#' => Some(Format::JepsenEdn),
+            _ => None,
+        }
     }
 
-    /// The fields of a line, which has this index if it does not say so itself.
-    pub(crate) fn decode(self, line: &[u8], index: u64) -> Result<Raw, Flaw> {
-        let read = match self {
-            Format::JsonLines => return serde_json::from_slice(line).map_err(Flaw::Malformed),
-            Format::JepsenLog => jepsen_log::read,
-            Format::PorcupineKv => porcupine_kv::read,
-        };
-        let found = str::from_utf8(line).map_err(|_| NotALine::NotText).and_then(read);
-        found.map(|found| found.at(index)).map_err(|why| Flaw::Foreign { format: self, why })
+    /// How its lines are read where they leave a choice, unless somebody says otherwise.
+    pub fn reading(self) -> Reading {
+        match self {
+            Format::JsonLines | Format::JepsenLog | Format::PorcupineKv => Reading::Literal,
+            Format::JepsenEdn => Reading::Knossos,
+        }
     }
+
+    /// The fields of a line, which has this index if it does not say so itself; or what is wrong, and in
+    /// which column.
+    pub(crate) fn decode(
+        self,
+        line: &[u8],
+        index: u64,
+        reading: Reading,
+    ) -> Result<Raw, (Option<u64>, Flaw)> {
+        let foreign = |why| (None, Flaw::Foreign { format: self, why });
+        if line.len() > MOST_BYTES {
+            return Err(foreign(NotALine::TooLong));
+        }
+        let text = || str::from_utf8(line).map_err(|_| NotALine::NotText);
+        let found = match self {
+            Format::JsonLines => return decode_json(line),
+            Format::JepsenLog => text().and_then(|line| jepsen_log::read(line, reading)),
+            Format::PorcupineKv => text().and_then(porcupine_kv::read),
+            Format::JepsenEdn => unreachable!("its maps are not bound to lines"),
+        };
+        found.map(|found| found.at(index)).map_err(foreign)
+    }
+}
+
+fn decode_json(line: &[u8]) -> Result<Raw, (Option<u64>, Flaw)> {
+    // Without its newline: then all that serde counts is on one line, and only the column tells.
+    serde_json::from_slice(line.trim_ascii_end()).map_err(|error| {
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        let why = error.to_string();
+        let why = why.strip_suffix(&place).unwrap_or(&why).to_owned();
+        (Some(error.column() as u64), Flaw::Malformed(why))
+    })
+}
+
+/// Whether a brace is followed by a text and a colon, as far as the line goes; or by nothing, in a line of
+/// JSON that is torn at once.
+fn begins_as_json(line: &[u8]) -> bool {
+    let Some(name) = line[1..].trim_ascii_start().strip_prefix(b"\"") else {
+        return line[1..].trim_ascii().is_empty() && !line.ends_with(b"\n");
+    };
+    let mut escaped = false;
+    let end = name.iter().position(|&byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    });
+    end.is_none_or(|end| {
+        let rest = name[end + 1..].trim_ascii_start();
+        rest.is_empty() || rest.starts_with(b":")
+    })
 }
 
 /// The name that command lines use.
@@ -53,6 +118,7 @@ impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Format::JsonLines => "jsonl",
+            Format::JepsenEdn => "edn",
             Format::JepsenLog => "jepsen-log",
             Format::PorcupineKv => "porcupine-kv",
         })
@@ -76,21 +142,28 @@ impl<R: BufRead> Opening<R> {
         let (mut lines, mut format, mut first_f) = (Vec::new(), format, None);
         loop {
             let start = lines.len();
-            if from.read_until(b'\n', &mut lines)? == 0 {
+            if read_line(&mut from, &mut lines, ENOUGH)? == 0 {
                 break;
             }
-            let line = &lines[start..];
-            if line.trim_ascii().is_empty() {
+            if lines[start..].trim_ascii().is_empty() {
                 continue;
             }
-            format = format.or_else(|| Format::of_line(line));
-            match format.map(|format| format.decode(line, 0)) {
-                Some(Ok(raw)) if raw.process == Who::Nemesis => {}
-                Some(Ok(raw)) => {
+            format = format.or_else(|| Format::of_line(&lines[start..]));
+            let Some(known) = format else { break };
+            if known == Format::JepsenEdn {
+                first_f = first_f_of_edn(&mut lines, &mut from);
+                break;
+            }
+            if lines.last() != Some(&b'\n') {
+                read_line(&mut from, &mut lines, MOST_BYTES)?;
+            }
+            match known.decode(&lines[start..], 0, known.reading()) {
+                Ok(raw) if raw.process == Who::Nemesis => {}
+                Ok(raw) => {
                     first_f = Some(raw.f);
                     break;
                 }
-                Some(Err(_)) | None => break,
+                Err(_) => break,
             }
         }
         Ok(Opening { lines, rest: from, format, first_f })
@@ -118,6 +191,59 @@ impl<R: BufRead> Opening<R> {
         Reader::of(format, Cursor::new(self.lines).chain(self.rest))
     }
 }
+
+/// Reads ahead up to the first op of a client, and keeps what was read.
+fn first_f_of_edn(lines: &mut Vec<u8>, rest: &mut impl BufRead) -> Option<String> {
+    let mut rest = Tee { from: rest, seen: Vec::new() };
+    let mut data = Data::new(Cursor::new(lines.as_slice()).chain(&mut rest));
+    let mut decoder = Decoder::default();
+    let mut first_f = None;
+    // What cannot be read will be refused by whoever reads it all.
+    while let Ok(Some((_, datum))) = data.next() {
+        match decoder.read(datum, 0, Format::JepsenEdn.reading()) {
+            Ok(raw) if raw.process == Who::Nemesis => {}
+            Ok(raw) => {
+                first_f = Some(raw.f);
+                break;
+            }
+            Err(_) => break,
+        }
+    }
+    drop(data);
+    lines.append(&mut rest.seen);
+    first_f
+}
+
+/// Keeps what is taken from a source.
+struct Tee<'a, R> {
+    from: &'a mut R,
+    seen: Vec<u8>,
+}
+
+impl<R: BufRead> Read for Tee<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(into)?;
+        self.seen.extend_from_slice(&into[..read]);
+        Ok(read)
+    }
+}
+
+impl<R: BufRead> BufRead for Tee<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.from.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        // What was filled is still there: nothing is read here, and nothing can fail.
+        if let Ok(filled) = self.from.fill_buf() {
+            self.seen.extend_from_slice(&filled[..amount]);
+        }
+        self.from.consume(amount);
+    }
+}
+
+/// How many bytes of a first line tell how it is written.
+const ENOUGH: usize = 1 << 16;
 
 /// How much of a line tells what it is not.
 const SHOWN: usize = 24;

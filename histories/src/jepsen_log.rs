@@ -13,11 +13,14 @@
 //! Where the format leaves a choice, this is how it is read:
 //! - **A failed compare-and-set that repeats its value is an answer.** `:fail :cas [0 3]` says that the
 //!   register did *not* hold 0 at some moment in between, so it is `ok` with the result false, and is
-//!   judged. Whoever drops it, as Knossos does, misses what hides there.
+//!   judged. Whoever drops it, as Knossos does, misses what hides there. *This is right for these logs
+//!   alone*, of which it is known that the client failed a compare-and-set for no other reason; whoever
+//!   writes such lines for another one reads them by [`Reading::Knossos`].
 //! - A `:fail` with a keyword, such as `:timed-out`, is a failure: the op certainly did not happen. In
 //!   these logs only reads end so, and a read changes nothing.
 //! - `:info` means that nobody knows; the op stays open to the end.
-//! - A `nil` that was read says that the register was absent, not that anything may have been read.
+//! - A `nil` that was read says that the register was absent, not that anything may have been read; by
+//!   [`Reading::Knossos`], it says nothing.
 //! - **A last line without its newline is torn**, whatever it says: `:read 1` may have been the start of
 //!   `:read 12`. To leave it out is safe, since an op without an end is open.
 //!
@@ -29,6 +32,7 @@ use serde_json::Value;
 use crate::edn::Edn;
 use crate::foreign::{Found, NotALine, who};
 use crate::json::Type;
+use crate::reading::{self, Reading};
 
 /// What each line begins with, apart by blanks.
 const LOGGER: [&str; 3] = ["INFO", "jepsen.util", "-"];
@@ -36,7 +40,7 @@ const LOGGER: [&str; 3] = ["INFO", "jepsen.util", "-"];
 /// How a line of such a log begins.
 pub(crate) const BEGINS: &str = LOGGER[0];
 
-pub(crate) fn read(line: &str) -> Result<Found, NotALine> {
+pub(crate) fn read(line: &str, reading: Reading) -> Result<Found, NotALine> {
     let line = line.strip_suffix('\n').ok_or(NotALine::Torn)?;
     let mut rest = line;
     for expected in LOGGER {
@@ -51,7 +55,7 @@ pub(crate) fn read(line: &str) -> Result<Found, NotALine> {
     let Some(process) = process else {
         return Ok(Found::of_nemesis(kind, f, Value::from(rest.trim())));
     };
-    let value = match Edn::read_all(rest)?.as_slice() {
+    let value = match Edn::read_all(rest).map_err(|error| error.why)?.as_slice() {
         [value] => value.clone(),
         values => return Err(NotALine::Columns { found: 3 + values.len() }),
     };
@@ -59,8 +63,9 @@ pub(crate) fn read(line: &str) -> Result<Found, NotALine> {
     Ok(match (kind, value) {
         (Type::Fail | Type::Info, Edn::Keyword(why)) => Found { error: Some(why), ..found },
         (Type::Fail, value @ Edn::Vector(_)) if found.f == "cas" => {
-            Found { kind: Type::Ok, value: value.into_json(), result: Some(Value::Bool(false)), ..found }
+            reading::refused_cas(Found { value: value.into_json(), ..found }, reading)
         }
+        (Type::Ok, Edn::Nil) if found.f == "read" => reading::read_nil(found, reading),
         (Type::Fail, value) if found.f == "cas" => {
             return Err(NotALine::wrong("value", "what the cas asked, or a keyword", &value));
         }
@@ -81,7 +86,7 @@ fn next_word<'a>(rest: &mut &'a str) -> &'a str {
 
 fn column(rest: &mut &str, field: &'static str) -> Result<Edn, NotALine> {
     let word = next_word(rest);
-    match <[Edn; 1]>::try_from(Edn::read_all(word)?) {
+    match <[Edn; 1]>::try_from(Edn::read_all(word).map_err(|error| error.why)?) {
         Ok([datum]) => Ok(datum),
         Err(_) => Err(NotALine::Missing { field }),
     }

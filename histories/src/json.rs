@@ -39,6 +39,17 @@ pub(crate) enum Type {
     Info,
 }
 
+impl Type {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Type::Invoke => "invoke",
+            Type::Ok => "ok",
+            Type::Fail => "fail",
+            Type::Info => "info",
+        }
+    }
+}
+
 /// Whose line: a process's number, or `"nemesis"`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Who {

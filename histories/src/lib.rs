@@ -15,34 +15,52 @@
 //! and stays open to the end of the history. [`Writer`] and [`Reader`] keep the same rules
 //! ([`Breach`]); [`History`] is what checkers take: each op with its end.
 //!
-//! What an op is, a workload says, by [`Operation`]; this crate knows none.
+//! What an op is, a workload says, by [`Operation`]. Three stand here, since no workload of ours has them:
+//! [`MutexOp`], [`Txn`], and [`Plain`], which takes whatever stands in a file.
 //!
-//! Histories that others recorded can be read too: [`Format`] says which.
+//! Histories that others recorded can be read too: [`Format`] says which, [`Reading`] what their lines
+//! mean where there is a choice. [`Writer::edn`] and [`write_porcupine`] write ours for the tools of others.
 //!
-//! Left out for now: Jepsen's EDN files.
+//! Left out: Jepsen's binary files (`test.jepsen`), which hold the same ops as the `history.edn` beside them;
+//! and the way back from Porcupine's operations, which have lost the reasons and the nemesis.
 #![forbid(unsafe_code)]
 
 mod attempt;
 mod edn;
+mod edn_fields;
+mod edn_reader;
+mod edn_stream;
 mod foreign;
 mod format;
+mod jepsen_edn;
 mod jepsen_log;
 mod json;
+mod lines;
+mod mutex;
 mod names;
 mod observation;
 mod operation;
+mod plain;
+mod porcupine;
 mod porcupine_kv;
 mod reader;
+mod reading;
 mod rules;
+mod txn;
 mod writer;
 
 pub use attempt::{Attempt, History, Pairing, Torn};
-pub use edn::NotEdn;
+pub use edn::{Edn, EdnError, NotEdn};
 pub use foreign::NotALine;
 pub use format::{Format, Opening};
+pub use mutex::{MutexDone, MutexOp};
 pub use names::{Key, Moment, NodeId, NotANode, Process};
 pub use observation::{Kind, Line, NemesisOp, Observation, Outcome};
 pub use operation::{Answered, Asked, Operation, Unreadable};
+pub use plain::Plain;
+pub use porcupine::write_porcupine;
 pub use reader::{Flaw, ReadError, Reader};
+pub use reading::Reading;
 pub use rules::Breach;
+pub use txn::{MicroOp, Seen, Txn, TxnRead};
 pub use writer::{WriteError, Writer};

@@ -15,23 +15,33 @@
 //! `:info` mean what they mean everywhere, and say why in `:error`.
 
 use crate::edn::Edn;
+use crate::edn_fields::Fields;
 use crate::foreign::{Found, NotALine, who};
 use crate::json::Type;
 use crate::names::Key;
 
-/// How a line of such a file begins, blanks aside.
-pub(crate) const BEGINS: &str = "{:";
+/// Whether this is the first map of such a file: an op on texts, without a time.
+pub(crate) fn is_one(map: &Edn) -> bool {
+    let Edn::Map(pairs) = map else { return false };
+    let said =
+        |field: &str| pairs.iter().find(|(name, _)| name.keyword() == Some(field)).map(|(_, value)| value);
+    let f = said("f").and_then(Edn::keyword);
+    f.is_some_and(|f| ["get", "put", "append"].contains(&f))
+        && matches!(said("key"), Some(Edn::Text(_)))
+        && said("time").is_none()
+}
 
 pub(crate) fn read(line: &str) -> Result<Found, NotALine> {
-    let Ok([Edn::Map(pairs)]) = <[Edn; 1]>::try_from(Edn::read_all(line)?) else {
+    let all = Edn::read_all(line).map_err(|error| error.why)?;
+    let Ok([Edn::Map(pairs)]) = <[Edn; 1]>::try_from(all) else {
         return Err(NotALine::NoMap);
     };
-    let fields = Fields(pairs);
+    let mut fields = Fields(pairs);
     let process = who(&fields.need("process")?)?;
     let kind = Type::from_edn(&fields.need("type")?)?;
     let f = fields.need("f")?;
     let f = f.keyword().ok_or_else(|| NotALine::wrong("f", "a keyword", &f))?.to_owned();
-    let value = fields.get("value")?.unwrap_or(Edn::Nil);
+    let value = fields.take("value")?.unwrap_or(Edn::Nil);
     let Some(process) = process else {
         return Ok(Found::of_nemesis(kind, f, value.into_json()));
     };
@@ -39,25 +49,6 @@ pub(crate) fn read(line: &str) -> Result<Found, NotALine> {
         Edn::Text(name) => Some(Key::new(name)),
         other => return Err(NotALine::wrong("key", "a text", &other)),
     };
-    let error = fields.get("error")?.map(|why| match why {
-        Edn::Text(why) | Edn::Keyword(why) => why,
-        other => other.to_string(),
-    });
+    let error = fields.error()?;
     Ok(Found { key, value: value.into_json(), error, ..Found::of_client(process, kind, f) })
-}
-
-struct Fields(Vec<(Edn, Edn)>);
-
-impl Fields {
-    fn get(&self, field: &'static str) -> Result<Option<Edn>, NotALine> {
-        let mut found = self.0.iter().filter(|(name, _)| name.keyword() == Some(field));
-        match (found.next(), found.next()) {
-            (Some(_), Some(_)) => Err(NotALine::Twice { field }),
-            (first, _) => Ok(first.map(|(_, value)| value.clone())),
-        }
-    }
-
-    fn need(&self, field: &'static str) -> Result<Edn, NotALine> {
-        self.get(field)?.ok_or(NotALine::Missing { field })
-    }
 }

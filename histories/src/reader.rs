@@ -7,28 +7,44 @@
 //!
 //! Fields that are not ours are skipped.
 
+use std::collections::HashSet;
+use std::fmt;
 use std::io::{self, BufRead};
-use std::marker::PhantomData;
 
 use crate::attempt::{History, Pairing, Torn};
+use crate::edn_stream::{Data, Stopped};
 use crate::foreign::NotALine;
 use crate::format::Format;
+use crate::jepsen_edn::Decoder;
 use crate::json::{Raw, Type, Who};
+use crate::lines::{MOST_BYTES, read_line};
 use crate::names::{Key, NodeId, Process};
 use crate::observation::{Kind, Line, NemesisOp, Observation};
 use crate::operation::{Answered, Asked, Operation, Unreadable};
+use crate::reading::Reading;
 use crate::rules::{Breach, Open, Rules};
 
 /// Yields the lines of a history. After an error it yields nothing more.
 #[derive(Debug)]
 pub struct Reader<R, O> {
-    from: R,
+    from: Source<R>,
     format: Format,
-    number: u64,
+    reading: Reading,
+    /// Where the line stands that is being read.
+    line: u64,
+    column: Option<u64>,
     rules: Rules<Begun<O>>,
+    /// Every key that was met, to be shared by all its lines.
+    keys: HashSet<Key>,
     torn: Option<Torn>,
     done: bool,
-    op: PhantomData<O>,
+}
+
+/// Where lines come from: of the source, or of the maps in it.
+#[derive(Debug)]
+enum Source<R> {
+    Lines { from: R, bytes: Vec<u8> },
+    Maps { from: Data<R>, decoder: Decoder },
 }
 
 /// What the line that ends an op must agree with.
@@ -42,12 +58,23 @@ struct Begun<O> {
 
 /// Why a history cannot be read, and where.
 #[derive(Debug, thiserror::Error)]
-#[error("line {line} {what}")]
 pub struct ReadError {
     /// The number of the line in the file, counted from 1.
     pub line: u64,
+    /// Where on that line, counted in bytes from 1, if it is a matter of some bytes and not of the line.
+    pub column: Option<u64>,
     /// What is wrong with it.
     pub what: Flaw,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ReadError { line, column, what } = self;
+        match column {
+            Some(column) => write!(f, "line {line}, column {column} {what}"),
+            None => write!(f, "line {line} {what}"),
+        }
+    }
 }
 
 /// What is wrong with a line.
@@ -58,7 +85,7 @@ pub enum Flaw {
     Io(io::Error),
     /// Not JSON, or not the fields of a line.
     #[error("is not a line of a history: {0}")]
-    Malformed(serde_json::Error),
+    Malformed(String),
     /// Not what lines of another format look like.
     #[error("is not a line of {format}: {why}")]
     Foreign {
@@ -86,7 +113,27 @@ impl<R: BufRead, O: Operation> Reader<R, O> {
 
     /// Reads lines of that format from the start of `from`.
     pub fn of(format: Format, from: R) -> Reader<R, O> {
-        Reader { from, format, number: 0, rules: Rules::new(), torn: None, done: false, op: PhantomData }
+        let from = match format {
+            Format::JepsenEdn => Source::Maps { from: Data::new(from), decoder: Decoder::default() },
+            _ => Source::Lines { from, bytes: Vec::new() },
+        };
+        Reader {
+            from,
+            format,
+            reading: format.reading(),
+            line: 0,
+            column: None,
+            rules: Rules::new(),
+            keys: HashSet::new(),
+            torn: None,
+            done: false,
+        }
+    }
+
+    /// The same, but lines that leave a choice are read this way, not as is usual for the format.
+    #[must_use]
+    pub fn by(self, reading: Reading) -> Reader<R, O> {
+        Reader { reading, ..self }
     }
 
     /// The torn last line, once the end was reached and if there was one.
@@ -104,28 +151,66 @@ impl<R: BufRead, O: Operation> Reader<R, O> {
     }
 
     fn read_line(&mut self) -> Result<Option<Line<O, O::Ret>>, Flaw> {
-        let mut bytes = Vec::new();
+        self.column = None;
+        let raw = match &mut self.from {
+            Source::Lines { .. } => self.next_line()?,
+            Source::Maps { .. } => self.next_map()?,
+        };
+        raw.map(|raw| self.understand(raw)).transpose()
+    }
+
+    fn next_line(&mut self) -> Result<Option<Raw>, Flaw> {
+        let Source::Lines { from, bytes } = &mut self.from else { return Ok(None) };
         loop {
             bytes.clear();
-            self.number += 1;
-            if self.from.read_until(b'\n', &mut bytes).map_err(Flaw::Io)? == 0 {
+            self.line += 1;
+            if read_line(from, bytes, MOST_BYTES).map_err(Flaw::Io)? == 0 {
                 return Ok(None);
             }
             if !bytes.trim_ascii().is_empty() {
                 break;
             }
         }
-        match self.format.decode(&bytes, self.rules.next()) {
-            Ok(raw) => self.understand(raw).map(Some),
-            Err(_) if bytes.last() != Some(&b'\n') => {
-                self.torn = Some(Torn { line: self.number, bytes: bytes.len() });
+        match self.format.decode(bytes, self.rules.next(), self.reading) {
+            Ok(raw) => Ok(Some(raw)),
+            Err(_) if bytes.last() != Some(&b'\n') && bytes.len() <= MOST_BYTES => {
+                self.torn = Some(Torn { line: self.line, bytes: bytes.len() });
                 Ok(None)
             }
-            Err(flaw) => Err(flaw),
+            Err((column, flaw)) => {
+                self.column = column;
+                Err(flaw)
+            }
         }
     }
 
-    fn understand(&mut self, raw: Raw) -> Result<Line<O, O::Ret>, Flaw> {
+    fn next_map(&mut self) -> Result<Option<Raw>, Flaw> {
+        let Source::Maps { from, decoder } = &mut self.from else { return Ok(None) };
+        let foreign = |why| Flaw::Foreign { format: Format::JepsenEdn, why };
+        match from.next() {
+            Ok(None) => {
+                self.torn = from.torn();
+                Ok(None)
+            }
+            Ok(Some((place, datum))) => {
+                self.line = place.line;
+                // Where the map is not the first on its line, the line alone does not tell which it is.
+                self.column = Some(place.column).filter(|&column| column > 2);
+                decoder.read(datum, self.rules.next(), self.reading).map(Some).map_err(foreign)
+            }
+            Err((place, stopped)) => {
+                self.line = place.line;
+                self.column = Some(place.column);
+                Err(match stopped {
+                    Stopped::Io(error) => Flaw::Io(error),
+                    Stopped::Wrong(why) => foreign(why),
+                })
+            }
+        }
+    }
+
+    fn understand(&mut self, mut raw: Raw) -> Result<Line<O, O::Ret>, Flaw> {
+        raw.key = raw.key.map(|key| self.share(key));
         self.rules.check_index(raw.index)?;
         self.rules.check_time(raw.time)?;
         let time = raw.time;
@@ -143,6 +228,15 @@ impl<R: BufRead, O: Operation> Reader<R, O> {
         };
         self.rules.added(time);
         Ok(line)
+    }
+
+    /// Most keys stand on many lines, and a history is held in memory.
+    fn share(&mut self, key: Key) -> Key {
+        if let Some(known) = self.keys.get(&key) {
+            return known.clone();
+        }
+        self.keys.insert(key.clone());
+        key
     }
 
     fn begin(&mut self, process: Process, raw: Raw) -> Result<Observation<O, O::Ret>, Flaw> {
@@ -201,6 +295,6 @@ impl<R: BufRead, O: Operation> Iterator for Reader<R, O> {
         }
         let line = self.read_line();
         self.done = !matches!(line, Ok(Some(_)));
-        line.map_err(|what| ReadError { line: self.number, what }).transpose()
+        line.map_err(|what| ReadError { line: self.line, column: self.column, what }).transpose()
     }
 }

@@ -9,9 +9,10 @@
 
 use std::io;
 
+use crate::jepsen_edn;
 use crate::json::{Raw, Type, Who};
 use crate::names::{Key, NodeId, Process};
-use crate::observation::{Kind, NemesisOp, Observation, Outcome};
+use crate::observation::{Kind, Line, NemesisOp, Observation, Outcome};
 use crate::operation::{Asked, Operation};
 use crate::rules::{Breach, Rules};
 
@@ -19,6 +20,7 @@ use crate::rules::{Breach, Rules};
 #[derive(Debug)]
 pub struct Writer<W, O> {
     out: W,
+    encode: fn(&Raw) -> Vec<u8>,
     rules: Rules<Open<O>>,
     failed: bool,
 }
@@ -48,7 +50,27 @@ pub enum WriteError {
 impl<W: io::Write, O: Operation> Writer<W, O> {
     /// An empty history. `out` should not buffer, or buffer whole lines: it is flushed after each.
     pub fn new(out: W) -> Writer<W, O> {
-        Writer { out, rules: Rules::new(), failed: false }
+        Writer { out, encode: as_json, rules: Rules::new(), failed: false }
+    }
+
+    /// The same, but as Jepsen's EDN: one map a line.
+    pub fn edn(out: W) -> Writer<W, O> {
+        Writer { encode: jepsen_edn::write, ..Writer::new(out) }
+    }
+
+    /// Writes down what was read elsewhere. The line gets the next index.
+    pub fn line(&mut self, line: Line<O, O::Ret>) -> Result<(), WriteError> {
+        let Observation { time, process, node, key, kind, .. } = match line {
+            Line::Client(seen) => seen,
+            Line::Nemesis(op) => return self.nemesis(op.time, op.f, op.value, op.error).map(drop),
+        };
+        let outcome = match kind {
+            Kind::Invoke(op) => return self.invoke(time, process, node, key, op).map(drop),
+            Kind::Ok(ret) => Outcome::Ok(ret),
+            Kind::Fail(why) => Outcome::Fail(why),
+            Kind::Info(why) => Outcome::Info(why),
+        };
+        self.complete(time, process, outcome).map(drop)
     }
 
     /// The index of the next line.
@@ -144,10 +166,15 @@ impl<W: io::Write, O: Operation> Writer<W, O> {
             return Err(WriteError::Ended);
         }
         self.rules.check_time(raw.time)?;
-        let mut line = serde_json::to_vec(raw).expect("a line holds only strings, numbers and JSON values");
-        line.push(b'\n');
+        let line = (self.encode)(raw);
         let written = self.out.write_all(&line).and_then(|()| self.out.flush());
         self.failed = written.is_err();
         Ok(written?)
     }
+}
+
+fn as_json(raw: &Raw) -> Vec<u8> {
+    let mut line = serde_json::to_vec(raw).expect("a line holds only strings, numbers and JSON values");
+    line.push(b'\n');
+    line
 }
