@@ -6,6 +6,7 @@
 //! [`bite`] judges it. A run that asked for faults and in which none bit is `unknown`, not `valid`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,15 @@ pub struct LinkCounts {
     pub held: u64,
     /// Bytes that waited on them.
     pub bytes: u64,
+    /// Connections to the same node of which nobody knew who had dialled them. They passed, and may have
+    /// been this link's.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub strangers: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl LinkCounts {
@@ -92,10 +102,29 @@ pub struct Evidence {
     /// Who was started again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub births: Vec<Birth>,
+    /// What those were doing who are to go on, before they were told to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<ProcessState>,
     /// Who was stopped, or told to go on, and what became of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<ProcessState>,
 }
+
+/// What clients met with while a fault lasted: from the moment at which it had taken effect to the one
+/// at which its end was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Met {
+    /// Ops that were open or began.
+    pub ops: u64,
+    /// Of those that were asked of the fault's nodes, how many outlived it: they were open when it
+    /// ended, or nobody will ever know how they ended.
+    pub outlived: u64,
+    /// How long it lasted.
+    pub lasted: Duration,
+}
+
+/// A machine that is busy makes a process wait for this long without any help of ours.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether a fault had an effect, and the fact that shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -113,21 +142,24 @@ impl Bite {
     }
 }
 
-/// Judges a fault by what its injection and its heal left behind, and by how many client ops were
-/// open or began in between: a cut that only the cluster's own heartbeats noticed was not tested by
-/// anyone.
-pub fn bite(fault: &Fault, injected: &Evidence, healed: &Evidence, ops: u64) -> Bite {
-    if ops == 0 {
+/// Judges a fault by what its injection and its heal left behind, and by what clients met with in
+/// between: a cut that only the cluster's own heartbeats noticed was not tested by anyone.
+pub fn bite(fault: &Fault, injected: &Evidence, healed: &Evidence, met: Met) -> Bite {
+    if met.ops == 0 {
         return Bite::Missed("no client was active while it lasted".to_owned());
     }
     match fault {
         Fault::Partition { .. } => partition_bit(healed),
         Fault::Kill { .. } => kill_bit(injected, healed),
-        Fault::Pause { .. } => pause_bit(injected, healed, ops),
+        Fault::Pause { .. } => pause_bit(injected, healed, met),
     }
 }
 
 fn partition_bit(healed: &Evidence) -> Bite {
+    let strangers = healed.links.values().map(|counts| counts.strangers).max().unwrap_or(0);
+    if strangers > 0 {
+        return Bite::Missed(format!("{strangers} connections of unknown origin may have passed the cut"));
+    }
     let cut = healed.links.values().filter(|counts| counts.bit());
     let (links, refused, bytes) = cut.fold((0_u64, 0_u64, 0_u64), |(links, refused, bytes), counts| {
         (links + 1, refused + counts.refused, bytes + counts.bytes)
@@ -150,18 +182,33 @@ fn kill_bit(injected: &Evidence, healed: &Evidence) -> Bite {
     }
 }
 
-fn pause_bit(injected: &Evidence, healed: &Evidence, ops: u64) -> Bite {
-    let went_on =
-        |stopped: &ProcessState| healed.states.iter().any(|after| after.pid == stopped.pid && !after.still());
-    match injected.states.iter().find(|stopped| stopped.still() && went_on(stopped)) {
+fn pause_bit(injected: &Evidence, healed: &Evidence, met: Met) -> Bite {
+    let seen = |states: &[ProcessState], pid, still| {
+        states.iter().any(|state| state.pid == pid && state.still() == still)
+    };
+    let stopped: Vec<&ProcessState> = injected.states.iter().filter(|state| state.still()).collect();
+    let stayed: Vec<_> = stopped.iter().filter(|stopped| seen(&healed.found, stopped.pid, true)).collect();
+    let went_on = stayed.iter().find(|stayed| seen(&healed.states, stayed.pid, false));
+    match went_on {
+        _ if stopped.is_empty() => Bite::Missed("no process stood still".to_owned()),
+        _ if stayed.is_empty() => {
+            Bite::Missed("no process still stood still when it was to go on".to_owned())
+        }
+        None => Bite::Missed("no stopped process lived to go on".to_owned()),
+        Some(_) if met.lasted < SHORTEST_PAUSE => {
+            Bite::Missed(format!("{:?} are too short to be told from a busy machine", met.lasted))
+        }
+        Some(_) if met.outlived == 0 => {
+            Bite::Missed("every op that was asked of it was answered before it went on".to_owned())
+        }
         Some(ProcessState { node, pid, .. }) => {
-            Bite::Bit(format!("{node} (process {pid}) stood still while {ops} client ops were open"))
+            Bite::Bit(format!("{node} (process {pid}) stood still, and {} outlived it", ops(met.outlived)))
         }
-        None if injected.states.iter().any(ProcessState::still) => {
-            Bite::Missed("no stopped process lived to go on".to_owned())
-        }
-        None => Bite::Missed("no process stood still".to_owned()),
     }
+}
+
+fn ops(count: u64) -> String {
+    if count == 1 { "1 client op".to_owned() } else { format!("{count} client ops") }
 }
 
 #[cfg(test)]
@@ -176,17 +223,31 @@ mod tests {
 
     fn kept(refused: u64, held: u64, bytes: u64) -> Evidence {
         let link = Link::new(NodeId(1), NodeId(2));
-        Evidence { links: [(link, LinkCounts { refused, held, bytes })].into(), ..Evidence::default() }
+        let counts = LinkCounts { refused, held, bytes, strangers: 0 };
+        Evidence { links: [(link, counts)].into(), ..Evidence::default() }
+    }
+
+    /// Five seconds in which so many ops were asked, and all of them outlived it.
+    fn met(ops: u64) -> Met {
+        Met { ops, outlived: ops, lasted: Duration::from_secs(5) }
     }
 
     #[test]
     fn a_partition_bit_when_something_was_refused_or_held_while_clients_were_active() {
         let none = Evidence::default();
-        assert!(bite(&partition(), &none, &kept(0, 1, 12), 5).bit());
-        assert!(bite(&partition(), &none, &kept(1, 0, 0), 5).bit());
-        assert!(!bite(&partition(), &none, &kept(1, 0, 0), 0).bit(), "no client was there to see it");
-        assert!(!bite(&partition(), &none, &kept(0, 3, 0), 5).bit(), "idle connections lost nothing");
-        assert!(!bite(&partition(), &none, &none, 5).bit());
+        assert!(bite(&partition(), &none, &kept(0, 1, 12), met(5)).bit());
+        assert!(bite(&partition(), &none, &kept(1, 0, 0), met(5)).bit());
+        assert!(!bite(&partition(), &none, &kept(1, 0, 0), met(0)).bit(), "no client was there to see it");
+        assert!(!bite(&partition(), &none, &kept(0, 3, 0), met(5)).bit(), "idle connections lost nothing");
+        assert!(!bite(&partition(), &none, &none, met(5)).bit());
+    }
+
+    #[test]
+    fn a_cut_that_someone_of_unknown_origin_passed_did_not_bite() {
+        let mut healed = kept(1, 2, 300);
+        assert!(bite(&partition(), &Evidence::default(), &healed, met(5)).bit());
+        healed.links.values_mut().for_each(|counts| counts.strangers = 1);
+        assert!(!bite(&partition(), &Evidence::default(), &healed, met(5)).bit());
     }
 
     #[test]
@@ -198,25 +259,37 @@ mod tests {
         };
         let born =
             |node, pid| Evidence { births: vec![Birth { node: NodeId(node), pid }], ..Evidence::default() };
-        assert!(bite(&kill, &died(true), &born(1, 41), 5).bit());
-        assert!(!bite(&kill, &died(false), &born(1, 41), 5).bit(), "it had died of something else");
-        assert!(!bite(&kill, &died(true), &born(2, 41), 5).bit(), "another node is not this one");
-        assert!(!bite(&kill, &died(true), &born(1, 40), 5).bit(), "the same process never died");
-        assert!(!bite(&kill, &died(true), &Evidence::default(), 5).bit());
+        assert!(bite(&kill, &died(true), &born(1, 41), met(5)).bit());
+        assert!(!bite(&kill, &died(false), &born(1, 41), met(5)).bit(), "it had died of something else");
+        assert!(!bite(&kill, &died(true), &born(2, 41), met(5)).bit(), "another node is not this one");
+        assert!(!bite(&kill, &died(true), &born(1, 40), met(5)).bit(), "the same process never died");
+        assert!(!bite(&kill, &died(true), &Evidence::default(), met(5)).bit());
     }
 
     #[test]
-    fn a_pause_bit_when_a_process_stood_still_and_went_on_while_clients_were_active() {
+    fn a_pause_bit_when_a_process_stood_still_to_its_end_and_went_on_and_an_op_outlived_it() {
         let pause = Fault::Pause { nodes: [NodeId(1)].into() };
-        let seen = |pid, state| {
-            let state = ProcessState { node: NodeId(1), pid, state };
-            Evidence { states: vec![state], ..Evidence::default() }
+        let seen = |pid, state| vec![ProcessState { node: NodeId(1), pid, state }];
+        let stopped = |state| Evidence { states: seen(40, state), ..Evidence::default() };
+        let healed = |found, pid, state| Evidence {
+            found: seen(40, found),
+            states: seen(pid, state),
+            ..Evidence::default()
         };
-        assert!(bite(&pause, &seen(40, 'T'), &seen(40, 'S'), 5).bit());
-        assert!(!bite(&pause, &seen(40, 'T'), &seen(40, 'S'), 0).bit(), "no client was there to see it");
-        assert!(!bite(&pause, &seen(40, 'S'), &seen(40, 'S'), 5).bit(), "it never stood still");
-        assert!(!bite(&pause, &seen(40, 'T'), &seen(40, 'T'), 5).bit(), "it never went on");
-        assert!(!bite(&pause, &seen(40, 'T'), &seen(41, 'S'), 5).bit(), "another process took its place");
-        assert!(!bite(&pause, &Evidence::default(), &Evidence::default(), 5).bit());
+        assert!(bite(&pause, &stopped('T'), &healed('T', 40, 'S'), met(5)).bit());
+        let missed = |injected: Evidence, healed: Evidence, met| match bite(&pause, &injected, &healed, met) {
+            Bite::Bit(because) => panic!("{because}"),
+            Bite::Missed(because) => because,
+        };
+        let good = || (stopped('T'), healed('T', 40, 'S'));
+        let unmet = |met| missed(good().0, good().1, met);
+        assert_eq!(unmet(met(0)), "no client was active while it lasted");
+        assert!(unmet(Met { outlived: 0, ..met(5) }).contains("was answered before it went on"));
+        assert!(unmet(Met { lasted: Duration::from_millis(99), ..met(5) }).contains("too short"));
+        assert_eq!(missed(stopped('S'), good().1, met(5)), "no process stood still");
+        assert!(missed(good().0, healed('S', 40, 'S'), met(5)).contains("still stood still"));
+        assert!(missed(good().0, healed('T', 40, 'T'), met(5)).contains("lived to go on"));
+        assert!(missed(good().0, healed('T', 41, 'S'), met(5)).contains("lived to go on"));
+        assert_eq!(missed(Evidence::default(), Evidence::default(), met(5)), "no process stood still");
     }
 }

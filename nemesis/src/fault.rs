@@ -121,6 +121,8 @@ pub trait Target {
     fn restart(&mut self, nodes: &Nodes) -> io::Result<Vec<Birth>>;
     /// Stops these nodes, all before any is waited for. The dead are passed over.
     fn pause(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>>;
+    /// What these nodes are doing. The dead are passed over.
+    fn states(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>>;
     /// Lets these nodes go on. One that died meanwhile is passed over.
     fn resume(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>>;
 }
@@ -162,7 +164,10 @@ impl Fault {
                 Ok(Evidence { links: on.mend(&grudge.links())?, ..Evidence::default() })
             }
             Fault::Kill { nodes } => Ok(Evidence { births: on.restart(nodes)?, ..Evidence::default() }),
-            Fault::Pause { nodes } => Ok(Evidence { states: on.resume(nodes)?, ..Evidence::default() }),
+            Fault::Pause { nodes } => {
+                let found = on.states(nodes)?; // whether they stood still all the while
+                Ok(Evidence { found, states: on.resume(nodes)?, ..Evidence::default() })
+            }
         }
     }
 }
@@ -210,6 +215,9 @@ mod tests {
         }
         fn pause(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>> {
             self.still.extend(nodes);
+            Ok(Vec::new())
+        }
+        fn states(&mut self, _nodes: &Nodes) -> io::Result<Vec<ProcessState>> {
             Ok(Vec::new())
         }
         fn resume(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>> {

@@ -30,7 +30,7 @@ pub mod schedule;
 pub mod shape;
 
 pub use aim::{Aim, Unresolved, Who};
-pub use evidence::{Birth, Bite, Death, Evidence, LinkCounts, ProcessState, bite};
+pub use evidence::{Birth, Bite, Death, Evidence, LinkCounts, Met, ProcessState, bite};
 pub use fault::{Fault, Grudge, Sever, Target};
 pub use file::BadSchedule;
 pub use ids::{Link, NodeId, Nodes, Time, cluster};

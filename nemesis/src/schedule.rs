@@ -52,7 +52,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Draws a schedule for so many nodes that is over by `limit`. The same arguments draw the same.
+    /// Draws a schedule for so many nodes that is over by `limit`. The same arguments draw the same. A
+    /// fault that would not have its full time is left out: what it showed would depend on the limit.
     pub fn draw(seed: u64, kinds: &Kinds, nodes: usize, rhythm: Rhythm, limit: Time) -> Schedule {
         if kinds.is_empty() || rhythm.on.is_zero() {
             return Schedule::default();
@@ -62,14 +63,14 @@ impl Schedule {
         round.reverse();
         let mut steps = Vec::new();
         let mut at = Time::default().after(rhythm.calm);
-        while at < limit {
+        while at.after(rhythm.on) <= limit {
             if round.is_empty() {
                 let mut kinds = kinds.as_slice().to_vec();
                 kinds.shuffle(&mut rng);
                 round.extend(kinds.into_iter().map(|kind| Aim::random(kind, nodes, &mut rng)));
             }
             let aim = round.pop().expect("a round was just filled, and some kind was asked for");
-            let until = at.after(rhythm.on).min(limit);
+            let until = at.after(rhythm.on);
             steps.push(Step { at, until, aim });
             at = at.after(rhythm.on).after(rhythm.off);
         }
@@ -116,6 +117,13 @@ mod tests {
         assert_eq!(draw(7, &Kind::ALL, 2), Schedule::default());
     }
 
+    #[test]
+    fn a_fault_that_the_limit_would_cut_short_is_not_drawn() {
+        let ends = |limit| draw(7, &Kind::ALL, limit).steps.iter().map(|step| step.until).collect::<Vec<_>>();
+        assert_eq!(ends(16), [Time::seconds(7)]);
+        assert_eq!(ends(17), [7, 17].map(Time::seconds));
+    }
+
     proptest! {
         #[test]
         fn calm_comes_first_faults_take_turns_and_all_is_over_by_the_limit(seed: u64, limit in 0_u64..200) {
@@ -124,7 +132,8 @@ mod tests {
             for step in &schedule.steps {
                 let calm = step.at.since(calm_since).as_secs();
                 prop_assert_eq!(calm, if calm_since == Time::default() { 2 } else { 5 });
-                prop_assert!(step.at < step.until && step.until <= Time::seconds(limit));
+                prop_assert_eq!(step.until.since(step.at).as_secs(), 5);
+                prop_assert!(step.until <= Time::seconds(limit));
                 calm_since = step.until;
             }
             for round in schedule.steps.chunks_exact(Kind::ALL.len()) {

@@ -261,17 +261,23 @@ fn describe(report: &Report, commands: &Commands) -> String {
             let _ = write!(out, "\n{}: {evidence}\n", check.name);
         }
     }
+    for violation in &report.violations {
+        let _ = writeln!(out, "\n{}  (index {})", violation.sentence, violation.index);
+    }
     // A contradiction was told above, with its evidence.
     if let Some(reason) = report.reason.as_ref().filter(|_| report.verdict != "invalid") {
         let _ = writeln!(out, "{reason}");
     }
     let folder = quote(&report.folder.to_string_lossy());
     let Commands { program, repeat, same } = commands;
-    let _ = writeln!(out, "judge again: {program} check {folder}/history.jsonl");
+    let _ = writeln!(out, "judge again: {program} check {folder}");
     if !report.faults.is_empty() {
         let _ = writeln!(out, "same faults again: {program} run --schedule {folder}/schedule.toml {same}");
     }
     let _ = writeln!(out, "repeat: {repeat}");
+    for fault in &report.untested {
+        let _ = writeln!(out, "asked for and not tested: {fault}");
+    }
     let _ = writeln!(out, "verdict: {}", report.verdict);
     out
 }

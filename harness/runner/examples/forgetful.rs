@@ -3,9 +3,12 @@
 //! Alone and left in peace it is linearizable. Killed, it forgets what it had acknowledged; and several
 //! of them know nothing of each other. So it shows both ends of the harness's scale: a valid run, and
 //! invalid ones that it must not miss. It takes the flags of `raft-node` and heeds two of them.
+//!
+//! With `--mood` it misbehaves in ways that a harness has to notice: see [`Mood`].
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tonic::transport::Server;
@@ -20,18 +23,63 @@ use wire::etcdserverpb::{
 };
 use wire::mvccpb::KeyValue;
 
+/// How it behaves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    /// As it should.
+    Even,
+    /// Answers reads of what it knows with words.
+    Babbling,
+    /// Answers reads of what it knows with a number that nobody wrote.
+    Inventive,
+    /// Refuses every other read.
+    Sullen,
+    /// Takes every read, and answers none.
+    Mute,
+    /// Begins a term with every question about it.
+    Restless,
+    /// Begins the second term with the third question about it, and stays in it.
+    Promoted,
+}
+
+impl Mood {
+    const ALL: [(&'static str, Mood); 7] = [
+        ("even", Mood::Even),
+        ("babbling", Mood::Babbling),
+        ("inventive", Mood::Inventive),
+        ("sullen", Mood::Sullen),
+        ("mute", Mood::Mute),
+        ("restless", Mood::Restless),
+        ("promoted", Mood::Promoted),
+    ];
+}
+
 /// All that it knows.
-#[derive(Default)]
-struct Memory(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
+struct Memory {
+    map: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    mood: Mood,
+    reads: AtomicU64,
+}
 
 #[tonic::async_trait]
 impl Kv for Memory {
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
         let key = request.into_inner().key;
-        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = self.reads.fetch_add(1, Ordering::Relaxed);
+        let health = key.as_ref() == b"health";
+        match self.mood {
+            Mood::Sullen if !health && read.is_multiple_of(2) => return Err(Status::unavailable("not now")),
+            Mood::Mute if !health => std::future::pending().await,
+            _ => {}
+        }
+        let map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
         let found = map.get(key.as_ref()).map(|value| KeyValue {
             key: key.clone(),
-            value: value.clone().into(),
+            value: match self.mood {
+                Mood::Babbling => "blah".into(),
+                Mood::Inventive => "4711000".into(),
+                _ => value.clone().into(),
+            },
             ..KeyValue::default()
         });
         Ok(Response::new(RangeResponse { kvs: found.into_iter().collect(), ..RangeResponse::default() }))
@@ -39,14 +87,14 @@ impl Kv for Memory {
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
         let PutRequest { key, value, .. } = request.into_inner();
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
         map.insert(key.to_vec(), value.to_vec());
         Ok(Response::new(PutResponse::default()))
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
         let TxnRequest { compare, success, .. } = request.into_inner();
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
         let succeeded = compare.iter().all(|compare| match &compare.target_union {
             Some(TargetUnion::Value(value)) => {
                 map.get(compare.key.as_ref()).is_some_and(|found| found == value)
@@ -76,19 +124,28 @@ impl Kv for Memory {
     }
 }
 
-/// It is its own leader, in a term that nobody disputes.
-struct Alone(u64);
+/// It is its own leader, in a term that nobody else disputes.
+struct Alone {
+    number: u64,
+    mood: Mood,
+    asked: AtomicU64,
+}
 
 #[tonic::async_trait]
 impl Maintenance for Alone {
     async fn status(&self, _request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        let header = ResponseHeader { member_id: self.0, ..ResponseHeader::default() };
-        let header = Some(header);
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        let raft_term = match self.mood {
+            Mood::Restless => asked + 1,
+            Mood::Promoted => 1 + u64::from(asked >= 2),
+            _ => 1,
+        };
+        let header = Some(ResponseHeader { member_id: self.number, ..ResponseHeader::default() });
         let version = "forgetful".to_owned();
         Ok(Response::new(StatusResponse {
             header,
-            leader: self.0,
-            raft_term: 1,
+            leader: self.number,
+            raft_term,
             version,
             ..StatusResponse::default()
         }))
@@ -102,10 +159,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let place = arguments.iter().position(|argument| argument == name);
         place.and_then(|place| arguments.get(place + 1)).ok_or_else(|| format!("{name} is missing"))
     };
-    let name = flag("--name")?.trim_start_matches('n').parse()?;
+    let mood = flag("--mood").map_or("even", String::as_str);
+    let mood = Mood::ALL.into_iter().find(|(name, _)| *name == mood).ok_or("no such mood")?.1;
+    let number = flag("--name")?.trim_start_matches('n').parse()?;
     let address = flag("--listen-client-urls")?.trim_start_matches("http://").parse()?;
-    let server = Server::builder()
-        .add_service(KvServer::new(Memory::default()))
-        .add_service(MaintenanceServer::new(Alone(name)));
+    let memory = Memory { map: Mutex::default(), mood, reads: AtomicU64::new(0) };
+    let alone = Alone { number, mood, asked: AtomicU64::new(0) };
+    let server =
+        Server::builder().add_service(KvServer::new(memory)).add_service(MaintenanceServer::new(alone));
     Ok(server.serve(address).await?)
 }

@@ -198,7 +198,7 @@ impl Cluster {
     }
 
     /// What `ask` says of the processes of these nodes, without those that have ended.
-    fn states(
+    fn ask(
         &mut self,
         nodes: &Nodes,
         mut ask: impl FnMut(&mut Process) -> io::Result<Option<char>>,
@@ -271,12 +271,11 @@ impl Target for Cluster {
             };
             if !alive {
                 let process = supervisor.spawn(member.launch.clone()).map_err(io::Error::other)?;
-                births.push(Birth { node: *node, pid: process.pid() });
+                let pid = process.pid();
                 member.process = Some(process);
+                self.network.owns(*node, pid); // at once: it may dial before the next one is started
+                births.push(Birth { node: *node, pid });
             }
-        }
-        for birth in &births {
-            self.network.owns(birth.node, birth.pid);
         }
         self.await_answer(nodes);
         Ok(births)
@@ -288,11 +287,15 @@ impl Target for Cluster {
                 process.pause()?;
             }
         }
-        self.states(nodes, Process::await_standstill)
+        self.ask(nodes, Process::await_standstill)
+    }
+
+    fn states(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>> {
+        self.ask(nodes, Process::state)
     }
 
     fn resume(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>> {
-        self.states(nodes, Process::resume)
+        self.ask(nodes, Process::resume)
     }
 }
 

@@ -157,13 +157,19 @@ where
         (index, client, outcome): Ended<O, C>,
         generator: &mut dyn Generator<Op = O, Ret = O::Ret>,
     ) -> Result<(), Error> {
-        let outcome = outcome?;
+        let outcome = match outcome {
+            Err(Error::Nonsense { what, .. }) => Err(what),
+            other => Ok(other?),
+        };
         let concurrency = self.seats.len() as u64;
         let seat = &mut self.seats[index];
         let process = seat.process;
-        seat.refusals = if matches!(outcome, Outcome::Ok(_)) { 0 } else { seat.refusals + 1 };
-        let retired = matches!(outcome, Outcome::Info(_));
-        let seen = self.recorder.complete(process, outcome)?;
+        seat.refusals = if matches!(outcome, Ok(Outcome::Ok(_))) { 0 } else { seat.refusals + 1 };
+        let seen = match outcome {
+            Ok(outcome) => self.recorder.complete(process, outcome)?,
+            Err(what) => self.recorder.violate(process, &what)?,
+        };
+        let retired = matches!(seen.kind, history::Kind::Info(_));
         if retired {
             let refusals = seat.refusals;
             *seat = seat_after(Process(process.0 + concurrency), &self.nodes, refusals);
@@ -219,6 +225,9 @@ mod tests {
 
     use super::*;
 
+    /// What [`Scripted`] answers nonsense to.
+    const RIDDLE: Op = Op::Write(13);
+
     /// Answers a read, refuses a compare-and-set, and loses a write.
     struct Scripted;
 
@@ -228,6 +237,9 @@ mod tests {
         }
 
         async fn invoke(&mut self, _key: Option<&Key>, op: &Op) -> Result<Outcome<Ret>, Error> {
+            if *op == RIDDLE {
+                return Err(Error::Nonsense { node: NodeId(1), what: "42".to_owned() });
+            }
             Ok(match op {
                 Op::Read => Outcome::Ok(Ret::Value(None)),
                 Op::Write(_) => Outcome::Info("lost".to_owned()),
@@ -267,6 +279,11 @@ mod tests {
 
     /// Four processes on three nodes ask the same op so many times.
     async fn asked(op: Op, times: usize) -> (History<Op, Ret>, Vec<Observation<Op, Ret>>) {
+        let (recorder, seen) = recorded(op, times).await;
+        (recorder.finish().0, seen)
+    }
+
+    async fn recorded(op: Op, times: usize) -> (Recorder<Op>, Vec<Observation<Op, Ret>>) {
         let folder = tempfile::tempdir().unwrap();
         let recorder = Recorder::new(File::create(folder.path().join("history")).unwrap());
         let nodes = nemesis::cluster(3).into_iter().map(|node| (node, ([127, 0, 0, 1], 9).into()));
@@ -276,7 +293,7 @@ mod tests {
         let end = drive.run(&mut generator, far, &CancellationToken::new()).await.unwrap();
         assert_eq!(end, End::Done);
         drop(drive);
-        (recorder.finish().0, generator.seen)
+        (recorder, generator.seen)
     }
 
     fn processes(attempts: &[Attempt<Op, Ret>]) -> Vec<u64> {
@@ -293,6 +310,13 @@ mod tests {
         let invoked =
             |process| history.attempts.iter().find(|attempt| attempt.process == Process(process)).unwrap();
         assert!((4..12).all(|next| invoked(next).invoked > invoked(next - 4).completed.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_none_ends_its_op_and_not_the_run() {
+        let (recorder, seen) = recorded(RIDDLE, 6).await;
+        assert_eq!(seen.iter().filter(|seen| matches!(seen.kind, Kind::Info(_))).count(), 6);
+        assert_eq!(recorder.violations().len(), 6);
     }
 
     #[tokio::test]

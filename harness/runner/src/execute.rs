@@ -12,10 +12,13 @@
 //! have bitten; of every kind of op that was asked, one must have been acknowledged; no node may have
 //! ended by itself; the cluster must have come back after the heal, and every final read must have been
 //! answered. Otherwise a history without contradiction is *unknown*, with the reason. A contradiction is
-//! *invalid* whatever else went wrong.
+//! *invalid* whatever else went wrong; so is an answer that is no value of the workload at all.
+//!
+//! A kind of fault of which none bit, beside others that did, leaves the verdict as it is and is named
+//! next to it: the verdict says nothing about that kind.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -35,10 +38,10 @@ use crate::error::Error;
 use crate::etcd::{Etcd, PATIENCE};
 use crate::folder::Folder;
 use crate::plan::Plan;
-use crate::play::{Played, Player, toothless, vacuous};
+use crate::play::{Played, Player, untested, vacuous};
 use crate::probe::Leadership;
 use crate::progress::{Live, Phase, Progress};
-use crate::recorder::{Recorder, Tally};
+use crate::recorder::{Recorder, Tally, Violation};
 use crate::report::{Check, Figures, Report};
 use crate::system::System;
 
@@ -237,7 +240,7 @@ impl Run {
         let (mut doubts, mut notes) = (self.doubts, self.notes);
         let asked = self.plan.faults();
         doubts.extend(vacuous(asked.as_slice(), &played));
-        notes.extend(toothless(asked.as_slice(), &played));
+        let untested = untested(asked.as_slice(), &played);
         doubts.extend(unacknowledged(&tally));
         let mut figures = Figures::new(tally, leader_changes, lasted);
         let began = Instant::now();
@@ -248,7 +251,8 @@ impl Run {
         }
         figures.check_seconds = began.elapsed().as_secs_f64();
         keep_certificates(&self.folder, &mut checks)?;
-        let (verdict, reason) = together(&checks, &doubts);
+        let violations = recorder.violations();
+        let (verdict, reason) = together(&checks, &violations, &doubts);
         if verdict == "invalid" {
             notes.append(&mut doubts); // they did not decide, and may still explain
         }
@@ -256,10 +260,12 @@ impl Run {
             verdict,
             reason,
             checks,
+            violations,
             seed: self.plan.seed,
             folder: self.folder.path().to_owned(),
             faults: played.faults,
-            skipped: played.skipped,
+            skipped: played.skipped.into_iter().map(|(_, line)| line).collect(),
+            untested,
             notes,
             figures,
         };
@@ -315,7 +321,7 @@ fn table(cluster: &Cluster) -> Value {
             "peer": doors.peer.to_string(),
             "metrics": doors.metrics.to_string(),
             "pid": pid,
-            "program": launch.program.to_string_lossy(),
+            "program": resolved(&launch.program).to_string_lossy(),
             "arguments": arguments,
         });
         (node.to_string(), row)
@@ -323,9 +329,14 @@ fn table(cluster: &Cluster) -> Value {
     Value::Object(rows.collect())
 }
 
+/// Where a program really is: `/proc/self/exe` is another file to whoever reads the record.
+fn resolved(program: &Path) -> PathBuf {
+    std::fs::canonicalize(program).unwrap_or_else(|_| program.to_owned())
+}
+
 /// Tells builds apart. A checksum does that; it is no protection against forgery.
 fn fingerprint(program: &Path) -> Value {
-    let target = std::fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
+    let target = resolved(program);
     match std::fs::read(program) {
         Ok(content) => json!({
             "path": target.to_string_lossy(),
@@ -363,7 +374,10 @@ fn unacknowledged(tally: &Tally) -> Vec<String> {
 }
 
 /// The worst of all checks; and what looks valid is not, while there is a doubt.
-fn together(checks: &[Check], doubts: &[String]) -> (&'static str, Option<String>) {
+fn together(checks: &[Check], violations: &[Violation], doubts: &[String]) -> (&'static str, Option<String>) {
+    if let Some(violation) = violations.first() {
+        return ("invalid", Some(violation.sentence.clone()));
+    }
     let worst = checks.iter().map(|check| check.verdict.clone()).reduce(Verdict::and);
     match worst {
         Some(Verdict::Invalid { witness }) => ("invalid", Some(witness.sentence)),
@@ -421,12 +435,21 @@ mod tests {
         };
         let invalid = check(Verdict::Invalid { witness: Box::new(witness) });
         let doubt = ["no fault bit".to_owned()];
-        assert_eq!(together(&[valid()], &[]), ("valid", None));
-        assert_eq!(together(&[valid()], &doubt), ("unknown", Some("no fault bit".to_owned())));
+        assert_eq!(together(&[valid()], &[], &[]), ("valid", None));
+        assert_eq!(together(&[valid()], &[], &doubt), ("unknown", Some("no fault bit".to_owned())));
         let sentence = Some("n1 answered 1 after 2".to_owned());
-        assert_eq!(together(&[valid(), invalid], &doubt), ("invalid", sentence));
+        assert_eq!(together(&[valid(), invalid], &[], &doubt), ("invalid", sentence));
         let unknown = check(Verdict::Unknown { why: Why::OutOfTime });
-        assert_eq!(together(&[valid(), unknown], &[]).0, "unknown");
-        assert_eq!(together(&[], &[]).0, "unknown");
+        assert_eq!(together(&[valid(), unknown], &[], &[]).0, "unknown");
+        assert_eq!(together(&[], &[], &[]).0, "unknown");
+        let violation = Violation {
+            sentence: "n1 answered with `x`".to_owned(),
+            index: 3,
+            process: history::Process(0),
+            node: None,
+            key: None,
+        };
+        let nonsense = ("invalid", Some("n1 answered with `x`".to_owned()));
+        assert_eq!(together(&[valid()], &[violation], &doubt), nonsense);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use history::Operation;
-use nemesis::{Action, Evidence, Fault, Kind, Nemesis, Time, bite};
+use nemesis::{Action, Evidence, Fault, Kind, Met, Nemesis, Time, bite};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -18,8 +18,8 @@ use crate::error::Error;
 use crate::folder::Folder;
 use crate::probe::Leadership;
 use crate::progress::Progress;
-use crate::recorder::{Recorder, Tally};
-use crate::report::{FaultReport, Standing};
+use crate::recorder::{Moment, Recorder};
+use crate::report::{FaultReport, Standing, Untested};
 
 /// The nemesis of a run.
 pub struct Player<O: Operation> {
@@ -43,8 +43,10 @@ pub struct Player<O: Operation> {
 struct Lasting {
     fault: Fault,
     began: Time,
+    /// When it had taken effect, and how far clients had come by then.
+    confirmed: Time,
+    met: Moment,
     evidence: Evidence,
-    tally: Tally,
 }
 
 /// What became of the faults.
@@ -52,8 +54,8 @@ struct Lasting {
 pub struct Played {
     /// Each that was injected and healed, in the order of their ends.
     pub faults: Vec<FaultReport>,
-    /// Each that was given up, and why.
-    pub skipped: Vec<String>,
+    /// Each that was given up, in a line that says why.
+    pub skipped: Vec<(Kind, String)>,
     lasting: Vec<Lasting>,
 }
 
@@ -86,7 +88,7 @@ impl<O: Operation> Player<O> {
                 Action::Skip(aim, why) => {
                     let line = format!("{aim}: given up, {why}");
                     self.tell(&line);
-                    played.skipped.push(line);
+                    played.skipped.push((aim.kind(), line));
                 }
                 Action::Wait(until) => {
                     let until = self.recorder.instant(until);
@@ -99,7 +101,10 @@ impl<O: Operation> Player<O> {
             return Ok(played);
         }
         let late = self.nemesis.waiting();
-        let late = late.map(|step| format!("{} at {}: given up, the run was over first", step.aim, step.at));
+        let late = late.map(|step| {
+            let line = format!("{} at {}: given up, the run was over first", step.aim, step.at);
+            (step.aim.kind(), line)
+        });
         played.skipped.extend(late);
         for fault in self.nemesis.stop(self.recorder.time()) {
             self.heal(&fault, &mut played)?;
@@ -110,11 +115,12 @@ impl<O: Operation> Player<O> {
     fn inject(&mut self, fault: Fault, played: &mut Played) -> Result<(), Error> {
         let name = fault.kind().name();
         let began = self.recorder.nemesis(name, said(&fault, None))?;
-        let tally = self.recorder.fault_began();
+        self.recorder.fault_began();
         let evidence = fault.inject(&mut self.cluster).map_err(|source| failed(&fault, name, source))?;
-        self.recorder.nemesis(name, said(&fault, Some(&evidence)))?;
+        let confirmed = self.recorder.nemesis(name, said(&fault, Some(&evidence)))?;
+        let met = self.recorder.moment(&fault.nodes());
         self.tell(&fault.to_string());
-        played.lasting.push(Lasting { fault, began, evidence, tally });
+        played.lasting.push(Lasting { fault, began, confirmed, met, evidence });
         self.show(played);
         self.keep_schedule()
     }
@@ -124,18 +130,18 @@ impl<O: Operation> Player<O> {
         let lasting = played.lasting.remove(lasting.expect("only what was injected is healed"));
         let name = fault.kind().heal_name();
         let requested = self.recorder.nemesis(name, said(fault, None))?;
-        let tally = self.recorder.fault_ended();
+        let met = met(&lasting, requested, self.recorder.moment(&fault.nodes()));
+        self.recorder.fault_ended();
         let evidence = fault.heal(&mut self.cluster).map_err(|source| failed(fault, name, source))?;
         let effective = self.recorder.nemesis(name, said(fault, Some(&evidence)))?;
-        let ops = tally.invoked - lasting.tally.invoked + lasting.tally.open();
-        let bite = bite(fault, &lasting.evidence, &evidence, ops);
+        let bite = bite(fault, &lasting.evidence, &evidence, met);
         self.tell(&format!("healed: {fault}"));
         played.faults.push(FaultReport {
             fault: fault.clone(),
             began: lasting.began,
             heal_requested: requested,
             heal_effective: effective,
-            ops,
+            ops: met.ops,
             bite: Standing::from(bite),
         });
         self.show(played);
@@ -154,6 +160,16 @@ impl<O: Operation> Player<O> {
 
     fn tell(&self, line: &str) {
         self.progress.fault(self.recorder.time().since(Time::default()), line);
+    }
+}
+
+/// What clients met with, from the moment at which it had taken effect to the end that was asked for.
+fn met(lasting: &Lasting, until: Time, after: Moment) -> Met {
+    let before = lasting.met;
+    Met {
+        ops: after.invoked - before.invoked + before.open,
+        outlived: after.open_here + after.lost_here - before.lost_here,
+        lasted: until.since(lasting.confirmed),
     }
 }
 
@@ -188,19 +204,28 @@ pub fn vacuous(asked: &[Kind], played: &Played) -> Option<String> {
         .faults
         .iter()
         .map(|fault| format!("{}: {}", fault.fault, fault.bite.because))
-        .chain(played.skipped.iter().cloned())
+        .chain(played.skipped.iter().map(|(_, line)| line.clone()))
         .collect();
     Some(match reasons.as_slice() {
-        [] => "faults were asked for, and none was injected before the time was up".to_owned(),
+        [] => "faults were asked for, and the time was too short for any of them".to_owned(),
         some => format!("faults were asked for, and none bit ({})", some.join("; ")),
     })
 }
 
 /// Those kinds that were asked for and never had an effect: what a valid verdict says nothing about.
-pub fn toothless(asked: &[Kind], played: &Played) -> Vec<String> {
-    let bit = |kind: &Kind| played.faults.iter().any(|fault| fault.fault.kind() == *kind && fault.bite.bit);
-    let toothless = asked.iter().filter(|kind| !bit(kind));
-    toothless.map(|kind| format!("{kind} was asked for, and had no effect in this run")).collect()
+pub fn untested(asked: &[Kind], played: &Played) -> Vec<Untested> {
+    let why = |kind: Kind| {
+        let mut injected = played.faults.iter().filter(|fault| fault.fault.kind() == kind).peekable();
+        if injected.peek().is_some() {
+            let bit = injected.any(|fault| fault.bite.bit);
+            (!bit).then_some("had no effect")
+        } else if played.skipped.iter().any(|(skipped, _)| *skipped == kind) {
+            Some("was given up each time")
+        } else {
+            Some("was never drawn; the time is too short")
+        }
+    };
+    asked.iter().filter_map(|kind| Some(Untested { fault: kind.name(), why: why(*kind)? })).collect()
 }
 
 #[cfg(test)]
@@ -217,14 +242,38 @@ mod tests {
             ops: 1,
             bite: Standing { bit, because: "so it was".to_owned() },
         };
-        let played = |bit| Played { faults: vec![report(bit)], ..Played::default() };
-        let asked = [Kind::Partition, Kind::Kill];
+        let played = |bit| Played {
+            faults: vec![report(bit)],
+            skipped: vec![(Kind::Pause, "pause leader: given up, nobody leads".to_owned())],
+            ..Played::default()
+        };
+        let asked = [Kind::Partition, Kind::Kill, Kind::Pause];
         assert_eq!(vacuous(&asked, &played(true)), None);
-        assert_eq!(
-            toothless(&asked, &played(true)),
-            ["partition was asked for, and had no effect in this run"]
-        );
-        assert!(vacuous(&asked, &played(false)).unwrap().contains("none bit (kill n1: so it was)"));
+        let said = |bit| {
+            let untested = untested(&asked, &played(bit));
+            untested.iter().map(ToString::to_string).collect::<Vec<String>>()
+        };
+        let never = "partition was never drawn; the time is too short";
+        let given_up = "pause was given up each time";
+        assert_eq!(said(true), [never, given_up]);
+        assert_eq!(said(false), [never, "kill had no effect", given_up]);
+        assert!(vacuous(&asked, &played(false)).unwrap().contains("none bit (kill n1: so it was; pause"));
         assert_eq!(vacuous(&[], &Played::default()), None);
+        let short = vacuous(&asked, &Played::default()).unwrap();
+        assert!(short.contains("the time was too short"), "{short}");
+    }
+
+    #[test]
+    fn clients_met_with_what_was_open_when_a_fault_took_effect_or_began_before_its_end_was_asked_for() {
+        let lasting = Lasting {
+            fault: Fault::Pause { nodes: nemesis::cluster(1) },
+            began: Time::seconds(1),
+            confirmed: Time::seconds(2),
+            met: Moment { invoked: 100, open: 4, open_here: 2, lost_here: 7 },
+            evidence: Evidence::default(),
+        };
+        let after = Moment { invoked: 110, open: 3, open_here: 1, lost_here: 9 };
+        let met = met(&lasting, Time::seconds(6), after);
+        assert_eq!(met, Met { ops: 14, outlived: 3, lasted: std::time::Duration::from_secs(4) });
     }
 }

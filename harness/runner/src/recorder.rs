@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use history::{History, Key, Kind, Line, Observation, Operation, Outcome, Pairing, Process, Writer};
-use nemesis::{NodeId, Time};
+use nemesis::{NodeId, Nodes, Time};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -53,6 +53,39 @@ impl Tally {
     }
 }
 
+/// An answer that nobody could give who keeps the promise, whatever else the history holds: what was read
+/// is no value of the workload at all. A checker never sees it, since it cannot be said in the
+/// workload's words; the history has an `info` in its place.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Violation {
+    /// The contradiction in one sentence.
+    pub sentence: String,
+    /// The line that ends the op.
+    pub index: u64,
+    /// Who asked.
+    pub process: Process,
+    /// Whom it asked.
+    pub node: Option<history::NodeId>,
+    /// About what.
+    pub key: Option<Key>,
+}
+
+/// As many violations are kept as anyone will read. The history has them all.
+const MOST_VIOLATIONS: usize = 20;
+
+/// How far clients have come at a moment, as seen from some nodes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moment {
+    /// Ops that were invoked so far.
+    pub invoked: u64,
+    /// Ops that are open.
+    pub open: u64,
+    /// Those of them that were asked of these nodes.
+    pub open_here: u64,
+    /// Ops that were asked of these nodes, and that nobody will ever know the end of.
+    pub lost_here: u64,
+}
+
 /// The history of a run, while it goes on.
 pub struct Recorder<O: Operation> {
     start: Instant,
@@ -63,10 +96,20 @@ struct Book<O: Operation> {
     writer: Writer<File, O>,
     pairing: Pairing<O, O::Ret>,
     tally: Tally,
-    /// When the open op of a process began, and its name.
-    open: BTreeMap<Process, (u64, String)>,
+    open: BTreeMap<Process, Open>,
+    /// How many ops ended `info`, by whom they were asked of.
+    lost: BTreeMap<NodeId, u64>,
+    violations: Vec<Violation>,
     /// How many faults last.
     faults: usize,
+}
+
+/// The open op of a process.
+struct Open {
+    began: u64,
+    index: u64,
+    f: String,
+    node: NodeId,
 }
 
 impl<O: Operation> Recorder<O> {
@@ -77,6 +120,8 @@ impl<O: Operation> Recorder<O> {
             pairing: Pairing::default(),
             tally: Tally::default(),
             open: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            violations: Vec::new(),
             faults: 0,
         };
         Recorder { start: Instant::now(), book: Mutex::new(book) }
@@ -115,7 +160,7 @@ impl<O: Operation> Recorder<O> {
         let f = op.ask().f;
         let seen = book.writer.invoke(time, process, Some(history::NodeId(node.0)), key, op)?;
         book.pairing.push(Line::Client(seen.clone()));
-        book.open.insert(process, (time, f));
+        book.open.insert(process, Open { began: time, index: seen.index, f, node });
         book.tally.invoked += 1;
         Ok(seen)
     }
@@ -126,12 +171,33 @@ impl<O: Operation> Recorder<O> {
         process: Process,
         outcome: Outcome<O::Ret>,
     ) -> Result<Observation<O, O::Ret>, Error> {
+        self.book().complete(self.time().0, process, outcome).map(|(_, seen)| seen)
+    }
+
+    /// Writes down that the open op of `process` was answered with what is no answer at all.
+    pub fn violate(&self, process: Process, what: &str) -> Result<Observation<O, O::Ret>, Error> {
         let mut book = self.book();
-        let time = self.time().0;
-        let seen = book.writer.complete(time, process, outcome)?;
-        book.count(&seen);
-        book.pairing.push(Line::Client(seen.clone()));
+        let outcome = Outcome::Info(format!("answered with {what}"));
+        let (open, seen) = book.complete(self.time().0, process, outcome)?;
+        if book.violations.len() < MOST_VIOLATIONS {
+            let (Open { index, f, node, .. }, process) = (open, process.0);
+            let key = seen.key.as_ref().map_or_else(String::new, |key| format!(" of {key}"));
+            let sentence =
+                format!("{node} answered the {f}{key} by process {process} (index {index}) with {what}");
+            book.violations.push(Violation {
+                sentence,
+                index: seen.index,
+                process: seen.process,
+                node: seen.node,
+                key: seen.key.clone(),
+            });
+        }
         Ok(seen)
+    }
+
+    /// The first of all answers that were none.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.book().violations.clone()
     }
 
     /// Writes down what the nemesis is about to do, or did. Tells when.
@@ -143,18 +209,26 @@ impl<O: Operation> Recorder<O> {
         Ok(time)
     }
 
-    /// A fault has begun. Tells the figures of that moment.
-    pub fn fault_began(&self) -> Tally {
-        let mut book = self.book();
-        book.faults += 1;
-        book.tally.clone()
+    /// A fault begins.
+    pub fn fault_began(&self) {
+        self.book().faults += 1;
     }
 
-    /// A fault has ended. Tells the figures of that moment.
-    pub fn fault_ended(&self) -> Tally {
-        let mut book = self.book();
-        book.faults -= 1;
-        book.tally.clone()
+    /// A fault ends.
+    pub fn fault_ended(&self) {
+        self.book().faults -= 1;
+    }
+
+    /// How far clients have come by now, as seen from these nodes.
+    pub fn moment(&self, nodes: &Nodes) -> Moment {
+        let book = self.book();
+        let open_here = book.open.values().filter(|open| nodes.contains(&open.node)).count();
+        Moment {
+            invoked: book.tally.invoked,
+            open: book.tally.open(),
+            open_here: open_here as u64,
+            lost_here: nodes.iter().filter_map(|node| book.lost.get(node)).sum(),
+        }
     }
 
     /// All that was written down so far, and the figures. Nothing may be added afterwards.
@@ -170,9 +244,21 @@ impl<O: Operation> Recorder<O> {
 }
 
 impl<O: Operation> Book<O> {
-    fn count(&mut self, seen: &Observation<O, O::Ret>) {
-        let (began, f) = self.open.remove(&seen.process).expect("what ends was open: the writer saw to it");
-        let of_f = self.tally.by_f.entry(f).or_default();
+    fn complete(
+        &mut self,
+        time: u64,
+        process: Process,
+        outcome: Outcome<O::Ret>,
+    ) -> Result<(Open, Observation<O, O::Ret>), Error> {
+        let seen = self.writer.complete(time, process, outcome)?;
+        let open = self.open.remove(&process).expect("what ends was open: the writer saw to it");
+        self.count(&open, &seen);
+        self.pairing.push(Line::Client(seen.clone()));
+        Ok((open, seen))
+    }
+
+    fn count(&mut self, open: &Open, seen: &Observation<O, O::Ret>) {
+        let of_f = self.tally.by_f.entry(open.f.clone()).or_default();
         for counts in [&mut self.tally.counts, of_f] {
             match seen.kind {
                 Kind::Ok(_) => counts.ok += 1,
@@ -181,8 +267,11 @@ impl<O: Operation> Book<O> {
             }
         }
         if matches!(seen.kind, Kind::Ok(_)) {
-            self.tally.latencies.add(Duration::from_nanos(seen.time - began));
+            self.tally.latencies.add(Duration::from_nanos(seen.time - open.began));
             self.tally.ok_under_fault += u64::from(self.faults > 0);
+        }
+        if matches!(seen.kind, Kind::Info(_)) {
+            *self.lost.entry(open.node).or_default() += 1;
         }
     }
 }
@@ -218,6 +307,46 @@ mod tests {
         assert_eq!(tally.counts, Counts { ok: 1, fail: 0, info: 1 });
         assert_eq!(tally.by_f["read"], Counts { ok: 0, fail: 0, info: 1 });
         assert_eq!((tally.ok_under_fault, tally.open()), (1, 0));
+    }
+
+    #[test]
+    fn of_the_ops_asked_of_a_node_those_are_known_that_are_open_and_those_that_always_will_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let recorder = Recorder::<Op>::new(File::create(folder.path().join("history")).unwrap());
+        let ask = |process, node| recorder.invoke(Process(process), NodeId(node), None, Op::Read).unwrap();
+        let end = |process, outcome| recorder.complete(Process(process), outcome).unwrap();
+        let lost = || Outcome::Info("lost".to_owned());
+        for (process, node) in [(0, 1), (1, 2), (2, 1), (3, 1)] {
+            ask(process, node);
+        }
+        end(0, lost());
+        end(1, lost());
+        end(2, Outcome::Fail("refused".to_owned()));
+        let here = recorder.moment(&[NodeId(1)].into());
+        assert_eq!(here, Moment { invoked: 4, open: 1, open_here: 1, lost_here: 1 });
+        let elsewhere = recorder.moment(&[NodeId(2), NodeId(3)].into());
+        assert_eq!(elsewhere, Moment { invoked: 4, open: 1, open_here: 0, lost_here: 1 });
+    }
+
+    #[test]
+    fn an_answer_that_is_none_is_a_violation_and_an_info_and_only_the_first_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        let recorder = Recorder::<Op>::new(File::create(&path).unwrap());
+        for process in 0..2 * MOST_VIOLATIONS as u64 {
+            recorder.invoke(Process(process), NodeId(2), Some(Key::new("k0")), Op::Read).unwrap();
+            recorder.violate(Process(process), "a value that no client wrote: `x`").unwrap();
+        }
+        let violations = recorder.violations();
+        assert_eq!(violations.len(), MOST_VIOLATIONS);
+        assert_eq!(
+            violations[1].sentence,
+            "n2 answered the read of k0 by process 1 (index 2) with a value that no client wrote: `x`"
+        );
+        assert_eq!(violations[1].index, 3);
+        let lines = fs::read_to_string(&path).unwrap();
+        assert_eq!(lines.matches("answered with a value that no client wrote").count(), 2 * MOST_VIOLATIONS);
+        assert_eq!(recorder.counts().info, 2 * MOST_VIOLATIONS as u64);
     }
 
     #[test]

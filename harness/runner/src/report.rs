@@ -1,6 +1,7 @@
 //! What is left of a run: the verdict, its evidence, figures, and how to repeat it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use checker::Verdict;
 use nemesis::{Bite, Fault, Time};
 use serde::Serialize;
 
-use crate::recorder::{Counts, Tally};
+use crate::recorder::{Counts, Tally, Violation};
 
 /// A run that was carried out.
 #[derive(Clone, Debug, Serialize)]
@@ -19,6 +20,8 @@ pub struct Report {
     pub reason: Option<String>,
     /// What each checker says.
     pub checks: Vec<Check>,
+    /// Answers that were none; one of them is enough for `invalid`.
+    pub violations: Vec<Violation>,
     /// What fixed the plan.
     pub seed: u64,
     /// Where everything is.
@@ -27,6 +30,8 @@ pub struct Report {
     pub faults: Vec<FaultReport>,
     /// What was to be broken and was not, and why.
     pub skipped: Vec<String>,
+    /// The kinds of fault that were asked for and of which none had an effect.
+    pub untested: Vec<Untested>,
     /// What people should know and no checker looks at.
     pub notes: Vec<String>,
     /// Figures.
@@ -43,6 +48,21 @@ pub struct Check {
     pub verdict: Verdict,
 }
 
+/// A kind of fault that a verdict says nothing about, although it was asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Untested {
+    /// Which.
+    pub fault: &'static str,
+    /// Why not.
+    pub why: &'static str,
+}
+
+impl fmt::Display for Untested {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.fault, self.why)
+    }
+}
+
 /// A fault that was injected and healed.
 #[derive(Clone, Debug, Serialize)]
 pub struct FaultReport {
@@ -55,7 +75,7 @@ pub struct FaultReport {
     pub heal_requested: Time,
     /// When everything was mended and started again.
     pub heal_effective: Time,
-    /// Client ops that were open or begun while it lasted.
+    /// Client ops that were open when it had taken effect, or began before its end was asked for.
     pub ops: u64,
     /// Whether it had an effect.
     pub bite: Standing,

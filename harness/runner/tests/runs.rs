@@ -69,6 +69,9 @@ async fn a_node_left_in_peace_keeps_its_promise_and_the_folder_tells_all_about_i
     let run = json("run.json");
     assert_eq!((&run["seed"], &run["versions"]["n1"]), (&Value::from(7), &Value::from("forgetful")));
     assert!(run["binary"]["crc32c"].is_string());
+    let program = fs::canonicalize(forgetful()).unwrap();
+    assert_eq!(run["nodes"]["n1"]["program"], program.to_str().unwrap());
+    assert_eq!(run["binary"]["path"], program.to_str().unwrap());
     assert!(folder.join("certificate.json").exists());
     assert!(folder.join("nodes/n1/stderr").exists());
     assert_eq!(lines(&folder, "await-health").len(), 2);
@@ -100,6 +103,29 @@ async fn a_node_that_forgets_when_it_is_killed_is_caught() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_nobody_can_have_written_is_a_broken_promise_and_the_folder_says_so() {
+    for (mood, words) in [("babbling", "with a value that no client wrote: `blah`"), ("inventive", "4711000")]
+    {
+        let out = tempfile::tempdir().unwrap();
+        let settings = [("mood".to_owned(), mood.to_owned())].into();
+        let report = go(Plan { settings, ..plan(&out) }).await.unwrap();
+        assert_eq!((report.verdict, report.exit_code()), ("invalid", 1), "{mood}: {}", told(&report));
+        let results = fs::read_to_string(report.folder.join("results.json")).unwrap();
+        let results: Value = serde_json::from_str(&results).unwrap();
+        assert!(results["reason"].as_str().unwrap().contains(words), "{results:#}");
+        let Some(violation) = results["violations"].get(0) else {
+            assert_eq!(mood, "inventive", "a number is for the checker to judge");
+            continue;
+        };
+        assert_eq!(mood, "babbling");
+        let line = lines(&report.folder, "read").into_iter().find(|line| line["index"] == violation["index"]);
+        let line = line.unwrap();
+        assert_eq!((&line["type"], &line["node"]), (&Value::from("info"), &violation["node"]));
+        assert!(line["error"].as_str().unwrap().contains(words), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_know_nothing_of_each_other_are_caught_without_any_fault() {
     let out = tempfile::tempdir().unwrap();
     let report = go(Plan { nodes: 3, ..plan(&out) }).await.unwrap();
@@ -114,6 +140,20 @@ async fn faults_that_never_bite_prove_nothing() {
     assert_eq!((report.verdict, report.exit_code()), ("unknown", 2));
     let reason = report.reason.unwrap();
     assert!(reason.contains("none bit") && reason.contains("needs 2 nodes"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_of_fault_that_there_was_no_time_for_is_named_beside_the_verdict() {
+    let out = tempfile::tempdir().unwrap();
+    let rhythm = Rhythm { off: Duration::from_secs(9), ..plan(&out).rhythm };
+    let short = Plan { nemesis: Kinds::of([Kind::Pause, Kind::Kill]), rhythm, ..plan(&out) };
+    let report = go(short).await.unwrap();
+    assert_eq!(report.verdict, "valid", "{}", told(&report));
+    let results = fs::read_to_string(report.folder.join("results.json")).unwrap();
+    let results: Value = serde_json::from_str(&results).unwrap();
+    assert_eq!(results["untested"].as_array().unwrap().len(), 1);
+    assert_eq!(results["untested"][0]["fault"], "kill");
+    assert_eq!(results["untested"][0]["why"], "was never drawn; the time is too short");
 }
 
 /// Cancels as soon as the clients begin.
@@ -165,6 +205,7 @@ async fn a_node_that_stood_still_bit_and_has_forgotten_nothing() {
     let state = |f: &str| lines(&report.folder, f)[1]["value"]["evidence"]["states"][0].clone();
     let (before, after) = (state("pause"), state("heal-pause"));
     assert_eq!((&before["node"], &before["state"]), (&Value::from("n1"), &Value::from("T")));
+    assert_eq!(lines(&report.folder, "heal-pause")[1]["value"]["evidence"]["found"][0], before);
     assert_eq!(before["pid"], after["pid"]);
     assert_ne!(after["state"], "T");
 }

@@ -260,6 +260,17 @@ impl Process {
         self.await_states("stopped", |state| state == STOPPED)
     }
 
+    /// The letter that the kernel shows now: [`STOPPED`] only if every thread of it stands still. None if
+    /// it has ended.
+    pub fn state(&mut self) -> io::Result<Option<char>> {
+        if self.ended()?.is_some() {
+            return Ok(None);
+        }
+        let states = states(self.pid())?;
+        let awake = states.iter().find(|state| **state != STOPPED && !ENDED.contains(state));
+        Ok(awake.or(states.first()).copied())
+    }
+
     /// Sends SIGCONT, and returns the letter that the kernel shows afterwards. None if it has ended.
     pub fn resume(&mut self) -> io::Result<Option<char>> {
         if self.ended()?.is_some() {

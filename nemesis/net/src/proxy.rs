@@ -32,6 +32,7 @@ pub mod origin;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nemesis::{Link, LinkCounts, NodeId, Sever};
 
@@ -53,8 +54,10 @@ pub struct Network {
     valves: BTreeMap<Link, Valve>,
     entrances: BTreeMap<Link, SocketAddr>,
     owners: Owners,
-    /// For those who dial and are no node. Never severed.
-    strangers: Valve,
+    /// For those who dial a node and are none, by that node. Never severed.
+    strangers: BTreeMap<NodeId, Valve>,
+    /// Per severed link, how many strangers had come and gone by then at the node where it ends.
+    gone: Mutex<BTreeMap<Link, u64>>,
     doors: Vec<Door>,
 }
 
@@ -86,8 +89,9 @@ impl Network {
                 passages.insert(link.from, valve.passage());
                 network.valves.insert(*link, valve);
             }
-            let strangers = network.strangers.passage();
-            let dispatcher = Dispatcher::new(network.owners.clone(), passages, strangers);
+            let strangers = Valve::open();
+            let dispatcher = Dispatcher::new(network.owners.clone(), passages, strangers.passage());
+            network.strangers.insert(*to, strangers);
             let door = door(to, *upstream, Sorting::ByDialler(dispatcher)).await?;
             network.entrances.extend(links.into_iter().map(|link| (link, door.entrance())));
             network.doors.push(door);
@@ -100,7 +104,8 @@ impl Network {
             valves: BTreeMap::new(),
             entrances: BTreeMap::new(),
             owners: Owners::default(),
-            strangers: Valve::open(),
+            strangers: BTreeMap::new(),
+            gone: Mutex::default(),
             doors: Vec::new(),
         }
     }
@@ -117,16 +122,34 @@ impl Network {
 
     /// Severs these links. None of them passes a byte after this returned.
     pub fn sever(&self, links: &BTreeSet<Link>, how: Sever) -> io::Result<()> {
-        let found = links.iter().map(|link| self.valve(*link)).collect::<io::Result<Vec<&Valve>>>()?;
-        for valve in found {
+        let found = links.iter().map(|link| Ok((*link, self.valve(*link)?)));
+        for (link, valve) in found.collect::<io::Result<Vec<(Link, &Valve)>>>()? {
             valve.sever(how);
+            let (entered, alive) = self.strangers(link);
+            self.gone().insert(link, entered - alive);
         }
         Ok(())
     }
 
     /// Mends these links, at once, and tells what each kept from arriving since it was severed.
     pub fn mend(&self, links: &BTreeSet<Link>) -> io::Result<BTreeMap<Link, LinkCounts>> {
-        links.iter().map(|link| Ok((*link, self.valve(*link)?.mend()))).collect()
+        let mend = |link: &Link| {
+            let counts = self.valve(*link)?.mend();
+            let (entered, _) = self.strangers(*link);
+            let gone = self.gone().remove(link).unwrap_or(entered);
+            Ok((*link, LinkCounts { strangers: entered - gone, ..counts }))
+        };
+        links.iter().map(mend).collect()
+    }
+
+    /// How many strangers ever came to the node where this link ends, and how many are there now.
+    fn strangers(&self, link: Link) -> (u64, u64) {
+        self.strangers.get(&link.to).map_or((0, 0), Valve::visits)
+    }
+
+    /// A panic elsewhere leaves no half-written entry.
+    fn gone(&self) -> MutexGuard<'_, BTreeMap<Link, u64>> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn valve(&self, link: Link) -> io::Result<&Valve> {

@@ -249,6 +249,41 @@ async fn strangers_pass_whatever_is_cut() {
 }
 
 #[tokio::test]
+async fn strangers_that_were_there_during_a_cut_are_counted_with_it_and_those_before_are_not() {
+    let network = shared().await;
+    for node in nemesis::cluster(3) {
+        network.owns(node, NOBODY);
+    }
+    let mut before = dial(&network, FORTH).await;
+    answers(&mut before, b"before").await;
+    before.shutdown().await.unwrap();
+    before.read_to_end(&mut Vec::new()).await.unwrap();
+    drop(before);
+    let counted = |links: &BTreeSet<Link>| {
+        let kept = network.mend(links).unwrap();
+        links.iter().map(|link| kept[link].strangers).collect::<Vec<u64>>()
+    };
+    let both: BTreeSet<Link> = [FORTH, BACK].into();
+    // Whoever has heard the end of his stream is not forgotten at that very moment.
+    let forgotten = async {
+        loop {
+            network.sever(&both, Sever::Hold).unwrap();
+            if counted(&both) == [0, 0] {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(DEADLINE, forgotten).await.expect("he is gone");
+
+    let mut stays = dial(&network, FORTH).await;
+    answers(&mut stays, b"he stays").await;
+    network.sever(&both, Sever::Hold).unwrap();
+    answers(&mut dial(&network, FORTH).await, b"he comes").await;
+    assert_eq!(counted(&both), [2, 0], "nobody came to n1");
+}
+
+#[tokio::test]
 async fn what_was_sent_by_someone_who_is_gone_before_he_was_looked_at_does_not_arrive() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nodes = [(FORTH.from, listener.local_addr().unwrap()), (FORTH.to, listener.local_addr().unwrap())];

@@ -8,13 +8,13 @@
 //! which is held cannot use up the room of another behind the same door.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nemesis::{LinkCounts, Sever};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -55,12 +55,15 @@ struct Counters {
     bytes: AtomicU64,
     /// Connections there are now.
     alive: AtomicU64,
+    /// Connections there ever were.
+    entered: AtomicU64,
 }
 
 impl Counters {
     fn read(&self) -> LinkCounts {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        LinkCounts { refused: get(&self.refused), held: get(&self.held), bytes: get(&self.bytes) }
+        let (refused, held, bytes) = (get(&self.refused), get(&self.held), get(&self.bytes));
+        LinkCounts { refused, held, bytes, strangers: 0 }
     }
 }
 
@@ -85,6 +88,12 @@ impl Valve {
     /// The way through it, for a door.
     pub fn passage(&self) -> Passage {
         Passage { gate: self.gate.subscribe(), counters: Arc::clone(&self.counters) }
+    }
+
+    /// How many connections it ever let in, and how many of them are open now.
+    pub fn visits(&self) -> (u64, u64) {
+        let alive = self.counters.alive.load(Ordering::SeqCst);
+        (self.counters.entered.load(Ordering::SeqCst), alive) // in this order: who is counted here has entered
     }
 
     /// Lets nothing pass from now on.
@@ -216,7 +225,8 @@ struct Alive(Arc<Counters>);
 
 impl Alive {
     fn new(counters: Arc<Counters>) -> Alive {
-        count(&counters.alive, 1);
+        counters.entered.fetch_add(1, Ordering::SeqCst);
+        counters.alive.fetch_add(1, Ordering::SeqCst);
         Alive(counters)
     }
 }
@@ -270,8 +280,22 @@ impl Visit {
     async fn carry(mut self, mut client: TcpStream, upstream: SocketAddr, _alive: Alive) {
         let Ok(mut server) = self.dial(upstream).await else { return reset(&client) };
         if self.exchange(&mut client, &mut server).await.is_err() {
-            reset(&client);
-            reset(&server);
+            self.part(client, server).await;
+        }
+    }
+
+    /// Breaks both ends: at once if they were cut, else when the link is open. That one end failed is
+    /// news for the other, and waits like any other.
+    async fn part(&mut self, client: TcpStream, server: TcpStream) {
+        loop {
+            let was_cut = self.open().await.is_err();
+            let gate = self.gate.borrow(); // while it is borrowed, nobody severs
+            if was_cut || self.passable(&gate) {
+                reset(&client);
+                reset(&server);
+                drop((client, server)); // now, and not when the gate is let go
+                return;
+            }
         }
     }
 
@@ -295,7 +319,7 @@ impl Visit {
     }
 
     /// Carries one direction to its end, and the end too: what was held is delivered before it.
-    async fn pump(mut self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> Result<(), Broken> {
+    async fn pump(mut self, mut from: ReadHalf<'_>, to: WriteHalf<'_>) -> Result<(), Broken> {
         let mut buffer = vec![0; BUFFER];
         loop {
             let read = tokio::select! {
@@ -304,15 +328,9 @@ impl Visit {
                 read = from.read(&mut buffer) => read,
             };
             match read {
-                Ok(0) => {
-                    self.open().await?;
-                    return Ok(to.shutdown().await?);
-                }
+                Ok(0) => return self.finish(&to).await,
                 Ok(length) => self.deliver(&buffer[..length], &to).await?,
-                Err(_) => {
-                    self.open().await?; // that one end failed is news as well, and waits like any other
-                    return Err(Broken);
-                }
+                Err(_) => return Err(Broken),
             }
         }
     }
@@ -339,13 +357,38 @@ impl Visit {
     /// Writes what fits, if the link is open; none otherwise.
     fn pass(&self, bytes: &[u8], to: &WriteHalf<'_>) -> io::Result<usize> {
         let gate = self.gate.borrow(); // while it is borrowed, nobody severs
-        if gate.state != State::Open || gate.cuts != self.born {
+        if !self.passable(&gate) {
             return Ok(0);
         }
         match to.try_write(bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             other => other,
         }
+    }
+
+    /// Delivers the end of the stream, when the link is open.
+    async fn finish(&mut self, to: &WriteHalf<'_>) -> Result<(), Broken> {
+        loop {
+            self.open().await?;
+            if self.close(to.as_ref())? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Says that nothing more will come, if the link is open; says nothing otherwise. Tells which.
+    fn close(&self, to: &TcpStream) -> io::Result<bool> {
+        let gate = self.gate.borrow(); // while it is borrowed, nobody severs
+        let passable = self.passable(&gate);
+        if passable {
+            socket2::SockRef::from(to).shutdown(Shutdown::Write)?;
+        }
+        Ok(passable)
+    }
+
+    /// Whether this connection may carry anything now.
+    fn passable(&self, gate: &Gate) -> bool {
+        gate.state == State::Open && gate.cuts == self.born
     }
 
     /// Waits until the link is open.
@@ -361,5 +404,56 @@ impl Visit {
         let born = self.born;
         // A gate that is gone takes its connections with it.
         let _gone_or_cut = self.gate.wait_for(|gate| gate.cuts != born).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both ends of a connection.
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dialled = TcpStream::connect(listener.local_addr().unwrap());
+        let (near, far) = tokio::join!(dialled, listener.accept());
+        (near.unwrap(), far.unwrap().0)
+    }
+
+    async fn visit(valve: &Valve) -> Visit {
+        let (client, _far) = pair().await;
+        valve.passage().admit(&client).expect("an open valve lets it in").0
+    }
+
+    #[tokio::test]
+    async fn neither_bytes_nor_their_end_pass_once_a_link_is_held_however_late_it_is() {
+        let valve = Valve::open();
+        let visit = visit(&valve).await;
+        let (mut near, far) = pair().await;
+        // A pump has just seen that the link is open, and the hold comes before it acts.
+        valve.sever(Sever::Hold);
+        assert!(!visit.close(&near).unwrap());
+        assert_eq!(visit.pass(b"bytes", &near.split().1).unwrap(), 0);
+        let nothing = far.try_read(&mut [0]).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+
+        valve.mend();
+        assert!(visit.close(&near).unwrap());
+        far.readable().await.unwrap();
+        assert_eq!(far.try_read(&mut [0]).unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn that_one_end_failed_is_news_which_a_hold_keeps_back() {
+        let valve = Valve::open();
+        let mut visit = visit(&valve).await;
+        let ((near, _dialler), (server, far)) = (pair().await, pair().await);
+        valve.sever(Sever::Hold);
+        let parting = tokio::spawn(async move { visit.part(near, server).await });
+        tokio::task::yield_now().await;
+        assert_eq!(far.try_read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        valve.mend();
+        parting.await.unwrap();
+        far.readable().await.unwrap();
+        assert_eq!(far.try_read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
 }

@@ -6,14 +6,17 @@
 //! (`/proc/net/tcp`), and the open files of a process show which inodes it holds (`/proc/PID/fd`).
 //! Nothing of what is said on the connection is looked at, so it works for any protocol.
 //!
-//! Three things can be in between.
+//! Four things can be in between.
 //!
 //! * *The process is not announced yet.* A node may dial before whoever started it has learnt its
 //!   number. So a connection of nobody's is looked at again for a while, and carries nothing until
-//!   then. After that its dialler is a stranger: a person with a tool, say. Strangers always pass.
+//!   then. After that its dialler is a stranger: a person with a tool, say. Strangers always pass, and
+//!   the evidence of a cut counts them: see [`LinkCounts::strangers`](nemesis::LinkCounts::strangers).
 //! * *The dialler is gone*: it closed, or was killed, before it was looked at. Nobody waits for an
 //!   answer, and which link it belonged to cannot be known any more. It is turned away, because what
 //!   it sent might otherwise pass a cut.
+//! * *The kernel does not say*: the open files of a node may not be read, say. Then the connection may be
+//!   that node's, and is turned away, too.
 //! * *The node was started again* under a new number. Each start is announced, and replaces the old.
 //!
 //! Left out: children. A socket counts as a node's only if the announced process holds it itself, so a
@@ -41,6 +44,9 @@ const READING: Duration = Duration::from_millis(50);
 
 /// How often to look again.
 const GLANCE: Duration = Duration::from_millis(10);
+
+/// Where the kernel tells.
+const PROC: &str = "/proc";
 
 /// Which process is which node. Clones share one table.
 #[derive(Clone, Debug, Default)]
@@ -94,7 +100,7 @@ impl Dispatcher {
         let began = Instant::now();
         loop {
             let owners = self.owners.lock().clone();
-            let look = move || origin(dialler, entrance, &owners);
+            let look = move || origin(Path::new(PROC), dialler, entrance, &owners);
             let origin = tokio::task::spawn_blocking(look).await.ok()?;
             let patience = match origin {
                 Ok(Origin::Node(node)) => {
@@ -103,7 +109,7 @@ impl Dispatcher {
                 Ok(Origin::Stranger) => ANNOUNCEMENT,
                 Ok(Origin::Gone) => READING,
                 Err(error) => {
-                    tracing::warn!(%dialler, %error, "the kernel does not say who dialled");
+                    tracing::warn!(%dialler, %error, "the kernel does not say who dialled: turned away");
                     return None;
                 }
             };
@@ -115,24 +121,68 @@ impl Dispatcher {
     }
 }
 
-/// Who holds the socket that is bound to `dialler` and connected to `entrance`.
-fn origin(dialler: SocketAddr, entrance: SocketAddr, owners: &BTreeMap<NodeId, u32>) -> io::Result<Origin> {
-    let mut inode = inode(&fs::read_to_string("/proc/net/tcp")?, dialler, entrance);
+/// Who holds the socket that is bound to `dialler` and connected to `entrance`. `proc` is where the
+/// kernel tells.
+///
+/// An error is not an answer: a process whose files cannot be read may be the one.
+fn origin(
+    proc: &Path,
+    dialler: SocketAddr,
+    entrance: SocketAddr,
+    owners: &BTreeMap<NodeId, u32>,
+) -> io::Result<Origin> {
+    let mut inode = inode(&fs::read_to_string(proc.join("net/tcp"))?, dialler, entrance);
     if inode.is_none() {
         // A machine without IPv6 has no such file.
-        let sockets = fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
+        let sockets = unless_missing(fs::read_to_string(proc.join("net/tcp6")))?.unwrap_or_default();
         inode = self::inode(&sockets, dialler, entrance);
     }
     let Some(inode) = inode else { return Ok(Origin::Gone) };
     let socket = format!("socket:[{inode}]");
-    let owner = owners.iter().find(|(_, pid)| holds(**pid, &socket));
-    Ok(owner.map_or(Origin::Stranger, |(node, _)| Origin::Node(*node)))
+    let mut silent = None;
+    for (node, pid) in owners {
+        match holds(&proc.join(pid.to_string()), &socket) {
+            Ok(true) => return Ok(Origin::Node(*node)),
+            Ok(false) => {}
+            Err(error) => silent = Some(error),
+        }
+    }
+    silent.map_or(Ok(Origin::Stranger), Err)
 }
 
 /// Whether a process has this file open. One that has ended has none.
-fn holds(pid: u32, file: &str) -> bool {
-    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    files.map(|entry| fs::read_link(entry.path())).any(|link| link.is_ok_and(|link| link == Path::new(file)))
+fn holds(process: &Path, file: &str) -> io::Result<bool> {
+    let open = match unless_missing(fs::read_dir(process.join("fd"))) {
+        Ok(Some(open)) => open,
+        Ok(None) => return Ok(false),
+        // Of one that has died and was not waited for yet, the kernel shows nothing to ordinary users.
+        Err(_) if is_dead(process) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    for entry in open {
+        let Some(entry) = unless_missing(entry)? else { return Ok(false) };
+        if unless_missing(fs::read_link(entry.path()))?.is_some_and(|link| link == Path::new(file)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_dead(process: &Path) -> bool {
+    let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
+}
+
+/// None of what is not there, or has gone while it was looked at.
+fn unless_missing<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Err(error) if error.kind() == io::ErrorKind::NotFound || is_gone(&error) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::errno::Errno::ESRCH as i32)
 }
 
 /// The inode of the socket with these two ends, in a table as the kernel prints it. None if there is
@@ -197,9 +247,66 @@ mod tests {
         let dialler = stream.local_addr().unwrap();
         let (_accepted, _) = listener.accept().unwrap();
         let ours = [(NodeId(2), std::process::id())].into();
-        assert_eq!(origin(dialler, entrance, &ours).unwrap(), Origin::Node(NodeId(2)));
-        assert_eq!(origin(dialler, entrance, &BTreeMap::new()).unwrap(), Origin::Stranger);
+        let nobodys = BTreeMap::new();
+        let origin = |owners| origin(Path::new(PROC), dialler, entrance, owners).unwrap();
+        assert_eq!(origin(&ours), Origin::Node(NodeId(2)));
+        assert_eq!(origin(&nobodys), Origin::Stranger);
         drop(stream);
-        assert_eq!(origin(dialler, entrance, &ours).unwrap(), Origin::Gone);
+        assert_eq!(origin(&ours), Origin::Gone);
+    }
+
+    /// What a kernel would tell of one connection, 4711, and two processes.
+    struct Told {
+        proc: tempfile::TempDir,
+    }
+
+    impl Told {
+        fn new() -> Told {
+            let told = Told { proc: tempfile::tempdir().unwrap() };
+            let socket = "0: 0100007F:C350 0100007F:1F90 01 0:0 00:0 0 1000 0 4711 1";
+            told.write("net/tcp", socket);
+            told
+        }
+
+        fn write(&self, file: &str, content: &str) {
+            let path = self.proc.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+
+        fn open(&self, file: &str, what: &str) {
+            let path = self.proc.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(what, path).unwrap();
+        }
+
+        fn origin(&self) -> io::Result<Origin> {
+            let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            let owners = [(NodeId(1), 11), (NodeId(2), 12)].into();
+            origin(self.proc.path(), at(50_000), at(8080), &owners)
+        }
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn a_node_whose_files_cannot_be_read_is_no_stranger() {
+        let told = Told::new();
+        told.open("12/fd/3", "pipe:[9]");
+        assert_eq!(told.origin().unwrap(), Origin::Stranger, "both can be looked at; one has ended");
+        told.write("11/fd", "this cannot be listed");
+        assert!(told.origin().is_err(), "it may be that one's");
+        told.open("12/fd/4", "socket:[4711]");
+        assert_eq!(told.origin().unwrap(), Origin::Node(NodeId(2)), "another one has it");
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn a_dead_process_that_nobody_waited_for_has_dialled_nothing() {
+        let told = Told::new();
+        told.write("11/fd", "this cannot be listed");
+        told.write("11/stat", "11 (a node) Z 1 11 11 0");
+        assert_eq!(told.origin().unwrap(), Origin::Stranger);
+        told.write("11/stat", "11 (a node) S 1 11 11 0");
+        assert!(told.origin().is_err());
     }
 }
