@@ -1,10 +1,12 @@
-//! `harness bench`: how fast, against whom, and at what cost.
+//! `harness bench`: from flags to a table of how fast, against whom, and at what cost.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use runner::bench::{Bench, Kind};
+use runner::bench::{Bench, Contender, Kind};
 
 use crate::exit::{Exit, Refusal};
 use crate::render;
@@ -26,13 +28,16 @@ enum Subject {
 ///
 /// Both systems run side by side; the same client loads them in turns, and what counts is the ratio of
 /// turns that were neighbours. Clients ask the leader, each its next request when the last is answered.
+/// Both have the timers that etcd has by itself. A turn in which the lead passed on or a request failed
+/// is taken again, and said.
 #[derive(Args, Debug)]
-#[command(after_help = "Exit code: 0 measured, 254 wrong arguments, 255 the harness itself failed.
+#[command(after_help = "Exit code: 0 measured, 2 a row has no figures, 254 wrong arguments,
+           255 the harness itself failed.
 Example:   harness bench raft --against etcd --clients 1,64 --rounds 3")]
 struct RaftArgs {
-    /// A system to measure beside it [see: harness list]
-    #[arg(long, value_name = "SYSTEM")]
-    against: Option<String>,
+    /// A system to measure beside it, in this build of it if one is given [see: harness list]
+    #[arg(long, value_name = "SYSTEM[=BINARY]")]
+    against: Option<Against>,
 
     /// How many nodes each system has
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -63,6 +68,28 @@ struct RaftArgs {
     json: bool,
 }
 
+/// How many keys are written and read.
+const KEYS: u64 = 10_000;
+/// How long an answer may take before nobody waits for it any more.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whom to measure beside.
+#[derive(Clone, Debug)]
+struct Against {
+    system: String,
+    bin: Option<PathBuf>,
+}
+
+impl FromStr for Against {
+    type Err = std::convert::Infallible;
+
+    /// `etcd`, or `etcd=/opt/etcd`.
+    fn from_str(text: &str) -> Result<Against, Self::Err> {
+        let (system, bin) = text.split_once('=').map_or((text, None), |(name, bin)| (name, Some(bin.into())));
+        Ok(Against { system: system.to_owned(), bin })
+    }
+}
+
 /// Measures what the flags say, and prints the table.
 pub(crate) fn bench(args: BenchArgs) -> Result<Exit, Refusal> {
     let Subject::Raft(args) = args.subject;
@@ -74,14 +101,17 @@ pub(crate) fn bench(args: BenchArgs) -> Result<Exit, Refusal> {
     if args.sync_delay > 0 {
         settings.insert("sync-delay".to_owned(), args.sync_delay.to_string());
     }
+    let ours = Contender { system: "raft".to_owned(), bin: None, settings };
+    let peer = |Against { system, bin }| Contender { system, bin, settings: BTreeMap::new() };
     let bench = Bench {
-        systems: std::iter::once("raft".to_owned()).chain(args.against).collect(),
+        systems: std::iter::once(ours).chain(args.against.map(peer)).collect(),
         nodes: args.nodes,
         clients: args.clients,
         kinds: Kind::ALL.to_vec(),
         turn: seconds("--turn", args.turn)?,
         rounds: args.rounds,
-        settings,
+        keys: KEYS,
+        patience: PATIENCE,
         out: args.out.unwrap_or_else(|| folder.path().to_owned()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -97,7 +127,7 @@ pub(crate) fn bench(args: BenchArgs) -> Result<Exit, Refusal> {
     } else {
         render::text(&format!("{table}\n"))?;
     }
-    Ok(Exit::Valid)
+    Ok(if table.is_complete() { Exit::Valid } else { Exit::Unknown })
 }
 
 /// Progress goes to standard error.

@@ -77,7 +77,7 @@ fn a_file_of_no_known_format_is_named_with_how_it_begins() {
     std::fs::write(&path, "process,type,f\n0,invoke,read\n").unwrap();
     refused(
         &["check", path.to_str().unwrap()],
-        &["history.csv", "`process,type,f`", "jsonl, jepsen-log, porcupine-kv"],
+        &["history.csv", "`process,type,f`", "jsonl, edn, jepsen-log, porcupine-kv"],
     );
 }
 
@@ -105,8 +105,12 @@ fn format_and_model_are_found_out_and_said() {
 
 #[test]
 fn an_empty_file_is_the_empty_history() {
-    for format in ["auto", "jsonl", "jepsen-log", "porcupine-kv"] {
-        assert_eq!(harness(&["check", "/dev/null", "--format", format]).status.code(), Some(0), "{format}");
+    for format in ["auto", "jsonl", "edn", "jepsen-log", "porcupine-kv"] {
+        let output = harness(&["check", "/dev/null", "--format", format]);
+        assert_eq!(output.status.code(), Some(0), "{format}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let expected = "nothing to judge: there is no op of any client\nverdict: valid\n";
+        assert!(said.ends_with(expected), "{said}");
     }
 }
 
@@ -170,4 +174,12 @@ fn help_is_an_answer() {
     for arguments in [&["--help"][..], &["run", "--help"], &["check", "--help"], &["--version"]] {
         assert_eq!(harness(arguments).status.code(), Some(0), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_bench_that_cannot_be_is_refused_before_a_node_is_started() {
+    refused(&["bench", "raft", "--nodes", "0"], &["0 nodes"]);
+    refused(&["bench", "raft", "--against", "nothing"], &["unknown system `nothing`"]);
+    refused(&["bench", "raft", "--clients", "1,0"], &["--clients"]);
+    refused(&["bench", "raft", "--clients", "1,1000000"], &["1000000 clients"]);
 }

@@ -55,12 +55,29 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
-    /// A node answered what no client can have written.
+    /// A node answered what no client can have written. Whoever drives clients writes it down as a
+    /// violation: it does not end a run.
     #[error("{node} answered nonsense: {what}")]
     Nonsense {
         /// Which.
         node: NodeId,
         /// What.
+        what: String,
+    },
+    /// A node ended by itself while it was measured.
+    #[error("{system}: {obituary}; what is left of it cannot be measured")]
+    Died {
+        /// Whose.
+        system: String,
+        /// Which, how, and its last words.
+        obituary: String,
+    },
+    /// The keys that are to be read could not be written.
+    #[error("{system} could not be filled: {what}")]
+    Fill {
+        /// What.
+        system: String,
+        /// Why not.
         what: String,
     },
     /// The run's folder cannot be made where the user wants it.

@@ -6,6 +6,7 @@
 //! name, so that nothing rests on it afterwards.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -32,6 +33,13 @@ pub struct Sighting {
     pub term: u64,
     /// Who.
     pub leader: NodeId,
+}
+
+impl fmt::Display for Sighting {
+    /// `n2@t3`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@t{}", self.leader, self.term)
+    }
 }
 
 /// What a node says of itself.
@@ -98,8 +106,8 @@ impl Probes {
     }
 
     /// Who leads, as far as can be seen now.
-    pub async fn leader(&self) -> Option<NodeId> {
-        sight(&self.statuses().await).map(|seen| seen.leader)
+    pub async fn sighting(&self) -> Option<Sighting> {
+        sight(&self.statuses().await)
     }
 
     /// Those who do not serve, now.
@@ -114,7 +122,7 @@ impl Probes {
         round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !told.is_closed() {
             round.tick().await;
-            let seen = sight(&self.statuses().await);
+            let seen = self.sighting().await;
             told.send_if_modified(|known| known.update(seen));
         }
     }

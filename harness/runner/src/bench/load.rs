@@ -53,15 +53,57 @@ pub(super) struct Load {
     pub(super) warm: Duration,
     /// Counted.
     pub(super) length: Duration,
+    /// How long answers are waited for after it.
+    pub(super) drain: Duration,
 }
 
 /// What came of it.
-#[derive(Default)]
+///
+/// An op that straddles an edge of the window counts once at most in each figure: where it was answered
+/// for throughput, where it was begun for latency. So the last ops of a turn, which are the slow ones
+/// when a system stalls, are not left out of its tail. One that was begun before the window and outlasts
+/// it counts for latency, too: it was open all the time.
+#[derive(Debug, Default)]
 pub(super) struct Done {
+    /// Ops that were answered in the window.
     pub(super) ops: u32,
+    /// Ops that were begun in it, and were refused, broke, or were not answered long after it.
     pub(super) errors: u32,
+    /// The words of one of them.
+    pub(super) complaint: Option<String>,
+    /// How long the window was.
     pub(super) seconds: f64,
+    /// Of every op that was begun in the window.
     pub(super) latencies: Latencies,
+}
+
+impl Done {
+    fn error(&mut self, complaint: &str) {
+        self.errors += 1;
+        self.complaint.get_or_insert_with(|| complaint.to_owned());
+    }
+
+    /// An op that was begun at one stage and ended at another.
+    fn count(&mut self, begun: u8, ended: u8, took: Duration, answer: Result<(), Status>) {
+        let of_the_window = begun == COUNTING || ended == OVER;
+        match answer {
+            Ok(()) => {
+                self.ops += u32::from(ended == COUNTING);
+                if of_the_window {
+                    self.latencies.add(took);
+                }
+            }
+            Err(status) if of_the_window || ended == COUNTING => self.error(status.message()),
+            Err(_) => {}
+        }
+    }
+
+    fn add(&mut self, other: &Done) {
+        self.ops += other.ops;
+        self.errors += other.errors;
+        self.complaint = self.complaint.take().or_else(|| other.complaint.clone());
+        self.latencies.merge(&other.latencies);
+    }
 }
 
 /// The stages of a turn, as clients see them.
@@ -104,11 +146,12 @@ impl Load {
         stage.store(OVER, Ordering::Relaxed);
         let (seconds, after) = (began.elapsed().as_secs_f64(), mark());
         let mut all = Done { seconds, ..Done::default() };
+        let deadline = tokio::time::Instant::now() + self.drain;
         for client in clients {
-            let done = client.await.expect("clients do not panic");
-            all.ops += done.ops;
-            all.errors += done.errors;
-            all.latencies.merge(&done.latencies);
+            match tokio::time::timeout_at(deadline, client).await {
+                Ok(done) => all.add(&done.expect("clients do not panic")),
+                Err(_elapsed) => all.error(&format!("no answer within {:?}", self.drain)),
+            }
         }
         (all, before, after)
     }
@@ -136,17 +179,12 @@ impl Client {
     async fn work(mut self, stage: Arc<AtomicU8>) -> Done {
         let mut done = Done::default();
         loop {
-            let began = Instant::now();
-            let answer = self.ask().await;
-            match stage.load(Ordering::Relaxed) {
-                OVER => return done,
-                COUNTING if answer.is_ok() => {
-                    done.ops += 1;
-                    done.latencies.add(began.elapsed());
-                }
-                COUNTING => done.errors += 1,
-                _ => {}
+            let (began, begun) = (Instant::now(), stage.load(Ordering::Relaxed));
+            if begun == OVER {
+                return done;
             }
+            let answer = self.ask().await;
+            done.count(begun, stage.load(Ordering::Relaxed), began.elapsed(), answer);
         }
     }
 
@@ -186,4 +224,51 @@ pub(super) async fn fill(address: SocketAddr, keys: u64, value: usize) -> Result
         hand.await.expect("writing does not panic")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throughput_is_of_what_was_answered_in_the_window_and_latency_of_what_was_begun_in_it() {
+        let slow = Duration::from_secs(3);
+        let counted = |begun, ended| {
+            let mut done = Done::default();
+            done.count(begun, ended, slow, Ok(()));
+            (done.ops, done.latencies.permille(500).is_some())
+        };
+        assert_eq!(counted(WARMING, WARMING), (0, false));
+        assert_eq!(counted(WARMING, COUNTING), (1, false));
+        assert_eq!(counted(COUNTING, COUNTING), (1, true));
+        assert_eq!(counted(COUNTING, OVER), (0, true), "the slow ones are not left out");
+        assert_eq!(counted(WARMING, OVER), (0, true), "nor the slowest");
+    }
+
+    #[test]
+    fn every_error_that_touches_the_window_counts_and_the_first_is_quoted() {
+        let mut done = Done::default();
+        for (begun, ended) in [(WARMING, WARMING), (WARMING, COUNTING), (COUNTING, OVER), (WARMING, OVER)] {
+            done.count(begun, ended, Duration::ZERO, Err(Status::unavailable(format!("{begun} {ended}"))));
+        }
+        assert_eq!((done.errors, done.complaint.as_deref()), (3, Some("0 1")));
+    }
+
+    #[tokio::test]
+    async fn whoever_never_answers_does_not_hold_up_the_turn() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let load = Load {
+            address: silent.local_addr().unwrap(),
+            kind: Kind::Put,
+            clients: 2,
+            keys: 1,
+            value: 1,
+            warm: Duration::ZERO,
+            length: Duration::from_millis(1),
+            drain: Duration::from_millis(5),
+        };
+        let (done, (), ()) = load.drive(|| ()).await;
+        assert_eq!((done.ops, done.errors), (0, 2));
+        assert_eq!(done.complaint.as_deref(), Some("no answer within 5ms"));
+    }
 }
