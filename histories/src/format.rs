@@ -49,7 +49,11 @@ impl Format {
                 let porcupine = first.is_some_and(porcupine_kv::is_one);
                 Some(if porcupine { Format::PorcupineKv } else { Format::JepsenEdn })
             }
-            b'[' | b'(' | b';' | b'#' => Some(Format::JepsenEdn),
+            b'[' | b'(' => {
+                let inside = line[1..].trim_ascii_start().first();
+                inside.is_none_or(|byte| b"{#;])".contains(byte)).then_some(Format::JepsenEdn)
+            }
+            b';' | b'#' => Some(Format::JepsenEdn),
             _ => None,
         }
     }

@@ -18,6 +18,7 @@
 //!   a tuple where it cannot be anything else: a read, write, acquire or release of two data; a `cas` or
 //!   `txn` whose second datum is what such an op asks. A register that holds pairs would be misread; the
 //!   field `:key`, even if nil, says that there is no tuple.
+//! - **A read asks nothing.** Knossos fills in what a read will answer where it is invoked; that is left out.
 //! - **Refused compare-and-sets and nils** are for [`Reading`] to say; here, [`Reading::Knossos`] is usual.
 //! - Without `:process`, all lines are of one process. Without `:f`, what is a vector of vectors is a `txn`.
 //!
@@ -145,6 +146,7 @@ impl Decoder {
 fn meant(found: Found, absent: bool, reading: Reading) -> Found {
     let refused = found.result == Some(Value::Bool(false));
     match found.kind {
+        Type::Invoke if found.f == "read" => Found { value: Value::Null, ..found },
         Type::Fail if refused => Found { kind: Type::Ok, ..found },
         Type::Fail if found.f == "cas" && found.error.is_none() && found.value.is_array() => {
             reading::refused_cas(found, reading)
@@ -192,7 +194,11 @@ fn is_tuple(f: &str, value: &Edn) -> bool {
 pub(crate) fn write(raw: &Raw) -> Vec<u8> {
     let refused = raw.kind == Type::Ok && raw.result == Some(Value::Bool(false));
     let kind = if refused { Type::Fail } else { raw.kind };
-    let value = if raw.f == "txn" { micro_ops(&raw.value) } else { Edn::from_json(&raw.value) };
+    let value = match raw.f.as_str() {
+        "read" if raw.kind != Type::Ok && raw.process != Who::Nemesis => Edn::Nil,
+        "txn" => micro_ops(&raw.value),
+        _ => Edn::from_json(&raw.value),
+    };
     let absent = raw.kind == Type::Ok && raw.f == "read" && raw.value.is_null();
     let process = match raw.process {
         Who::Client(process) => Edn::Integer(process.0.into()),

@@ -278,6 +278,7 @@ fn an_opening_knows_what_it_does_not_know() {
             "{text}"
         );
     }
+    assert_eq!(opening("[package]\n").format(), None);
     assert_eq!(opening("\n \n").begins(), None);
     let table = opening("\nprocess,type,f,value and so on and so forth\n1,2\n");
     assert_eq!((table.format(), table.first_f()), (None, None));

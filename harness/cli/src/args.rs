@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::bench::BenchArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use history::Format;
+use history::{Format, Reading};
 
 /// Finds out whether distributed systems keep their promises.
 ///
@@ -25,6 +25,7 @@ pub(crate) struct Harness {
 pub(crate) enum Command {
     Run(RunArgs),
     Check(CheckArgs),
+    Convert(ConvertArgs),
     Bench(BenchArgs),
     List(ListArgs),
 }
@@ -102,7 +103,7 @@ pub(crate) struct RunArgs {
 Example:   harness check histories/corpus/bad/stale-read.jsonl"
 )]
 pub(crate) struct CheckArgs {
-    /// Histories; `-` is standard input
+    /// Histories, or the folders of runs, whose own doubts then count too; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
 
@@ -113,6 +114,10 @@ pub(crate) struct CheckArgs {
     /// How the files are written
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = FormatArg::Auto)]
     pub(crate) format: FormatArg,
+
+    /// What a refused compare-and-set and a nil that was read mean
+    #[arg(long, value_name = "READING", value_enum, default_value_t = ReadingArg::Auto)]
+    pub(crate) reading: ReadingArg,
 
     /// Give up on a history after this long
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
@@ -129,6 +134,63 @@ pub(crate) struct CheckArgs {
     /// Print one JSON object on standard output, and nothing else there
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Write a history in another format, on standard output.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Exit code: 0 written, 254 a history that cannot be read, 255 the harness itself failed.
+Example:   harness convert histories/corpus/bad/stale-read.jsonl --to edn"
+)]
+pub(crate) struct ConvertArgs {
+    /// A history, or the folder of a run; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// How to write it
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) to: Target,
+
+    /// How it is written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = FormatArg::Auto)]
+    pub(crate) format: FormatArg,
+
+    /// What a refused compare-and-set and a nil that was read mean
+    #[arg(long, value_name = "READING", value_enum, default_value_t = ReadingArg::Auto)]
+    pub(crate) reading: ReadingArg,
+}
+
+/// How a history can be written.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    /// JSON lines, as runs record them
+    Jsonl,
+    /// Jepsen's EDN, one map a line, for Knossos, Elle and Jepsen
+    Edn,
+    /// Porcupine's operations, for Go's `json.Unmarshal`
+    PorcupineJson,
+}
+
+/// What a line means where its format leaves a choice.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ReadingArg {
+    /// `literal` for jepsen-log, `knossos` for edn; in the other formats there is no choice
+    Auto,
+    /// A refused compare-and-set is an answer: another value was there. A nil that was read: nothing was
+    Literal,
+    /// A refused compare-and-set says nothing, and a nil that was read may have been anything
+    Knossos,
+}
+
+impl ReadingArg {
+    /// The reading, if one was chosen.
+    pub(crate) fn chosen(self) -> Option<Reading> {
+        match self {
+            ReadingArg::Auto => None,
+            ReadingArg::Literal => Some(Reading::Literal),
+            ReadingArg::Knossos => Some(Reading::Knossos),
+        }
+    }
 }
 
 /// What a history is held against.
@@ -177,6 +239,8 @@ pub(crate) enum FormatArg {
     Auto,
     /// JSON lines, as runs record them
     Jsonl,
+    /// Maps of Jepsen, Knossos or Elle: `{:process 0, :type :invoke, :f :read, :value nil}`
+    Edn,
     /// Lines of Jepsen's logger, one register: `INFO  jepsen.util - 0 :invoke :read nil`
     JepsenLog,
     /// Porcupine's key-value histories: `{:process 0, :type :invoke, :f :get, :key "0", :value nil}`
@@ -189,6 +253,7 @@ impl FormatArg {
         match self {
             FormatArg::Auto => None,
             FormatArg::Jsonl => Some(Format::JsonLines),
+            FormatArg::Edn => Some(Format::JepsenEdn),
             FormatArg::JepsenLog => Some(Format::JepsenLog),
             FormatArg::PorcupineKv => Some(Format::PorcupineKv),
         }

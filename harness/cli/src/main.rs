@@ -10,6 +10,7 @@
 mod args;
 mod bench;
 mod check;
+mod convert;
 mod exit;
 mod list;
 mod live;
@@ -44,6 +45,7 @@ fn harness(arguments: Vec<OsString>) -> Exit {
         Err(error) => return exit::of_clap(&error),
         Ok(Harness { command: Command::Run(args) }) => run::run(args, words),
         Ok(Harness { command: Command::Check(args) }) => check::check(&args),
+        Ok(Harness { command: Command::Convert(args) }) => convert::convert(&args),
         Ok(Harness { command: Command::Bench(args) }) => bench::bench(args),
         Ok(Harness { command: Command::List(args) }) => list::list(&args),
     };

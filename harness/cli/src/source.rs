@@ -1,13 +1,15 @@
-//! Where a history comes from: a file or standard input, in whatever format, asking whatever it asks.
+//! Where a history comes from: a file, a run's folder or standard input, in whatever format, asking
+//! whatever it asks.
 
 use std::fmt::Display;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use history::{Format, History, Opening, Operation};
+use history::{Flaw, Format, History, Opening, Operation, ReadError, Reader, Reading};
+use serde_json::Value;
 
-use crate::args::{FormatArg, Model};
+use crate::args::{FormatArg, Model, ReadingArg};
 use crate::exit::Refusal;
 
 /// A history that was opened, and looked at far enough to know how to read it.
@@ -16,17 +18,54 @@ pub(crate) struct Source {
     opening: Opening<Box<dyn BufRead>>,
     /// How it is written.
     pub(crate) format: Format,
+    /// How its lines are read where they leave a choice.
+    pub(crate) reading: Reading,
+    /// What the run that recorded it came to, if this is a run's.
+    pub(crate) run: Option<RunSaid>,
+}
+
+/// What a run said of itself.
+pub(crate) struct RunSaid {
+    /// `valid`, `invalid` or `unknown`.
+    pub(crate) verdict: String,
+    /// Why it was not simply valid.
+    pub(crate) reason: Option<String>,
+    /// Whether its checkers found nothing wrong: then the reason is one that no history tells.
+    own: bool,
+    /// Whether the user named the run's folder, and so asks of the run, not of the history alone.
+    pub(crate) asked: bool,
+}
+
+impl RunSaid {
+    /// The verdict that the run has for reasons of its own.
+    pub(crate) fn own(&self) -> Option<&str> {
+        (self.own && self.verdict != "valid").then_some(self.verdict.as_str())
+    }
+}
+
+/// What a history asks, and so what can judge it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Asks {
+    /// What this model knows.
+    Of(Model),
+    /// Acquires and releases.
+    Mutex,
+    /// Transactions.
+    Txn,
 }
 
 impl Source {
-    /// Opens a file, or standard input if it is called `-`.
-    pub(crate) fn open(path: &Path, format: FormatArg) -> Result<Source, Refusal> {
+    /// Opens a file, the history of a run's folder, or standard input if it is called `-`.
+    pub(crate) fn open(path: &Path, format: FormatArg, reading: ReadingArg) -> Result<Source, Refusal> {
+        let folder = path.is_dir();
+        let path = if folder { path.join(HISTORY) } else { path.to_owned() };
+        let run = if folder || path.ends_with(HISTORY) { run_said(&path, folder)? } else { None };
         let from: Box<dyn BufRead> = if path == Path::new("-") {
             Box::new(BufReader::new(io::stdin()))
         } else {
-            Box::new(BufReader::new(File::open(path).map_err(|error| refuse(path, error))?))
+            Box::new(BufReader::new(File::open(&path).map_err(|error| refuse(&path, error))?))
         };
-        let opening = Opening::read(from, format.chosen()).map_err(|error| refuse(path, error))?;
+        let opening = Opening::read(from, format.chosen()).map_err(|error| refuse(&path, error))?;
         let format = match (opening.format(), opening.begins()) {
             (Some(format), _) => format,
             // Without a line, it is the empty history in any format.
@@ -35,33 +74,89 @@ impl Source {
                 let known = FormatArg::names();
                 let why =
                     format_args!("begins with `{begins}`, as no format does that is read here ({known})");
-                return Err(refuse(path, why));
+                return Err(refuse(&path, why));
             }
         };
-        Ok(Source { path: path.to_owned(), opening, format })
+        let reading = reading.chosen().unwrap_or(format.reading());
+        Ok(Source { path, opening, format, reading, run })
     }
 
-    /// The model that knows the first op, if none was chosen. What no model knows, the register refuses
-    /// with the line where it stands.
-    pub(crate) fn model(&self, chosen: Model) -> Model {
-        match (chosen, self.opening.first_f()) {
-            (Model::Auto, Some("get" | "put" | "append")) => Model::Kv,
-            (Model::Auto, _) => Model::CasRegister,
-            (chosen, _) => chosen,
+    /// What it asks: by the model that was chosen, or by its first op.
+    pub(crate) fn asks(&self, chosen: Model) -> Result<Asks, Refusal> {
+        if chosen != Model::Auto {
+            return Ok(Asks::Of(chosen));
+        }
+        match self.opening.first_f() {
+            Some("get" | "put" | "append") => Ok(Asks::Of(Model::Kv)),
+            Some("acquire" | "release") => Ok(Asks::Mutex),
+            Some("txn") => Ok(Asks::Txn),
+            // Without a first op, whoever reads on will find nothing to judge, or what is wrong.
+            Some("read" | "write" | "cas") | None => Ok(Asks::Of(Model::CasRegister)),
+            Some(other) => Err(refuse(
+                &self.path,
+                format_args!(
+                    "asks `{other}`, which no model knows; known are read, write, cas; get, put, append"
+                ),
+            )),
         }
     }
 
-    /// Reads all of it as a history of such ops.
-    pub(crate) fn read<O: Operation>(self, model: Model) -> Result<History<O, O::Ret>, Refusal> {
-        let Source { path, opening, format } = self;
-        let history = opening.into_reader(format).read_all();
-        history.map_err(|error| {
-            let model = model.name();
-            refuse(&path, format_args!("as {format} for the model {model}: {error}"))
+    /// Reads all of it as a history of such ops. A model is named in an error if the user chose it.
+    pub(crate) fn read<O: Operation>(self, chosen: Model) -> Result<History<O, O::Ret>, Refusal> {
+        let Source { path, format, .. } = &self;
+        let (path, format) = (path.clone(), *format);
+        let history = self.reader().read_all();
+        history.map_err(|error| match &error {
+            ReadError { what: Flaw::Unreadable(_), .. } if chosen != Model::Auto => {
+                refuse(&path, format_args!("as {format} for the model {}: {error}", chosen.name()))
+            }
+            _ => unreadable(&path, format, &error),
         })
+    }
+
+    /// Its lines, one by one.
+    pub(crate) fn reader<O: Operation>(self) -> Reader<impl BufRead, O> {
+        self.opening.into_reader(self.format).by(self.reading)
     }
 }
 
-fn refuse(path: &Path, why: impl Display) -> Refusal {
+/// A run's history, in its folder.
+const HISTORY: &str = "history.jsonl";
+
+/// What stands in the `results.json` beside a history. A run that did not come to its end has none; then
+/// it only counts if the run was asked for, since a history may also lie alone.
+fn run_said(history: &Path, asked: bool) -> Result<Option<RunSaid>, Refusal> {
+    let path = history.with_file_name("results.json");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(asked.then(|| RunSaid {
+                verdict: "unknown".to_owned(),
+                reason: Some("it left no results.json, so it did not come to its end".to_owned()),
+                own: true,
+                asked,
+            }));
+        }
+        Err(error) => return Err(refuse(&path, error)),
+    };
+    let results: Value = serde_json::from_str(&text).map_err(|error| refuse(&path, error))?;
+    let Some(verdict) = results["verdict"].as_str() else {
+        return Err(refuse(&path, "has no verdict: it is not what a run leaves"));
+    };
+    let mut checks = results["checks"].as_array().into_iter().flatten();
+    Ok(Some(RunSaid {
+        verdict: verdict.to_owned(),
+        reason: results["reason"].as_str().map(str::to_owned),
+        own: checks.all(|check| check["verdict"] == "valid"),
+        asked,
+    }))
+}
+
+/// A history that cannot be read, in whatever way.
+pub(crate) fn unreadable(path: &Path, format: Format, error: &ReadError) -> Refusal {
+    refuse(path, format_args!("as {format}: {error}"))
+}
+
+pub(crate) fn refuse(path: &Path, why: impl Display) -> Refusal {
     Refusal::wrong(format_args!("{}: {why}", path.display()))
 }
