@@ -26,6 +26,8 @@ impl Cluster for Door {
             client_urls: self.client_urls_of(member.node),
             is_learner: false,
         });
-        Ok(Response::new(pb::MemberListResponse { header: Some(header), members: members.collect() }))
+        let mut members: Vec<pb::Member> = members.collect();
+        members.sort_unstable_by_key(|member| member.id); // as etcd
+        Ok(Response::new(pb::MemberListResponse { header: Some(header), members }))
     }
 }

@@ -5,8 +5,8 @@
 //! ([`mapping`]), its errors ([`refusal`]), its services ([`door`]). So `etcdctl` and every etcd
 //! client work on it unmodified, and one harness adapter tests it and etcd alike.
 //!
-//! Served are all of KV, `Cluster.MemberList`, `Maintenance.Status` and gRPC health. Whatever else
-//! etcd has is answered "unimplemented", with its name.
+//! Served are all of KV, `Cluster.MemberList`, `Maintenance.Status` and gRPC health; `Auth.Authenticate`
+//! says that nobody needs to. Whatever else etcd has is answered "unimplemented", with its name.
 //!
 //! Left out: TLS.
 #![forbid(unsafe_code)]
@@ -21,6 +21,7 @@ use crate::args::{Args, LogFormat};
 use crate::serve::ServeError;
 
 pub mod args;
+mod auth;
 mod authority;
 mod cluster;
 mod connection;

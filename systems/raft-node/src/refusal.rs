@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | `etcdserver: no leader` | `Unavailable` | certainly did nothing: no leader had it, or its place in the log went to another |
 //! | `etcdserver: too many requests` | `ResourceExhausted` | certainly did nothing: too much is waiting already |
-//! | every text of [`Rejected`] and of [`kv::Refusal`] | `InvalidArgument`, `OutOfRange`, `NotFound` | certainly did nothing: it cannot be done, and no state was changed |
+//! | every text of [`Rejected`] and of [`kv::Refusal`] | `InvalidArgument`, `OutOfRange`, `NotFound`, `FailedPrecondition` | certainly did nothing: it cannot be done, and no state was changed |
 //! | `etcdserver: leader changed` | `Unavailable` | may have been executed, or may still be: it had left for a leader that leads no more |
 //! | `etcdserver: request timed out` | `Unavailable` | may have been executed, or may still be (a read changed nothing in any case) |
 //! | `etcdserver: server stopped` | `Unavailable` | may have been executed, or may still be: this node stopped while it waited |
@@ -43,6 +43,9 @@ pub enum Rejected {
     /// More than [`MAX_REQUEST`].
     #[error("etcdserver: request is too large")]
     TooLarge,
+    /// It asks who may do what, and there are no users here.
+    #[error("etcdserver: authentication is not enabled")]
+    NoUsers,
     /// The `request-id` that came with it cannot be read.
     #[error("request-id: {0:?} is not of the form <session, hexadecimal>-<number, from 1>")]
     RequestId(String),
@@ -50,7 +53,8 @@ pub enum Rejected {
 
 impl From<Rejected> for Status {
     fn from(why: Rejected) -> Status {
-        Status::invalid_argument(why.to_string())
+        let code = if why == Rejected::NoUsers { Code::FailedPrecondition } else { Code::InvalidArgument };
+        Status::new(code, why.to_string())
     }
 }
 
@@ -133,6 +137,7 @@ mod tests {
             (refused(&kv::Refusal::FutureRevision), Code::OutOfRange),
             (refused(&kv::Refusal::LeaseNotFound), Code::NotFound),
             (Rejected::TooLarge.into(), Code::InvalidArgument),
+            (Rejected::NoUsers.into(), Code::FailedPrecondition),
             (failed(Failed::NoLeader), Code::Unavailable),
             (failed(Failed::Busy), Code::ResourceExhausted),
             (unknown(Unknown::Timeout), Code::Unavailable),

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use wal::Identity;
+use wire::etcdserverpb::auth_server::AuthServer;
 use wire::etcdserverpb::cluster_server::ClusterServer;
 use wire::etcdserverpb::kv_server::KvServer;
 use wire::etcdserverpb::maintenance_server::MaintenanceServer;
@@ -142,7 +143,8 @@ fn open(clients: Vec<TcpListener>, door: &Door, closing: &CancellationToken) -> 
             .add_service(health)
             .add_service(bounded_kv(door))
             .add_service(ClusterServer::new(door.clone()).max_decoding_message_size(MAX_MESSAGE))
-            .add_service(MaintenanceServer::new(door.clone()).max_decoding_message_size(MAX_MESSAGE));
+            .add_service(MaintenanceServer::new(door.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(AuthServer::new(door.clone()).max_decoding_message_size(MAX_MESSAGE));
         let incoming =
             TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true));
         let incoming = incoming.map_ok(Connection::new);

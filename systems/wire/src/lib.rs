@@ -12,7 +12,7 @@
 //! from the socket into the store without being copied on the way.
 #![forbid(unsafe_code)]
 
-/// The etcd v3 API: `KV`, `Cluster` and `Maintenance`, clients and servers.
+/// The etcd v3 API: `KV`, `Cluster`, `Maintenance` and one call of `Auth`, clients and servers.
 pub mod etcdserverpb {
     #![expect(clippy::pedantic, missing_docs, unused_qualifications, reason = "generated code")]
     #![expect(clippy::allow_attributes_without_reason, reason = "generated code")]

@@ -1,6 +1,6 @@
 //! etcd's KV, Cluster and Maintenance services, asked through different nodes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request, Status};
@@ -162,6 +162,7 @@ async fn all_nodes_agree_on_who_they_are_and_who_leads() {
         let list = node.members().member_list(request).await.unwrap().into_inner();
         let own = list.members.iter().find(|member| member.name == node.name).unwrap();
         assert_eq!(list.header.unwrap().member_id, own.id, "the head names who answers");
+        assert!(list.members.is_sorted_by_key(|member| member.id));
         lists.push(list.members.into_iter().map(|member| (member.id, member.name)).collect::<BTreeSet<_>>());
     }
     assert_eq!(lists[0].len(), 3);
@@ -198,8 +199,9 @@ async fn all_know_all(cluster: &Cluster) {
             let request = pb::MemberListRequest { linearizable: false };
             let list = node.members().member_list(request).await.ok()?.into_inner();
             let known = list.members.iter().map(|member| (&member.name[..], member.client_urls.join(",")));
-            let known: Vec<(&str, String)> = known.collect();
-            if !known.iter().map(|(name, url)| (*name, &url[..])).eq(expected.iter().copied()) {
+            let known: BTreeMap<&str, String> = known.collect();
+            let known = known.iter().map(|(name, url)| (*name, &url[..]));
+            if !known.eq(expected.iter().copied()) {
                 return None;
             }
         }
