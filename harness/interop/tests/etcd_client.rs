@@ -4,14 +4,14 @@ use etcd_client::{
     Client, CompactionOptions, Compare, CompareOp, DeleteOptions, GetOptions, PutOptions, SortOrder,
     SortTarget, Txn, TxnOp,
 };
-use interop::Server;
+use interop::Cluster;
 
-async fn client(server: &Server) -> Client {
-    Client::connect([server.endpoint()], None).await.expect("the client connects")
+async fn client(server: &Cluster) -> Client {
+    Client::connect([server.endpoints()], None).await.expect("the client connects")
 }
 
 /// The server may still be electing itself.
-async fn ready(server: &Server) -> Client {
+async fn ready(server: &Cluster) -> Client {
     let mut client = client(server).await;
     for _ in 0..100 {
         if client.get("ready", None).await.is_ok() {
@@ -24,7 +24,7 @@ async fn ready(server: &Server) -> Client {
 
 #[tokio::test]
 async fn put_get_and_delete() {
-    let server = Server::raft_node();
+    let server = Cluster::raft_node(1);
     let mut client = ready(&server).await;
     client.put("foo", "bar", None).await.unwrap();
     let old = client.put("foo", "baz", Some(PutOptions::new().with_prev_key())).await.unwrap();
@@ -38,7 +38,7 @@ async fn put_get_and_delete() {
 
 #[tokio::test]
 async fn ranges_with_options() {
-    let server = Server::raft_node();
+    let server = Cluster::raft_node(1);
     let mut client = ready(&server).await;
     for (key, value) in [("k1", "c"), ("k2", "b"), ("k3", "a"), ("other", "x")] {
         client.put(key, value, None).await.unwrap();
@@ -58,7 +58,7 @@ async fn ranges_with_options() {
 
 #[tokio::test]
 async fn a_transaction_compares_and_then_acts() {
-    let server = Server::raft_node();
+    let server = Cluster::raft_node(1);
     let mut client = ready(&server).await;
     client.put("balance", "10", None).await.unwrap();
     let spend = || {
@@ -75,7 +75,7 @@ async fn a_transaction_compares_and_then_acts() {
 
 #[tokio::test]
 async fn compaction_forgets_the_past() {
-    let server = Server::raft_node();
+    let server = Cluster::raft_node(1);
     let mut client = ready(&server).await;
     client.put("a", "1", None).await.unwrap();
     let revision = client.put("a", "2", None).await.unwrap().header().unwrap().revision();
@@ -87,7 +87,7 @@ async fn compaction_forgets_the_past() {
 
 #[tokio::test]
 async fn members_and_status() {
-    let server = Server::raft_node();
+    let server = Cluster::raft_node(1);
     let mut client = ready(&server).await;
     let members = client.member_list().await.unwrap();
     assert_eq!(members.members().len(), 1);

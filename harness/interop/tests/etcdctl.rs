@@ -1,14 +1,19 @@
 //! The same commands to both servers, by the tool that people have at hand: the same output, exit code
 //! and complaints, but for what names a server or a moment.
 //!
-//! The commands stand in `transcript.txt`: a line `$ …` is one, lines `< …` below it are its standard
-//! input, `#` begins a remark. Both servers start empty, and revisions count alike.
+//! The commands stand in `transcript.txt`, those that ask for more than one node in `three.txt`: a line
+//! `$ …` is one, lines `< …` below it are its standard input, `#` begins a remark. Both servers start
+//! empty, and revisions count alike.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use interop::Server;
+use interop::Cluster;
 use regex::Regex;
+
+/// How long a cluster may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One command.
 struct Step {
@@ -51,10 +56,16 @@ fn steps(transcript: &str) -> Vec<Step> {
 }
 
 /// What etcdctl prints and how it ends, without what names this server or this moment.
-fn run(step: &Step, server: &Server) -> String {
-    let mut child = Command::new("etcdctl")
+fn run(step: &Step, endpoints: &str) -> String {
+    let mut command = Command::new("etcdctl");
+    // What the environment says to the tool is not for here.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"ETCDCTL_"))
+    {
+        command.env_remove(name);
+    }
+    let mut child = command
         .env("ETCDCTL_API", "3")
-        .arg(format!("--endpoints={}", server.endpoint()))
+        .arg(format!("--endpoints={endpoints}"))
         .args(&step.arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -73,12 +84,37 @@ fn run(step: &Step, server: &Server) -> String {
     mask(&text)
 }
 
-/// A server that just opened may still be electing itself.
-fn await_leader(server: &Server) {
-    let health = Step { arguments: words("endpoint health"), input: String::new() };
-    assert!((0..20).any(|_| run(&health, server).ends_with("exit Some(0)")), "the server never got healthy");
+fn step(command: &str, input: String) -> Step {
+    Step { arguments: words(command), input }
 }
 
+/// Nodes that just opened may still be electing, or not know of each other.
+fn await_ready(cluster: &Cluster) {
+    let is_ready = |endpoint: &str| {
+        let listed = run(&step("member list", String::new()), endpoint);
+        run(&step("endpoint health", String::new()), endpoint).ends_with("exit Some(0)")
+            && listed.matches("http://ADDRESS").count() == 2 * cluster.size()
+    };
+    for endpoint in cluster.endpoints().split(',') {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_ready(endpoint) {
+            assert!(Instant::now() < deadline, "{endpoint} never got healthy and knew all members");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// One cluster of each, ready to be asked; nothing where that is allowed and one cannot be had.
+fn both(size: usize) -> Option<[Cluster; 2]> {
+    if !interop::are_there(&["etcd", "etcdctl"]) {
+        return None;
+    }
+    let both = [Cluster::etcd(size), Cluster::raft_node(size)];
+    both.iter().for_each(await_ready);
+    Some(both)
+}
+
+/// Hides what is another server's or another moment's. Columns of tables are as wide as what is in them.
 fn mask(text: &str) -> String {
     let masks = [
         (r"127\.0\.0\.1:\d+", "ADDRESS"),
@@ -86,7 +122,7 @@ fn mask(text: &str) -> String {
         (r#""(cluster_id|member_id|ID|leader)":\d+"#, r#""$1":ID"#),
         (r#""(raft_term|raftTerm|raftIndex|raftAppliedIndex|dbSize|dbSizeInUse)":\d+"#, r#""$1":N"#),
         (
-            r#""(ClusterID|MemberID|RaftTerm|Leader|RaftIndex|RaftAppliedIndex|DBSize|DBSizeInUse)" : \d+"#,
+            r#""(ClusterID|MemberID|ID|RaftTerm|Leader|RaftIndex|RaftAppliedIndex|DBSize|DBSizeInUse)" : \d+"#,
             r#""$1" : N"#,
         ),
         (r#""?[Vv]ersion"?(:| : )"3\.[^"]*""#, "version"),
@@ -94,7 +130,16 @@ fn mask(text: &str) -> String {
             r"3\.\d+\.\d+, [0-9.]+ [kM]?B, (true|false), (true|false), \d+, \d+, \d+",
             "VERSION, SIZE, $1, $2, TERM, INDEX, APPLIED",
         ),
+        (
+            r"(?m)\| +3\.\d+\.\d+ \| +[0-9.]+ [kM]?B \| +(true|false) \| +(true|false) \| +\d+ \| +\d+ \| +\d+ \|",
+            "| VERSION | SIZE | $1 | $2 | TERM | INDEX | APPLIED |",
+        ),
+        (r"(?m)^\+[-+]+\+$", "+--+"),
+        (r"(?m) +\|", " |"),
+        (r"(?m)\| +", "| "),
+        (r"(?m)\| (true|false) \| [0-9.]+[a-zµ]+ \|", "| $1 | TIME |"),
         (r"took = [0-9.]+[a-zµ]+", "took = TIME"),
+        (r#""Took" : \S+"#, r#""Took" : TIME"#),
         (r#""ts":"[^"]*""#, "\"ts\":TIME"),
         (r"endpoint://client-[0-9a-f-]+/", "endpoint://CLIENT/"),
         (r#""took":"[^"]*""#, "\"took\":TIME"),
@@ -104,25 +149,11 @@ fn mask(text: &str) -> String {
     })
 }
 
-#[test]
-fn etcdctl_sees_no_difference() {
-    if Command::new("etcdctl").arg("version").stdout(Stdio::null()).status().is_err() {
-        println!("skipped: etcdctl is not installed");
-        return;
-    }
-    let etcd = match Server::etcd() {
-        Ok(server) => server,
-        Err(why) => return println!("skipped: {why}"),
-    };
-    let ours = Server::raft_node();
-    for server in [&etcd, &ours] {
-        await_leader(server);
-    }
-    let steps = steps(include_str!("transcript.txt"));
-    assert!(steps.len() > 50, "the transcript covers the tool");
+/// Gives each step to both, and shows where they differ.
+fn compare(steps: &[Step], [etcd, ours]: [&str; 2], view: impl Fn(String) -> String) {
     let mut differences = Vec::new();
-    for step in &steps {
-        let (expected, found) = (run(step, &etcd), run(step, &ours));
+    for step in steps {
+        let (expected, found) = (view(run(step, etcd)), view(run(step, ours)));
         if expected != found {
             let command = step.arguments.join(" ");
             differences.push(format!("$ {command}\n--- etcd\n{expected}\n--- raft-node\n{found}\n"));
@@ -131,32 +162,81 @@ fn etcdctl_sees_no_difference() {
     assert!(differences.is_empty(), "{} of {}:\n{}", differences.len(), steps.len(), differences.join("\n"));
 }
 
+#[test]
+fn etcdctl_sees_no_difference() {
+    let Some([etcd, ours]) = both(1) else { return };
+    let steps = steps(include_str!("transcript.txt"));
+    assert!(steps.len() > 50, "the transcript covers the tool");
+    compare(&steps, [&etcd.endpoints(), &ours.endpoints()], |text| text);
+}
+
+/// Some of its commands speak otherwise to an endpoint that is a URL.
+#[test]
+fn etcdctl_sees_no_difference_where_it_is_given_urls() {
+    let Some([etcd, ours]) = both(1) else { return };
+    compare(&steps(include_str!("transcript.txt")), [&etcd.urls(), &ours.urls()], |text| text);
+}
+
+/// Each cluster has its own order of members, and whoever is asked first need not answer first.
+fn in_any_order(text: String) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.join("\n")
+}
+
+#[test]
+fn etcdctl_sees_no_difference_between_clusters_of_three() {
+    let Some([etcd, ours]) = both(3) else { return };
+    let steps = steps(include_str!("three.txt"));
+    let second = |list: String| list.split(',').nth(1).expect("there are three").to_owned();
+    for [etcd, ours] in [
+        [etcd.endpoints(), ours.endpoints()],
+        [etcd.urls(), ours.urls()],
+        [second(etcd.endpoints()), second(ours.endpoints())],
+        [second(etcd.urls()), second(ours.urls())],
+    ] {
+        compare(&steps, [&etcd, &ours], in_any_order);
+    }
+}
+
 /// What is too much is refused alike, and nothing of it is kept.
 #[test]
 fn too_much_is_refused_in_the_same_words() {
-    if Command::new("etcdctl").arg("version").stdout(Stdio::null()).status().is_err() {
-        println!("skipped: etcdctl is not installed");
-        return;
-    }
-    let etcd = match Server::etcd() {
-        Ok(server) => server,
-        Err(why) => return println!("skipped: {why}"),
-    };
-    let ours = Server::raft_node();
+    let Some([etcd, ours]) = both(1) else { return };
     let puts: String = (0..1000).map(|number| format!("put k{number} x\n")).collect();
-    let step = |command: &str, input: String| Step { arguments: words(command), input };
     let steps = [
         step("put big", "x".repeat(10 << 20)),
         step("put large", "x".repeat(1_600_000)),
         step("txn", format!("\n{puts}\n\n")),
         step("get '' --prefix -w json", String::new()),
     ];
-    for server in [&etcd, &ours] {
-        await_leader(server);
+    compare(&steps, [&etcd.endpoints(), &ours.endpoints()], |text| text);
+}
+
+/// What ours does not serve yet is refused with its name, and at once.
+#[test]
+fn what_is_not_served_is_named() {
+    if !interop::are_there(&["etcdctl"]) {
+        return;
     }
-    for step in &steps {
-        let (expected, found) = (run(step, &etcd), run(step, &ours));
-        assert_eq!(found, expected, "$ {}", step.arguments.join(" "));
+    let ours = Cluster::raft_node(1);
+    await_ready(&ours);
+    for (command, method) in [
+        ("endpoint hashkv", "Maintenance/HashKV"),
+        ("defrag", "Maintenance/Defragment"),
+        ("alarm list", "Maintenance/Alarm"),
+        ("snapshot save /dev/null", "Maintenance/Snapshot"),
+        ("lease grant 60", "Lease/LeaseGrant"),
+        ("member remove 1", "Cluster/MemberRemove"),
+        ("user list", "Auth/UserList"),
+        ("watch a", "Watch/Watch"),
+    ] {
+        for endpoint in [ours.endpoints(), ours.urls()] {
+            let text = run(&step(command, String::new()), &endpoint);
+            let sentence = format!("raft-node does not serve etcdserverpb.{method}");
+            assert!(text.contains(&sentence), "$ {command}\n{text}");
+            assert!(!text.ends_with("exit Some(0)"), "$ {command}\n{text}");
+        }
     }
 }
 
@@ -170,6 +250,7 @@ fn masks_hide_names_and_moments_and_nothing_else() {
         mask(r#"{"header":{"cluster_id":1,"member_id":2,"revision":3,"raft_term":4}}"#),
         r#"{"header":{"cluster_id":ID,"member_id":ID,"revision":3,"raft_term":N}}"#
     );
+    assert_eq!(mask("+------+---+\n|   ID |   A B |\n+------+---+"), "+--+\n| ID | A B |\n+--+");
     assert_ne!(mask(r#"{"revision":3}"#), mask(r#"{"revision":4}"#));
     assert_eq!(words("put a 'two words' \"\""), ["put", "a", "two words", ""]);
 }
