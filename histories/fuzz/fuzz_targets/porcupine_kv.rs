@@ -1,0 +1,7 @@
+//! Bytes that are read as `porcupine-kv`.
+#![no_main]
+
+#[path = "../promises.rs"]
+mod promises;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| promises::hold(Some(history::Format::PorcupineKv), bytes));
