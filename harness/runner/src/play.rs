@@ -272,7 +272,7 @@ mod tests {
             met: Moment { invoked: 100, open: 4, open_here: 2, lost_here: 7 },
             evidence: Evidence::default(),
         };
-        let after = Moment { invoked: 110, open: 3, open_here: 1, lost_here: 9 };
+        let after = Moment { invoked: 110, open: 5, open_here: 1, lost_here: 9 };
         let met = met(&lasting, Time::seconds(6), after);
         assert_eq!(met, Met { ops: 14, outlived: 3, lasted: std::time::Duration::from_secs(4) });
     }
