@@ -171,6 +171,21 @@ fn a_paused_node_stands_still_in_all_its_threads_until_it_is_told_to_go_on() {
 }
 
 #[test]
+fn a_paused_node_that_somebody_else_woke_is_seen_to_be_awake() {
+    let folder = tempfile::tempdir().unwrap();
+    let endless = shell(folder.path(), "while :; do :; done");
+    let mut node = Supervisor::start().unwrap().spawn(endless).unwrap();
+    assert_ne!(node.state().unwrap().unwrap(), 'T');
+    node.pause().unwrap();
+    node.await_standstill().unwrap();
+    assert_eq!(node.state().unwrap(), Some('T'));
+    kill(Pid::from_raw(i32::try_from(node.pid()).unwrap()), Signal::SIGCONT).unwrap();
+    assert_ne!(node.state().unwrap().unwrap(), 'T', "SIGCONT has woken it when `kill` returns");
+    node.kill().unwrap();
+    assert_eq!(node.state().unwrap(), None);
+}
+
+#[test]
 fn a_paused_node_can_be_killed_stopped_and_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let supervisor = Supervisor::start().unwrap();
