@@ -64,7 +64,11 @@ fn the_same_plan_without_a_mistake_is_valid() {
     let run = fs::read(out.path().join("latest/run.json")).unwrap();
     let run: Value = serde_json::from_slice(&run).unwrap();
     let harness = fs::canonicalize(env!("CARGO_BIN_EXE_harness")).unwrap();
-    assert_eq!(run["nodes"]["n1"]["program"], harness.to_str().unwrap(), "the record names the file that ran");
+    assert_eq!(
+        run["nodes"]["n1"]["program"],
+        harness.to_str().unwrap(),
+        "the record names the file that ran"
+    );
 }
 
 /// What was broken in the newest run, in order, as it was resolved.
