@@ -58,11 +58,10 @@ impl<S> Connection<S> {
     /// look.
     fn is_stuck(&mut self, context: &mut Context<'_>) -> bool {
         loop {
-            let watch = match &mut self.watch {
-                Some(watch) => watch,
-                None if self.unsent.waiting() == 0 => return false,
-                watch @ None => watch.insert(Watch::begin(&self.unsent)),
-            };
+            if self.watch.is_none() && self.unsent.waiting() == 0 {
+                return false;
+            }
+            let watch = self.watch.get_or_insert_with(|| Watch::begin(&self.unsent));
             if watch.next.as_mut().poll(context).is_pending() {
                 return false;
             }
@@ -71,6 +70,25 @@ impl<S> Connection<S> {
             }
             self.watch = None;
         }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Connection<S> {
+    /// Reads what has been looked at. Apart, since it is for beginnings and reading is for ever.
+    #[cold]
+    fn poll_cured(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        while !self.cure.is_done() {
+            let given = self.cure.give(into.remaining());
+            if !given.is_empty() {
+                into.put_slice(&given);
+                return Poll::Ready(Ok(()));
+            }
+            let mut chunk = [0; CHUNK];
+            let mut chunk = ReadBuf::new(&mut chunk);
+            ready!(Pin::new(&mut self.socket).poll_read(context, &mut chunk))?;
+            self.cure.take(chunk.filled());
+        }
+        Pin::new(&mut self.socket).poll_read(context, into)
     }
 }
 
@@ -94,18 +112,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
             let text = "the client does not take its answers";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)));
         }
-        while !this.cure.is_done() {
-            let given = this.cure.give(into.remaining());
-            if !given.is_empty() {
-                into.put_slice(&given);
-                return Poll::Ready(Ok(()));
-            }
-            let mut chunk = [0; CHUNK];
-            let mut chunk = ReadBuf::new(&mut chunk);
-            ready!(Pin::new(&mut this.socket).poll_read(context, &mut chunk))?;
-            this.cure.take(chunk.filled());
+        if this.cure.is_done() {
+            Pin::new(&mut this.socket).poll_read(context, into)
+        } else {
+            this.poll_cured(context, into)
         }
-        Pin::new(&mut this.socket).poll_read(context, into)
     }
 }
 

@@ -123,24 +123,24 @@ impl Done {
 #[tonic::async_trait]
 impl Kv for Door {
     async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
-        let (_, extensions, request) = request.into_parts();
+        let unsent = Unsent::of(request.extensions());
+        let request = request.into_inner();
         let stale_will_do = request.serializable;
         let done = self.read(Query::Range(mapping::range(request)?), stale_will_do).await?;
         match done.answer {
-            Answer::Range(kvs) => {
-                self.outgoing.answer(&Unsent::of(&extensions), mapping::range_response(done.header, kvs))
-            }
+            Answer::Range(kvs) => self.outgoing.answer(&unsent, mapping::range_response(done.header, kvs)),
             _ => Err(done.mismatch()),
         }
     }
 
     async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {
-        let (metadata, extensions, request) = request.into_parts();
+        let unsent = Unsent::of(request.extensions());
+        let (metadata, _, request) = request.into_parts();
         let done = self.write(&metadata, Command::Put(mapping::put(request)?)).await?;
         match done.answer {
             Answer::Put(replaced) => {
                 let answer = mapping::put_response(done.header, replaced);
-                Ok(self.outgoing.answer_always(&Unsent::of(&extensions), answer))
+                Ok(self.outgoing.answer_always(&unsent, answer))
             }
             _ => Err(done.mismatch()),
         }
@@ -150,25 +150,26 @@ impl Kv for Door {
         &self,
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
-        let (metadata, extensions, request) = request.into_parts();
+        let unsent = Unsent::of(request.extensions());
+        let (metadata, _, request) = request.into_parts();
         let done = self.write(&metadata, Command::DeleteRange(mapping::delete_range(request))).await?;
         match done.answer {
             Answer::DeleteRange(deleted) => {
                 let answer = mapping::delete_range_response(done.header, deleted);
-                Ok(self.outgoing.answer_always(&Unsent::of(&extensions), answer))
+                Ok(self.outgoing.answer_always(&unsent, answer))
             }
             _ => Err(done.mismatch()),
         }
     }
 
     async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
-        let (metadata, extensions, request) = request.into_parts();
+        let unsent = Unsent::of(request.extensions());
+        let (metadata, _, request) = request.into_parts();
         let stale_will_do = mapping::is_serializable(&request);
         let (done, executed) = match ReadOnly::new(mapping::txn(request)?) {
             Ok(txn) => (self.read(Query::Txn(txn), stale_will_do).await?, false),
             Err(txn) => (self.write(&metadata, Command::Txn(txn)).await?, true),
         };
-        let unsent = Unsent::of(&extensions);
         match done.answer {
             Answer::Txn(answer) => {
                 let answer = mapping::txn_response(done.header, answer);

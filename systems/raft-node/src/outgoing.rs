@@ -58,7 +58,7 @@ impl Budget {
             return Ok(Response::new(message));
         }
         let permit = self.reserve(size).ok_or_else(|| refusal::failed(replica::Failed::Busy))?;
-        Ok(held(message, Part::new(Some(permit), size, unsent)))
+        Ok(held(message, Part::new(Some(permit), size, Arc::clone(unsent))))
     }
 
     /// The answer to what was executed. It must not be called refused, however little is left.
@@ -67,7 +67,7 @@ impl Budget {
         if size <= SMALL {
             return Response::new(message);
         }
-        held(message, Part::new(self.reserve(size), size, unsent))
+        held(message, Part::new(self.reserve(size), size, Arc::clone(unsent)))
     }
 
     fn reserve(&self, size: usize) -> Option<OwnedSemaphorePermit> {
@@ -90,7 +90,8 @@ pub(crate) struct Unsent {
 }
 
 impl Unsent {
-    /// Of the connection that a request came on.
+    /// Of the connection that a request came on. Asked for early, and the rest of what came with the
+    /// request let go: kept until the answer, it would have to be fetched from memory again.
     pub(crate) fn of(request: &Extensions) -> Arc<Unsent> {
         request.get::<Arc<Unsent>>().cloned().unwrap_or_default()
     }
@@ -114,9 +115,9 @@ struct Part {
 }
 
 impl Part {
-    fn new(permit: Option<OwnedSemaphorePermit>, bytes: usize, unsent: &Arc<Unsent>) -> Part {
+    fn new(permit: Option<OwnedSemaphorePermit>, bytes: usize, unsent: Arc<Unsent>) -> Part {
         unsent.waiting.fetch_add(bytes, Ordering::Relaxed);
-        Part { permit, bytes, unsent: Arc::clone(unsent) }
+        Part { permit, bytes, unsent }
     }
 
     /// Parts with what these bytes need, or with all there is.

@@ -4,9 +4,10 @@
 //! Its users then read "Unimplemented" and nothing else, and look for the fault on their side. Here the
 //! sentence is added.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures_util::FutureExt as _;
+use futures_util::future::{self, Join, Map, Ready};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service;
@@ -31,23 +32,26 @@ impl<S> Layer<S> for Names {
 pub(crate) struct Named<S>(S);
 
 type Response = http::Response<Body>;
+type Path = Option<PathAndQuery>;
+
+/// An answer to come, and what was asked for: side by side, since a box for each call would be felt.
+type Asked<F, E> = Map<Join<F, Ready<Path>>, fn((Result<Response, E>, Path)) -> Result<Response, E>>;
 
 impl<S> Service<http::Request<Body>> for Named<S>
 where
-    S: Service<http::Request<Body>, Response = Response, Future: Send + 'static>,
+    S: Service<http::Request<Body>, Response = Response>,
 {
     type Response = Response;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+    type Future = Asked<S::Future, S::Error>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.0.poll_ready(context)
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let path = request.uri().path_and_query().cloned();
-        let answer = self.0.call(request);
-        Box::pin(async move { Ok(named(path.as_ref(), answer.await?)) })
+        let path = future::ready(request.uri().path_and_query().cloned());
+        future::join(self.0.call(request), path).map(|(answer, path)| Ok(named(path.as_ref(), answer?)))
     }
 }
 
