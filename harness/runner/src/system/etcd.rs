@@ -90,8 +90,18 @@ impl System for Etcd {
         flags.extend(plan.settings.iter().map(|(key, value)| (key.clone(), value.into())));
         let arguments = flags.into_iter().flat_map(|(flag, value)| [format!("--{flag}").into(), value]);
         let program = plan.bin.clone().or_else(|| find(PROGRAM)).unwrap_or_else(|| PROGRAM.into());
-        Launch { program, arguments: arguments.collect(), ..Launch::default() }
+        let environment = unheard(env::vars_os().map(|(name, _)| name));
+        Launch { program, arguments: arguments.collect(), environment, ..Launch::default() }
     }
+}
+
+/// Every flag of etcd can also be set by a variable. Those that happen to stand in the environment of the
+/// harness must not change what is tested, and are emptied, which is to etcd as if they were not there.
+/// One stays: without it, etcd does not start at all on some machines.
+fn unheard(environment: impl Iterator<Item = OsString>) -> Vec<(OsString, OsString)> {
+    let is_etcds = |name: &OsString| name.as_encoded_bytes().starts_with(b"ETCD_");
+    let unheard = environment.filter(is_etcds).filter(|name| name != "ETCD_UNSUPPORTED_ARCH");
+    unheard.map(|name| (name, OsString::new())).collect()
 }
 
 /// Where the search path has a program of this name.
@@ -154,6 +164,13 @@ mod tests {
         let error = Etcd.check(&plan).unwrap_err();
         assert_eq!(error.to_string(), "etcd has no planted bugs, and so no `skip-read-quorum`");
         assert_eq!(error.exit_code(), 254);
+    }
+
+    #[test]
+    fn what_the_environment_says_to_etcd_is_not_heard() {
+        let names = ["PATH", "ETCD_QUOTA_BACKEND_BYTES", "MY_ETCD_NAME", "ETCD_UNSUPPORTED_ARCH"];
+        let unheard = unheard(names.into_iter().map(OsString::from));
+        assert_eq!(unheard, [("ETCD_QUOTA_BACKEND_BYTES".into(), OsString::new())]);
     }
 
     #[test]
