@@ -229,7 +229,7 @@ mod tests {
     fn data_reads_as_it_is_shown() {
         let text = concat!(
             r#"{:process 9, :value [nil -3 true], :key "x \"0\" \\\n"} [] {} :timed-out false 1.5 -0.25 1e300 "#,
-            r#"\c \newline symbol (1 (2)) #{:n1 :n2} #jepsen.history.Op {:index 0} 18446744073709551615N"#,
+            r#"\c \é \newline symbol (1 (2)) #{:n1 :n2} #jepsen.history.Op {:index 0} 18446744073709551615N"#,
         );
         let all = Edn::read_all(text).unwrap();
         let shown: Vec<String> = all.iter().map(Edn::to_string).collect();
