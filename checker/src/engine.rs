@@ -3,6 +3,7 @@
 //! Given ops of one key as intervals and the states they may start from, is there an order? [`crate::wgl`] is
 //! the plain answer and the reference; [`crate::frontier`] is the fast one.
 
+use crate::frontier;
 use crate::meter::{Meter, Stop};
 use crate::seam::Model;
 use crate::setup::{Choice, Setup};
@@ -16,11 +17,10 @@ pub(crate) enum Found<S> {
     Order(Vec<u32>),
     /// There is none.
     Nothing {
-        /// The line of the earliest end that no order gets past.
+        /// The line of the earliest end that no order gets past. Up to the line before, there is one.
         stuck: u64,
-        /// Whether up to the line before that, the history alone can be explained. If not, an earlier
-        /// prefix may be without an order already: what kept the search from it lies behind.
-        shortest: bool,
+        /// A line by which there certainly is none, even if nothing that follows is known.
+        bad: u64,
         /// States in which that end was met; at most [`MOST_STATES`].
         states: Vec<S>,
     },
@@ -45,6 +45,7 @@ pub(crate) struct Task<'a, M: Model> {
 /// Searches for an order.
 pub(crate) fn search<M: Model>(task: &Task<'_, M>) -> Result<Found<M::State>, Stop> {
     match task.setup.engine {
-        Choice::Auto | Choice::Frontier | Choice::Wgl => wgl::search(task),
+        Choice::Auto | Choice::Frontier => frontier::search(task),
+        Choice::Wgl => wgl::search(task),
     }
 }

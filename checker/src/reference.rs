@@ -13,7 +13,7 @@ use crate::certificate::verify_linearization;
 use crate::mutant::Mutant;
 use crate::register::{Op, Register, Ret, register};
 use crate::seam::{Budget, Checker};
-use crate::setup::Setup;
+use crate::setup::{Choice, Reductions, Setup};
 use crate::verdict::{Standing, Verdict, Witness, WitnessOp};
 
 type Asked = Attempt<Op, Ret>;
@@ -22,7 +22,7 @@ type Asked = Attempt<Op, Ret>;
 
 /// Whether some order of these ops explains them, found by trying all. An op that ends after `cut` is
 /// open.
-fn explainable(ops: &[&Asked], cut: u64) -> bool {
+pub(crate) fn explainable(ops: &[&Asked], cut: u64) -> bool {
     let left: Vec<&Asked> =
         ops.iter().copied().filter(|op| !op.failed() && op.invoked.index <= cut).collect();
     some_order(&left, None, cut)
@@ -247,13 +247,48 @@ fn runner(cases: u32) -> TestRunner {
 }
 
 #[test]
-fn the_checker_agrees_with_brute_force() {
+fn the_plain_search_agrees_with_brute_force() {
+    agrees(Setup { engine: Choice::Wgl, ..Setup::default() }, 12_000);
+}
+
+#[test]
+fn the_frontier_agrees_with_brute_force() {
+    agrees(Setup { engine: Choice::Frontier, ..Setup::default() }, 12_000);
+}
+
+/// Each reduction taken away, and each on its own.
+#[test]
+fn the_frontier_agrees_with_brute_force_whatever_it_leaves_out() {
+    let all = Reductions::default();
+    let none = Reductions::NONE;
+    let some = [
+        none,
+        Reductions { classes: false, ..all },
+        Reductions { dominance: false, ..all },
+        Reductions { greedy: false, ..all },
+        Reductions { lazy: false, ..all },
+        Reductions { classes: true, ..none },
+        Reductions { dominance: true, ..none },
+        Reductions { greedy: true, ..none },
+        Reductions { lazy: true, ..none },
+    ];
+    for reductions in some {
+        agrees(Setup { engine: Choice::Frontier, reductions, ..Setup::default() }, 3_000);
+    }
+}
+
+#[test]
+fn whoever_judges_agrees_with_brute_force() {
+    agrees(Setup::default(), 12_000);
+}
+
+fn agrees(setup: Setup, cases: u32) {
     let seen = std::cell::Cell::new((0, 0));
-    let outcome = runner(12_000).run(&histories(Values::Few), |history| {
+    let outcome = runner(cases).run(&histories(Values::Few), |history| {
         let (valid, invalid) = seen.get();
         let explainable = is_explainable(&history);
         seen.set(if explainable { (valid + 1, invalid) } else { (valid, invalid + 1) });
-        match register().check(&history, &Budget::default()) {
+        match register().with(setup).check(&history, &Budget::default()) {
             Verdict::Valid { linearization } => {
                 prop_assert!(explainable, "valid, but no order explains it");
                 let linearization = linearization.expect("a valid comes with a linearization");
@@ -270,7 +305,7 @@ fn the_checker_agrees_with_brute_force() {
     });
     outcome.unwrap();
     let (valid, invalid) = seen.get();
-    assert!(valid > 3_000 && invalid > 3_000, "{valid} valid and {invalid} invalid histories");
+    assert!(valid > cases / 4 && invalid > cases / 4, "{valid} valid and {invalid} invalid histories");
 }
 
 /// With unique writes, four ops and the writes of what they saw are always enough to contradict each
@@ -304,39 +339,47 @@ fn with_unique_writes_the_ops_that_the_sentence_names_cannot_be_explained_by_the
 }
 
 /// How many histories a broken checker needs to be found out; none if it is not.
-fn found_out_after(mutant: Mutant) -> Option<u32> {
+fn found_out_after(engine: Choice, mutant: Mutant) -> Option<u32> {
     let tried = std::cell::Cell::new(0);
+    let setup = Setup { engine, mutant, ..Setup::default() };
     let outcome = runner(12_000).run(&histories(Values::Few), |history| {
         tried.set(tried.get() + 1);
-        let verdict =
-            register().with(Setup { mutant, ..Setup::default() }).check(&history, &Budget::default());
+        let verdict = register().with(setup).check(&history, &Budget::default());
         prop_assert_eq!(verdict.word() == "valid", is_explainable(&history));
         Ok(())
     });
     outcome.is_err().then(|| tried.get())
 }
 
-#[test]
-fn a_checker_that_drops_real_time_is_found_out() {
-    assert!(found_out_after(Mutant::DropsRealTime).is_some());
+fn are_found_out(engine: Choice, mutants: &[Mutant]) {
+    let unnoticed = mutants.iter().filter(|&&mutant| found_out_after(engine, mutant).is_none());
+    assert_eq!(unnoticed.collect::<Vec<_>>(), <[&Mutant; 0]>::default());
 }
 
 #[test]
-fn a_checker_that_takes_info_as_ok_is_found_out() {
-    assert!(found_out_after(Mutant::TakesInfoAsOk).is_some());
+fn mistakes_in_what_outcomes_mean_are_found_out() {
+    let mutants = [Mutant::DropsRealTime, Mutant::TakesInfoAsOk, Mutant::TakesFailAsOk];
+    are_found_out(Choice::Wgl, &mutants);
+    are_found_out(Choice::Frontier, &mutants);
 }
 
 #[test]
-fn a_checker_that_takes_fail_as_ok_is_found_out() {
-    assert!(found_out_after(Mutant::TakesFailAsOk).is_some());
+fn mistakes_in_the_plain_search_are_found_out() {
+    are_found_out(Choice::Wgl, &[Mutant::RemembersNoState, Mutant::RemembersNoOpenOps]);
 }
 
 #[test]
-fn a_checker_whose_memo_forgets_the_state_is_found_out() {
-    assert!(found_out_after(Mutant::RemembersNoState).is_some());
-}
-
-#[test]
-fn a_checker_whose_memo_forgets_open_ops_is_found_out() {
-    assert!(found_out_after(Mutant::RemembersNoOpenOps).is_some());
+fn mistakes_in_the_frontier_are_found_out() {
+    are_found_out(
+        Choice::Frontier,
+        &[
+            Mutant::DominanceInverted,
+            Mutant::ForgetsWhatWasSpent,
+            Mutant::CountsAClassTwice,
+            Mutant::SpendsOneByOne,
+            Mutant::GreedyForAll,
+            Mutant::LeavesItsBit,
+            Mutant::AsksForNothing,
+        ],
+    );
 }

@@ -39,6 +39,7 @@ impl Choice {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 /// The reductions of the frontier engine; all are on unless somebody wants to know what one is worth.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reductions {

@@ -252,7 +252,8 @@ impl<'a, M: Model> Search<'a, M> {
             unreachable!("a search without a result met an end")
         };
         let states = self.met_in.iter().map(|&state| self.states.get(state).clone()).collect();
-        Found::Nothing { stuck: self.spans[span].end(), shortest: false, states }
+        let last = self.spans.iter().filter_map(Span::to).max().expect("an end was met");
+        Found::Nothing { stuck: self.spans[span].end(), bad: last, states }
     }
 }
 

@@ -1,0 +1,426 @@
+//! One step of the sweep: an invocation, or an acknowledgement.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use super::book::{Book, ClassId, StateId};
+use super::configs::{Config, Configs, Keep};
+use super::ledger::{Ledger, NOTHING, SpentId};
+use super::routes::{Route, Routes};
+use crate::certificate::small;
+use crate::engine::Task;
+use crate::meter::{Meter, Stop};
+use crate::mutant::Mutant;
+use crate::seam::Model;
+use crate::setup::Reductions;
+use crate::span::Span;
+
+/// How exactly a sweep keeps its books.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Books {
+    /// Every unanswered op can be spent once. What the sweep says is so.
+    Exact,
+    /// The same, but of those with the same bits and state only so many are kept. A *yes* is one; a *no*
+    /// may be wrong.
+    Few(usize),
+    /// Unanswered ops can be spent as often as one likes. A *no* is one; a *yes* may be wrong.
+    Generous,
+}
+
+/// How many states ops that can be spent for ever may lead to before a generous sweep is no help.
+const MOST_GENEROUS: usize = 256;
+
+/// An op that is open, and will be acknowledged.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    span: u32,
+    class: ClassId,
+    only_looks: bool,
+}
+
+/// Unanswered ops of one class.
+#[derive(Clone, Debug)]
+struct Unanswered {
+    class: ClassId,
+    /// Those invoked so far, in order.
+    spans: Vec<u32>,
+}
+
+/// What is open, and who has which bit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Open {
+    slots: Vec<Option<Slot>>,
+    unanswered: Vec<Unanswered>,
+}
+
+impl Open {
+    /// The spans of the unanswered ops of this class.
+    pub(crate) fn unanswered(&self, class: u32) -> &[u32] {
+        &self.unanswered[class as usize].spans
+    }
+}
+
+/// An op that took effect, as a trace remembers it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Took {
+    /// Nothing: here the trace begins.
+    Root,
+    /// The op of this span.
+    Span(u32),
+    /// One of the unanswered ops of this class.
+    Unanswered(u32),
+}
+
+/// Who came from whom: the node before, and the op that took effect in between.
+pub(crate) type Nodes = Vec<(u32, Took)>;
+
+/// The ops that fit a state and change nothing, as bits, and when that was found out.
+#[derive(Clone, Copy, Debug)]
+struct Fits<const W: usize> {
+    bits: [u64; W],
+    at: u32,
+}
+
+/// The frontier and what is needed to move it.
+pub(crate) struct Sweep<'a, M: Model, const W: usize> {
+    pub book: Book<'a, M>,
+    pub ledger: Ledger<'a>,
+    pub open: Open,
+    pub now: Configs<'a, W>,
+    /// None while nobody wants to know.
+    pub nodes: Option<Nodes>,
+    next: Configs<'a, W>,
+    /// Those in which the op asked for has not taken effect yet.
+    seen: Configs<'a, W>,
+    routes: Routes<'a>,
+    /// What unanswered ops can lead to, while routes are sought.
+    reached: Configs<'a, W>,
+    /// By state.
+    fits: Vec<Fits<W>>,
+    /// Counts the changes of what is open.
+    changes: u32,
+    books: Books,
+    reductions: Reductions,
+    mutant: Mutant,
+    meter: &'a Meter,
+    turn: usize,
+    steps: u32,
+}
+
+impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
+    pub(crate) fn new(task: &Task<'a, M>, books: Books) -> Result<Sweep<'a, M, W>, Stop> {
+        let (meter, mutant) = (task.meter, task.setup.mutant);
+        let most = if let Books::Few(most) = books { most } else { usize::MAX };
+        let keep = Keep { dominance: task.setup.reductions.dominance, most, mutant };
+        let configs = || Configs::new(meter, keep);
+        let mut sweep = Sweep {
+            book: Book::new(task.model, meter),
+            ledger: Ledger::new(meter),
+            open: Open::default(),
+            now: configs(),
+            nodes: None,
+            next: configs(),
+            seen: configs(),
+            routes: Routes::new(meter),
+            // Who spends more to get to the same state spends it for nothing, also where that is not
+            // held against others.
+            reached: Configs::new(meter, Keep { dominance: true, mutant: Mutant::None, ..keep }),
+            fits: Vec::new(),
+            changes: 0,
+            books,
+            reductions: task.setup.reductions,
+            mutant,
+            meter,
+            turn: task.turn,
+            steps: 0,
+        };
+        for state in task.initial {
+            let state = sweep.book.number(state.clone())?;
+            sweep.now.insert(Config { bits: [0; W], state, spent: NOTHING, node: 0 }, &sweep.ledger)?;
+        }
+        Ok(sweep)
+    }
+
+    /// Goes back to where this was open and there are no configurations yet.
+    pub(crate) fn resume(&mut self, open: Open) {
+        self.open = open;
+        self.changes += 1;
+        self.routes.forget();
+        self.now.clear();
+    }
+
+    /// An op is invoked.
+    pub(crate) fn invoke(&mut self, number: u32, span: &Span<'_, M::Op>) -> Result<(), Stop> {
+        let class = self.book.class(span)?;
+        let only_looks = self.reductions.greedy && self.book.only_looks(class);
+        if span.is_open() {
+            if !only_looks {
+                self.lose(number, class);
+            }
+            return Ok(());
+        }
+        self.changes += 1;
+        let slot = Some(Slot { span: number, class, only_looks });
+        match self.open.slots.iter_mut().find(|slot| slot.is_none()) {
+            Some(free) => *free = slot,
+            None => self.open.slots.push(slot),
+        }
+        assert!(self.open.slots.len() <= 64 * W, "there is a bit for every op that is open at once");
+        Ok(())
+    }
+
+    /// An op that will never be answered.
+    fn lose(&mut self, number: u32, class: ClassId) {
+        let known = self.open.unanswered.iter_mut().find(|known| known.class == class);
+        match known.filter(|_| self.reductions.classes) {
+            Some(known) => known.spans.push(number),
+            None => self.open.unanswered.push(Unanswered { class, spans: vec![number] }),
+        }
+        self.routes.forget();
+    }
+
+    /// An op is acknowledged. False if that cannot be explained; then the configurations are those of before.
+    pub(crate) fn acknowledge(&mut self, number: u32) -> Result<bool, Stop> {
+        let mine = |slot: &Option<Slot>| slot.is_some_and(|slot| slot.span == number);
+        let asked = self.open.slots.iter().position(mine).expect("only what was invoked is acknowledged");
+        self.next.clear();
+        self.seen.clear();
+        for at in 0..self.now.len() {
+            if let Some(config) = self.now.get(at) {
+                self.put(asked, config)?;
+            }
+        }
+        let mut at = 0;
+        while at < self.seen.len() {
+            self.breathe()?;
+            if let Some(config) = self.seen.get(at) {
+                self.expand(asked, config)?;
+            }
+            at += 1;
+        }
+        if self.next.live() == 0 {
+            return Ok(false);
+        }
+        self.changes += 1;
+        self.open.slots[asked] = None;
+        std::mem::swap(&mut self.now, &mut self.next);
+        Ok(true)
+    }
+
+    /// Lets every open op that may be next take effect.
+    fn expand(&mut self, asked: usize, from: Config<W>) -> Result<(), Stop> {
+        for bit in 0..self.open.slots.len() {
+            let Some(slot) = self.waiting(bit, &from) else { continue };
+            for state in self.book.next(from.state, slot.class)? {
+                let node = self.node(from.node, Took::Span(slot.span));
+                self.put(asked, Config { bits: with(from.bits, bit), state, node, ..from })?;
+            }
+        }
+        if self.open.unanswered.is_empty() {
+            Ok(())
+        } else if self.reductions.lazy {
+            self.spend_lazily(asked, from)
+        } else {
+            self.spend(asked, from)
+        }
+    }
+
+    /// The op of this bit, if it is open and has not taken effect.
+    fn waiting(&self, bit: usize, config: &Config<W>) -> Option<Slot> {
+        if config.bits[bit / 64] >> (bit % 64) & 1 == 1 { None } else { self.open.slots[bit] }
+    }
+
+    /// Lets an unanswered op take effect anywhere.
+    fn spend(&mut self, asked: usize, from: Config<W>) -> Result<(), Stop> {
+        for class in 0..self.open.unanswered.len() {
+            for led in self.spent_on(class, from)? {
+                let node = self.node(from.node, Took::Unanswered(small(class)));
+                self.put(asked, Config { node, ..led })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets unanswered ops take effect where an op whose answer is known follows at once and leaves what
+    /// it could not have left without them.
+    fn spend_lazily(&mut self, asked: usize, from: Config<W>) -> Result<(), Stop> {
+        let routes = match self.routes.known(from.state, from.spent) {
+            Some(known) => known,
+            None => self.find_routes(from)?,
+        };
+        for bit in 0..self.open.slots.len() {
+            let Some(slot) = self.waiting(bit, &from) else { continue };
+            let without = self.book.next(from.state, slot.class)?;
+            for number in routes.clone() {
+                let route = self.routes.get(number);
+                for state in self.book.next(route.state, slot.class)? {
+                    if !without.contains(&state) {
+                        let node = self.travel(from.node, route);
+                        let node = self.node(node, Took::Span(slot.span));
+                        let (bits, spent) = (with(from.bits, bit), route.spent);
+                        self.put(asked, Config { bits, state, spent, node })?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out where unanswered ops lead from here, whatever the bits.
+    fn find_routes(&mut self, from: Config<W>) -> Result<Range<u32>, Stop> {
+        let first = self.routes.begin();
+        let mut last_steps: Vec<(Option<u32>, u32)> = Vec::new();
+        self.reached.clear();
+        self.reached.insert(Config { bits: [0; W], ..from }, &self.ledger)?;
+        let mut at = 0;
+        while at < self.reached.len() {
+            self.breathe()?;
+            let here = self.reached.get(at);
+            at += 1;
+            // Appends without end lead to states without end.
+            if self.books == Books::Generous && at > MOST_GENEROUS {
+                return Err(Stop::out_of_memory());
+            }
+            let Some(here) = here else { continue };
+            let mut via = None;
+            if at > 1 {
+                let (via_before, class) = last_steps[here.node as usize];
+                let route = Route { state: here.state, spent: here.spent, class, via: via_before };
+                via = Some(self.routes.push(route)?);
+                if self.mutant == Mutant::SpendsOneByOne {
+                    continue;
+                }
+            }
+            for class in 0..self.open.unanswered.len() {
+                for led in self.spent_on(class, here)? {
+                    let node = small(last_steps.len());
+                    if self.reached.insert(Config { node, ..led }, &self.ledger)? {
+                        last_steps.push((via, small(class)));
+                    }
+                }
+            }
+        }
+        Ok(self.routes.end(from.state, from.spent, first))
+    }
+
+    /// The trace of a route.
+    fn travel(&mut self, mut node: u32, route: Route) -> u32 {
+        if self.nodes.is_some() {
+            let mut steps: SmallVec<[u32; 8]> = self.routes.steps(route).collect();
+            while let Some(class) = steps.pop() {
+                node = self.node(node, Took::Unanswered(class));
+            }
+        }
+        node
+    }
+
+    /// What one more unanswered op of this class leads to, if there is one left and it changes anything.
+    fn spent_on(&mut self, class: usize, from: Config<W>) -> Result<SmallVec<[Config<W>; 1]>, Stop> {
+        let mut led = SmallVec::new();
+        let number = small(class);
+        let of = &self.open.unanswered[class];
+        let times = if self.mutant == Mutant::CountsAClassTwice { 2 } else { 1 };
+        let exact = self.books != Books::Generous && self.mutant != Mutant::ForgetsWhatWasSpent;
+        if exact && self.ledger.count(from.spent, number) as usize >= times * of.spans.len() {
+            return Ok(led);
+        }
+        for state in self.book.next(from.state, of.class)? {
+            if state != from.state {
+                let spent: SpentId = if exact { self.ledger.and(from.spent, number)? } else { from.spent };
+                led.push(Config { state, spent, ..from });
+            }
+        }
+        Ok(led)
+    }
+
+    /// Puts a configuration where it belongs: to those that explain the acknowledgement, or to those that
+    /// do not yet.
+    fn put(&mut self, asked: usize, mut config: Config<W>) -> Result<(), Stop> {
+        self.look(&mut config)?;
+        let (word, bit) = (asked / 64, 1 << (asked % 64));
+        if config.bits[word] & bit != 0 || self.mutant == Mutant::AsksForNothing {
+            if self.mutant != Mutant::LeavesItsBit {
+                config.bits[word] &= !bit;
+            }
+            self.next.insert(config, &self.ledger)?;
+        } else {
+            self.seen.insert(config, &self.ledger)?;
+        }
+        Ok(())
+    }
+
+    /// Lets those take effect that change nothing and whose answer fits.
+    fn look(&mut self, config: &mut Config<W>) -> Result<(), Stop> {
+        let fits = self.fits(config.state)?;
+        if self.nodes.is_some() {
+            for bit in 0..self.open.slots.len() {
+                let newly = fits[bit / 64] >> (bit % 64) & 1 == 1;
+                if let Some(slot) = self.waiting(bit, config).filter(|_| newly) {
+                    config.node = self.node(config.node, Took::Span(slot.span));
+                }
+            }
+        }
+        for (bits, fits) in config.bits.iter_mut().zip(fits) {
+            *bits |= fits;
+        }
+        Ok(())
+    }
+
+    /// Those that fit a state and change nothing. Asked once per state between two changes.
+    fn fits(&mut self, state: StateId) -> Result<[u64; W], Stop> {
+        let place = state as usize;
+        if place >= self.fits.len() {
+            let more = place + 1 + self.fits.len() / 2;
+            self.meter.charge((more - self.fits.len()) * size_of::<Fits<W>>())?;
+            self.fits.resize(more, Fits { bits: [0; W], at: u32::MAX });
+        }
+        if self.fits[place].at == self.changes {
+            return Ok(self.fits[place].bits);
+        }
+        let mut bits = [0; W];
+        for bit in 0..self.open.slots.len() {
+            let Some(slot) = self.open.slots[bit] else { continue };
+            let greedy = slot.only_looks || self.mutant == Mutant::GreedyForAll;
+            if greedy && self.book.next(state, slot.class)?.contains(&state) {
+                bits[bit / 64] |= 1 << (bit % 64);
+            }
+        }
+        self.fits[place] = Fits { bits, at: self.changes };
+        Ok(bits)
+    }
+
+    fn node(&mut self, before: u32, took: Took) -> u32 {
+        let Some(nodes) = &mut self.nodes else { return 0 };
+        nodes.push((before, took));
+        small(nodes.len() - 1)
+    }
+
+    /// Looks at the clock now and then: a look costs more than a step.
+    fn breathe(&mut self) -> Result<(), Stop> {
+        self.steps = self.steps.wrapping_add(1);
+        if self.steps % 256 == 1 { self.meter.check(self.turn) } else { Ok(()) }
+    }
+
+    /// Some of the states that may be.
+    pub(crate) fn states(&self, most: usize) -> Vec<M::State> {
+        let mut states: Vec<StateId> = Vec::new();
+        for config in self.now.iter() {
+            if states.len() < most && !states.contains(&config.state) {
+                states.push(config.state);
+            }
+        }
+        states.into_iter().map(|state| self.book.state(state).clone()).collect()
+    }
+}
+
+impl<M: Model, const W: usize> Drop for Sweep<'_, M, W> {
+    fn drop(&mut self) {
+        self.meter.release(self.fits.len() * size_of::<Fits<W>>());
+    }
+}
+
+fn with<const W: usize>(mut bits: [u64; W], bit: usize) -> [u64; W] {
+    bits[bit / 64] |= 1 << (bit % 64);
+    bits
+}
