@@ -8,6 +8,7 @@
 use history::{Attempt, Operation};
 
 use crate::seam::{Model, RetOf};
+use crate::shrink::Contradiction;
 use crate::span::{Span, seen_until};
 use crate::verdict::{Standing, WitnessOp};
 
@@ -22,6 +23,9 @@ pub struct Refuted<'a, M: Model> {
     pub culprit: usize,
     /// States that may have been reached where the search got no further.
     pub states: Vec<M::State>,
+    /// The few of the ops that contradict each other by themselves. Not known when the question is
+    /// which ones to look for.
+    pub contradiction: Option<Contradiction>,
 }
 
 /// A contradiction in words.
@@ -43,7 +47,7 @@ impl<'a, M: Model> Refuted<'a, M> {
         let spans = seen_until(attempts, cut);
         let culprit = spans.iter().position(|span| span.to() == Some(cut));
         let culprit = culprit.expect("the shortest bad prefix ends where an op was acknowledged");
-        Refuted { model, spans, culprit, states }
+        Refuted { model, spans, culprit, states, contradiction: None }
     }
 
     /// The op whose acknowledgement ends the prefix.
@@ -75,19 +79,59 @@ impl<'a, M: Model> Refuted<'a, M> {
 
 /// What can be said of any data type.
 pub(crate) fn in_general<M: Model>(refuted: &Refuted<'_, M>) -> Explanation {
+    if let Some(explanation) = among_themselves(refuted, told) {
+        return explanation;
+    }
     let culprit = refuted.culprit();
     let mut named = vec![refuted.culprit];
-    let mut sentence = format!(
-        "{} was answered {}, but no order of the ops before it explains that",
-        noun(culprit),
-        answer(culprit)
-    );
+    let mut sentence = format!("{}, but no order of the ops before it explains that", told(culprit));
     if let Some(last) = refuted.last_before(|_| true) {
         named.push(last);
         sentence.push_str("; the last one acknowledged before was ");
         sentence.push_str(&noun(&refuted.spans[last]));
     }
     Explanation { sentence, named }
+}
+
+/// More ops than these are not told in one sentence.
+const MOST_TOLD: usize = 8;
+
+/// The needed ops, one after the other. Every data type has this to say, once it is known which they
+/// are; what it says of two or three of them by name is better.
+pub(crate) fn among_themselves<M: Model>(
+    refuted: &Refuted<'_, M>,
+    statement: impl Fn(&Span<'_, M::Op>) -> String,
+) -> Option<Explanation> {
+    let Contradiction { needed, since, .. } = refuted.contradiction.as_ref()?;
+    let last = *needed.iter().max_by_key(|&&op| refuted.spans[op].end())?;
+    let mut others: Vec<usize> = needed.iter().copied().filter(|&op| op != last).collect();
+    let count = others.len();
+    // What ended last is nearest to the matter.
+    others.sort_by_key(|&op| std::cmp::Reverse(refuted.spans[op].end()));
+    others.truncate(MOST_TOLD);
+    others.sort_by_key(|&op| refuted.spans[op].end());
+    let said = statement(&refuted.spans[last]);
+    let before = since.map_or_else(String::new, |line| {
+        format!(", whatever was there at index {line} and whatever was asked before")
+    });
+    let sentence = if others.is_empty() {
+        format!("{said}, which nothing that was asked can explain{before}")
+    } else {
+        let told: Vec<String> = others.iter().map(|&op| statement(&refuted.spans[op])).collect();
+        let (them, so_many) = match (count, count - others.len()) {
+            (1, _) => ("this one".to_owned(), String::new()),
+            (_, 0) => (format!("these {count}"), String::new()),
+            (_, _) => (format!("{count} others"), format!("the last {MOST_TOLD} of them: ")),
+        };
+        format!("{said}, but no order of that and {them} explains it{before}: {so_many}{}", told.join("; "))
+    };
+    others.push(last);
+    Some(Explanation { sentence, named: others })
+}
+
+/// "process 1's write 9 on n2 (index 37) was answered 9".
+fn told<O: Operation>(span: &Span<'_, O>) -> String {
+    format!("{} was answered {}", noun(span), answer(span))
 }
 
 /// "process 1's write 9 on n2 (index 37)".
@@ -117,7 +161,7 @@ pub(crate) fn index<O: Operation>(span: &Span<'_, O>) -> String {
 }
 
 /// An op as evidence.
-pub(crate) fn witness_op<O: Operation>(span: &Span<'_, O>, named: bool) -> WitnessOp {
+pub(crate) fn witness_op<O: Operation>(span: &Span<'_, O>, needed: bool, named: bool) -> WitnessOp {
     let Attempt { process, node, op, .. } = span.attempt;
     let asked = op.ask();
     let answered = span.ret().map(|ret| op.answer(ret));
@@ -136,6 +180,7 @@ pub(crate) fn witness_op<O: Operation>(span: &Span<'_, O>, named: bool) -> Witne
         invoked: span.from(),
         completed: span.attempt.completed.map(|at| at.index),
         standing,
+        needed,
         named,
     }
 }

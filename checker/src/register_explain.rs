@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::explain::{Explanation, Refuted, index, place};
+use crate::explain::{Explanation, Refuted, among_themselves, index, place};
 use crate::register::{Op, Register, Ret};
 use crate::span::Span;
 
@@ -23,10 +23,15 @@ pub(crate) fn explain(refuted: Seen<'_, '_>) -> Explanation {
         Some(Content::Nothing) => emptied(refuted),
         Some(Content::Value(value)) => never_written(refuted, value)
             .or_else(|| out_of_order(refuted, value))
-            .or_else(|| set_twice(refuted, value)),
-        None => None,
+            .or_else(|| set_twice(refuted, value))
+            .or_else(|| overwritten(refuted, value)),
+        None => unchanged(refuted),
     };
-    special.or_else(|| found_another(refuted)).unwrap_or_else(|| left_with(refuted))
+    special
+        .or_else(|| not_put_back(refuted))
+        .or_else(|| among_themselves(refuted, statement))
+        .or_else(|| found_another(refuted))
+        .unwrap_or_else(|| left_with(refuted))
 }
 
 // --- what an op says of the register --------------------------------------------------------------
@@ -228,6 +233,84 @@ fn set_twice(refuted: Seen<'_, '_>, value: u64) -> Option<Explanation> {
         sentence: format!("{said}, but {took} too, and {value} was put there only once, by {put_in}"),
         named: vec![refuted.culprit, other, only],
     })
+}
+
+/// Something else was there, and nobody put the value back.
+fn overwritten(refuted: Seen<'_, '_>, value: u64) -> Option<Explanation> {
+    let culprit = refuted.culprit();
+    let puts = |span: &Span<'_, Op>| put(span) == Some(value);
+    let other = settled(refuted, puts, |content| content != Content::Value(value))?;
+    let mut named = vec![refuted.culprit, other];
+    let (said, this, shown) = (statement(culprit), verb(culprit), statement(&refuted.spans[other]));
+    let earlier = (0..refuted.spans.len()).filter(|&op| puts(&refuted.spans[op]) && op != refuted.culprit);
+    let last = earlier.filter(|&op| !failed(&refuted.spans[op])).max_by_key(|&op| refuted.spans[op].end());
+    let last = last.map_or_else(String::new, |last| {
+        named.push(last);
+        format!("; the last one that did was {}", noun(&refuted.spans[last]))
+    });
+    Some(Explanation {
+        sentence: format!(
+            "{said}, but {shown} before that {this} began, and nothing that would put {value} there was open after it{last}"
+        ),
+        named,
+    })
+}
+
+/// A compare-and-set did not find what was there, and nobody took it away.
+fn unchanged(refuted: Seen<'_, '_>) -> Option<Explanation> {
+    let culprit = refuted.culprit();
+    let (Op::Cas { from, .. }, Some(Ret::Swapped(false))) = (culprit.attempt.op, culprit.ret()) else {
+        return None;
+    };
+    let changes = |span: &Span<'_, Op>| {
+        put(span).is_some_and(|value| value != from)
+            && !matches!(span.attempt.op, Op::Cas { from: other, .. } if other != from)
+    };
+    let other = settled(refuted, changes, |content| content == Content::Value(from))?;
+    let (said, shown) = (statement(culprit), statement(&refuted.spans[other]));
+    Some(Explanation {
+        sentence: format!(
+            "{said}, but {shown} before that cas began, and nothing that would put another value there was open after it"
+        ),
+        named: vec![refuted.culprit, other],
+    })
+}
+
+/// It is known that one other op is enough, and it had ended before.
+fn not_put_back(refuted: Seen<'_, '_>) -> Option<Explanation> {
+    let culprit = refuted.culprit();
+    let [one, two] = refuted.contradiction.as_ref()?.needed[..] else { return None };
+    let other = if one == refuted.culprit { two } else { one };
+    let shown = &refuted.spans[other];
+    if shown.end() >= culprit.from() {
+        return None;
+    }
+    let missing = match (seen(culprit), culprit.attempt.op) {
+        (Some(Content::Value(value)), _) => format!("have put {value} there"),
+        (None, Op::Cas { from, .. }) => format!("have put another value than {from} there"),
+        _ => return None,
+    };
+    let (said, this, shown) = (statement(culprit), verb(culprit), statement(shown));
+    Some(Explanation {
+        sentence: format!(
+            "{said}, but {shown} before that {this} began, and nothing that was open after it can {missing}"
+        ),
+        named: vec![refuted.culprit, other],
+    })
+}
+
+/// The last op that ended before the culprit began and shows a content that is wanted, if no op that could
+/// change that ended after it had begun, or began before the culprit ended.
+fn settled(
+    refuted: Seen<'_, '_>,
+    changes: impl Fn(&Span<'_, Op>) -> bool,
+    wanted: impl Fn(Content) -> bool,
+) -> Option<usize> {
+    let start = refuted.culprit().from();
+    let shown = refuted.last_before(|span| span.end() < start && left(span).is_some_and(&wanted))?;
+    let began = refuted.spans[shown].from();
+    let mut others = refuted.spans.iter().enumerate().filter(|&(op, _)| op != shown && op != refuted.culprit);
+    others.all(|(_, span)| failed(span) || span.end() < began || !changes(span)).then_some(shown)
 }
 
 /// A compare-and-set found another value where there was none.

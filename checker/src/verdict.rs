@@ -119,9 +119,21 @@ pub struct Witness {
     /// Whether that prefix is the shortest: up to the line before, there is an explanation. If not,
     /// the budget ran out while looking for a shorter one.
     pub shortest: bool,
-    /// The ops of that key in that prefix, near the contradiction, in the order of their invocations.
+    /// The ops that contradict each other by themselves ([`WitnessOp::needed`]), and those that the
+    /// sentence speaks of, in the order of their invocations. If no few of them were found before the
+    /// budget ended, none is marked as needed, and these are the ones near the end of the prefix.
     pub ops: Vec<WitnessOp>,
-    /// How many other ops of that key and prefix are not shown.
+    /// Whether none of the needed ops can be spared: if the answer of any one of them had not been
+    /// heard, there would be an explanation. If not, the budget ran out while looking for fewer.
+    #[serde(default)]
+    pub minimal: bool,
+    /// If the contradiction needs nothing of what came before some line: that line. Ops that ended
+    /// before it do not count, those in flight there may have happened or not, and it may have held
+    /// there whatever any op could have left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// How many other ops of that key and prefix there are. The needed ones contradict each other,
+    /// whatever those did.
     pub others: usize,
     /// The states that the key may have had where the search got no further; not all of them if they
     /// are many.
@@ -150,6 +162,9 @@ pub struct WitnessOp {
     pub completed: Option<u64>,
     /// What was known of it where the prefix ends.
     pub standing: Standing,
+    /// Whether it is one of the ops that contradict each other by themselves.
+    #[serde(default)]
+    pub needed: bool,
     /// Whether the sentence speaks of it.
     #[serde(default)]
     pub named: bool,

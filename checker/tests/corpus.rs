@@ -57,7 +57,7 @@ const SENTENCES: [(&str, &str); 11] = [
     ),
     (
         "cas-should-have-won",
-        "process 1's cas from 1 to 2 on n2 (index 3) found another value, but once all that was acknowledged before is explained, the register holds 1, as process 0's write of 1 to n1 (index 1) was acknowledged",
+        "process 1's cas from 1 to 2 on n2 (index 3) found another value, but process 0's write of 1 to n1 (index 1) was acknowledged before that cas began, and nothing that would put another value there was open after it",
     ),
     (
         "failed-write-read",

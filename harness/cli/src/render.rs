@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use checker::{Standing, Verdict, Why, Witness, WitnessOp};
+use checker::draw::text;
+use checker::{Verdict, Why, Witness};
 
 use crate::exit::Refusal;
 
@@ -40,53 +41,30 @@ pub(crate) fn evidence(verdict: &Verdict) -> String {
 
 fn describe(witness: &Witness) -> String {
     let mut out = String::new();
+    let _ = writeln!(out, "{}\n\n{}", witness.sentence, text::draw(witness));
     let key = witness.key.as_ref().map_or_else(String::new, |key| format!(" of key {key}"));
-    let _ = writeln!(out, "{}", witness.sentence);
-    let shortest = if witness.shortest { "shortest" } else { "short" };
-    let _ = writeln!(
-        out,
-        "\nthe {shortest} part{key} that cannot be explained ends at index {}:",
-        witness.prefix_ends
-    );
-    if witness.others > 0 {
-        let _ = writeln!(out, "    … {} other ops of this key", witness.others);
+    let needed = witness.ops.iter().filter(|op| op.needed).count();
+    let others = match witness.others {
+        0 => String::new(),
+        1 => format!(", whatever the other op{key} before it did"),
+        others => format!(", whatever the other {others} ops{key} before it did"),
+    };
+    let before = witness.since.map_or_else(String::new, |line| {
+        format!("{} whatever was there at index {line} (┆)", if others.is_empty() { "," } else { ", and" })
+    });
+    let _ = match needed {
+        0 => writeln!(out, "these are the last ones{key}; which of them it takes was not found out in time"),
+        1 => writeln!(out, "the answer marked → cannot be explained{others}{before}"),
+        _ => writeln!(out, "the {needed} answers marked → and • contradict each other{others}{before}"),
+    };
+    if needed > 0 && !witness.minimal {
+        let _ = writeln!(out, "fewer of them may be enough: there was no time to find out");
     }
-    for op in &witness.ops {
-        let _ = writeln!(out, "{}", row(op));
-    }
+    let (ends, shortest) = (witness.prefix_ends, witness.shortest);
+    let without = if shortest { ", and up to the line before it can be" } else { "" };
+    let _ = writeln!(out, "up to index {ends} the history{key} cannot be explained{without}");
     if !witness.states.is_empty() {
-        let _ = writeln!(out, "what it may have held before: {}", witness.states.join(", "));
+        let _ = writeln!(out, "what may have been there before: {}", witness.states.join(", "));
     }
     out
-}
-
-fn row(op: &WitnessOp) -> String {
-    let mark = if op.named { "  →" } else { "   " };
-    let node = op.node.map_or_else(String::new, |node| format!(" at {node}"));
-    let result = op.result.as_ref().map_or_else(String::new, |result| format!(" = {result}"));
-    let indexes = match op.completed {
-        Some(completed) => format!("index {} to {completed}", op.invoked),
-        None => format!("index {}, never answered", op.invoked),
-    };
-    let standing = match op.standing {
-        Standing::Acknowledged => "",
-        Standing::Open => ", open",
-        Standing::Failed => ", failed",
-    };
-    let value = shortened(op.value.to_string());
-    format!("{mark} process {}{node}: {} {value}{result}  ({indexes}{standing})", op.process, op.f)
-}
-
-/// How much of a value fits beside the rest of a row.
-const WIDTH: usize = 60;
-
-/// A long value without its middle. It stands whole in the history and in `--json`.
-fn shortened(value: String) -> String {
-    let length = value.chars().count();
-    if length <= WIDTH {
-        return value;
-    }
-    let start: String = value.chars().take(WIDTH / 3).collect();
-    let end: String = value.chars().skip(length - WIDTH * 2 / 3).collect();
-    format!("{start}…{end}")
 }
