@@ -69,7 +69,7 @@ pub(crate) fn verify_order<M: Model>(
     order: &[u32],
 ) -> Result<(), NotALinearization> {
     let mut placed = vec![false; spans.len()];
-    let mut states = smallvec![model.init()];
+    let mut states: SmallVec<[M::State; 1]> = smallvec![model.init()];
     let mut latest_start = 0;
     for &number in order {
         let span = &spans[number as usize];
@@ -80,8 +80,7 @@ pub(crate) fn verify_order<M: Model>(
             return Err(NotALinearization::OutOfOrder(span.from()));
         }
         latest_start = latest_start.max(span.from());
-        states = after(model, &states, span);
-        if states.is_empty() {
+        if !go_on(model, &mut states, span) {
             return Err(NotALinearization::WrongAnswer(span.from()));
         }
     }
@@ -89,6 +88,17 @@ pub(crate) fn verify_order<M: Model>(
         Some((span, _)) => Err(NotALinearization::Missing(span.from())),
         None => Ok(()),
     }
+}
+
+/// From these states to those that the op may leave; false if there are none.
+fn go_on<M: Model>(model: &M, states: &mut SmallVec<[M::State; 1]>, span: &Span<'_, M::Op>) -> bool {
+    if let [state] = &mut states[..]
+        && let Some(fits) = model.advance(state, &span.attempt.op, span.ret(), span.when())
+    {
+        return fits;
+    }
+    *states = after(model, states, span);
+    !states.is_empty()
 }
 
 /// All states that an op may leave, starting from any of these.

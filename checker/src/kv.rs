@@ -12,11 +12,11 @@
 //! | put | `"f":"put","value":"a"` | `"value":"a"` |
 //! | append | `"f":"append","value":"b"` | `"value":"b"` |
 //!
-//! Left out: the fast way. Where each append has a text of its own, one get gives the order of all that
-//! came before it, and nothing is left to search. [`Kv`] takes only the best of that into the general
-//! search, which is then enough for histories of some thousand ops.
+//! Where each append has a text of its own, one get gives the order of all that came before it, and a rule
+//! of its own decides without any search. [`Kv`] takes the best of that into the general search too, for
+//! the histories in which texts repeat.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use history::{Answered, Asked, Attempt, History, Operation, Unreadable};
 use serde_json::{Value, json};
@@ -25,7 +25,10 @@ use smallvec::SmallVec;
 use crate::explain::{Explanation, Refuted};
 use crate::kv_explain;
 use crate::linearizable::Linearizable;
+use crate::rules;
 use crate::seam::{Budget, Checker, Interval, Model};
+use crate::setup::Setup;
+use crate::span::Span;
 use crate::verdict::Verdict;
 
 /// What can be asked of a key.
@@ -105,7 +108,7 @@ fn bad(f: &str, expected: &'static str, found: &Value) -> Unreadable {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Text {
     /// This text.
-    Known(Arc<str>),
+    Known(Arc<String>),
     /// A text that is the start of none that was ever got; which one, makes no difference.
     Unseen,
 }
@@ -120,14 +123,16 @@ pub enum Text {
 /// answered got something else.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Kv {
-    /// All texts that were got, sorted; none if every text shall be told apart.
+    /// All texts that were got; none if every text shall be told apart.
     pub(crate) got: Option<Vec<Arc<str>>>,
+    /// The same, sorted when they are first needed.
+    sorted: OnceLock<Vec<Arc<str>>>,
 }
 
 impl Kv {
     /// The model that tells all texts apart. What it says is what the other must say.
     pub fn plain() -> Kv {
-        Kv { got: None }
+        Kv { got: None, sorted: OnceLock::new() }
     }
 
     /// The model that tells those texts apart that make a difference in this history.
@@ -137,39 +142,80 @@ impl Kv {
             Ret::Value(text) => Some(Arc::clone(text)),
             Ret::Done => None,
         });
-        let mut got: Vec<Arc<str>> = got.collect();
-        got.sort_unstable();
-        got.dedup();
-        Kv { got: Some(got) }
+        Kv { got: Some(got.collect()), sorted: OnceLock::new() }
     }
 
-    fn text(&self, text: Arc<str>) -> Text {
+    fn text(&self, text: String) -> Text {
         let matters = self.got.as_ref().is_none_or(|got| {
+            let sorted = self.sorted.get_or_init(|| {
+                let mut sorted = got.clone();
+                sorted.sort_unstable();
+                sorted.dedup();
+                sorted
+            });
             // The texts that start with it stand side by side, and it would stand before the first.
-            let place = got.partition_point(|other| *other < text);
-            got.get(place).is_some_and(|other| other.starts_with(&*text))
+            let place = sorted.partition_point(|other| **other < *text);
+            sorted.get(place).is_some_and(|other| other.starts_with(&*text))
         });
-        if matters { Text::Known(text) } else { Text::Unseen }
+        if matters { Text::Known(Arc::new(text)) } else { Text::Unseen }
     }
 }
+
+/// So many texts are compared with every text that was asked to be there.
+const FEW_GOT: usize = 16;
 
 impl Model for Kv {
     type Op = Op;
     type State = Text;
 
     fn init(&self) -> Text {
-        self.text("".into())
+        // Every text starts with this one.
+        Text::Known(Arc::default())
     }
 
     fn step(&self, state: &Text, op: &Op, ret: Option<&Ret>, _: Interval, next: &mut SmallVec<[Text; 1]>) {
         let after = match (op, ret, state) {
-            (Op::Get, Some(Ret::Value(heard)), Text::Known(text)) if heard == text => state.clone(),
+            (Op::Get, Some(Ret::Value(heard)), Text::Known(text)) if **heard == **text => state.clone(),
             (Op::Get, Some(Ret::Value(_)), _) => return,
             (Op::Get, _, _) | (Op::Append(_), _, Text::Unseen) => state.clone(),
-            (Op::Put(text), ..) => self.text(Arc::clone(text)),
-            (Op::Append(part), _, Text::Known(text)) => self.text([&**text, &**part].concat().into()),
+            (Op::Put(text), ..) => self.text(text.as_ref().to_owned()),
+            (Op::Append(part), _, Text::Known(text)) => self.text([&**text, &**part].concat()),
         };
         next.push(after);
+    }
+
+    /// Nobody has to know which texts matter, where only one is looked at.
+    fn advance(&self, state: &mut Text, op: &Op, ret: Option<&Ret>, _: Interval) -> Option<bool> {
+        let Text::Known(text) = state else { return None };
+        match (op, ret) {
+            (Op::Get, Some(Ret::Value(heard))) => return Some(**heard == ***text),
+            (Op::Get, _) => {}
+            (Op::Put(new), _) => new.as_ref().clone_into(Arc::make_mut(text)),
+            (Op::Append(part), _) => Arc::make_mut(text).push_str(part),
+        }
+        Some(true)
+    }
+
+    fn only_looks(&self, op: &Op, _: Option<&Ret>) -> bool {
+        *op == Op::Get
+    }
+
+    /// An unanswered text that stands in nothing that was got is no help: until the next put, whatever
+    /// is got would have it. Where many were got, that is not worth the comparisons.
+    fn thin(&self, ops: &mut Vec<Span<'_, Op>>) {
+        let got: Vec<&str> = ops
+            .iter()
+            .filter_map(|op| match op.ret() {
+                Some(Ret::Value(text)) => Some(&**text),
+                _ => None,
+            })
+            .collect();
+        ops.retain(|op| match &op.attempt.op {
+            _ if !op.is_open() => true,
+            Op::Get => false,
+            Op::Put(text) => got.len() > FEW_GOT || got.iter().any(|got| got.starts_with(&**text)),
+            Op::Append(text) => got.len() > FEW_GOT || got.iter().any(|got| got.contains(&**text)),
+        });
     }
 
     fn heap(&self, state: &Text) -> usize {
@@ -192,12 +238,22 @@ impl Model for Kv {
 }
 
 /// Judges maps of texts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct KvChecker;
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct KvChecker {
+    setup: Setup,
+}
 
 /// Judges a map of texts.
 pub fn kv() -> KvChecker {
-    KvChecker
+    KvChecker::default()
+}
+
+impl KvChecker {
+    /// The same checker, carrying out its checks otherwise.
+    #[must_use]
+    pub fn with(self, setup: Setup) -> KvChecker {
+        KvChecker { setup }
+    }
 }
 
 impl Checker<Op, Ret> for KvChecker {
@@ -206,6 +262,7 @@ impl Checker<Op, Ret> for KvChecker {
     }
 
     fn check(&self, history: &History<Op, Ret>, budget: &Budget) -> Verdict {
-        Linearizable::new(self.name(), Kv::of(history)).check(history, budget)
+        let checker = Linearizable::new(self.name(), Kv::of(history)).ruled_by(&rules::KV);
+        checker.with(self.setup).check(history, budget)
     }
 }

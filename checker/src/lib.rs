@@ -5,19 +5,24 @@
 //! [`Verdict::Valid`] with the explanation, [`Verdict::Invalid`] with the evidence, or
 //! [`Verdict::Unknown`] with the budget that ran out.
 //!
-//! Where to read: [`Model`] is what a data type promises, [`register`] and [`kv`] are two; `span` says
-//! what each outcome means; `wgl` is the search; `certificate` verifies what it finds, and `explain`
+//! Where to read: [`Model`] is what a data type promises, [`register`], [`kv`] and [`log`] are three;
+//! `span` says what each outcome means; `rules` decide at once what a data type can decide; `frontier`
+//! is the search, and `wgl` the plain one; `certificate` verifies what they find, and `explain`
 //! puts what it does not find into words.
 #![forbid(unsafe_code)]
 
 mod certificate;
+pub mod draw;
 mod engine;
 mod explain;
+mod frontier;
+pub mod generate;
 pub mod kv;
 mod kv_explain;
 #[cfg(test)]
 mod kv_reference;
 mod linearizable;
+pub mod log;
 mod memo;
 mod meter;
 mod mutant;
@@ -25,9 +30,14 @@ mod mutant;
 mod reference;
 pub mod register;
 mod register_explain;
+mod register_thin;
 mod rule;
+mod rules;
 mod seam;
 mod setup;
+mod shrink;
+#[cfg(test)]
+mod shrink_reference;
 mod span;
 mod verdict;
 mod wgl;
@@ -37,5 +47,6 @@ pub use explain::{Explanation, Refuted};
 pub use linearizable::Linearizable;
 pub use seam::{Budget, Checker, Interval, Model, RetOf};
 pub use setup::{Choice, Reductions, Setup};
+pub use shrink::Contradiction;
 pub use span::Span;
 pub use verdict::{By, KeyOrder, Linearization, Standing, Verdict, Why, Witness, WitnessOp};

@@ -13,6 +13,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use history::{Attempt, History, Key};
 
@@ -21,9 +22,10 @@ use crate::engine::{self, Found, Task};
 use crate::explain::{Refuted, witness_op};
 use crate::meter::{Meter, Stop};
 use crate::mutant::Mutant;
-use crate::rule::{Rule, Ruling};
+use crate::rule::{Clash, Rule, Ruling};
 use crate::seam::{Budget, Checker, Model, RetOf};
 use crate::setup::{Choice, Setup};
+use crate::shrink::Shrink;
 use crate::span::{Span, by_key, spans};
 use crate::verdict::{By, KeyOrder, Linearization, Verdict, Why, Witness, WitnessOp};
 
@@ -138,14 +140,20 @@ enum Said<S> {
 
 impl<'a, M: Model> Judge<'a, M> {
     fn judge(&self) -> Judged {
-        match self.ask(&self.spans(u64::MAX)) {
+        let spans = self.spans(u64::MAX);
+        match self.ask(&spans) {
             Err(Stop::Budget(why)) => Judged::Unknown(why),
             Ok((by, Said::Order(order))) => {
-                Judged::Valid(KeyOrder { key: self.key.cloned(), by, order: self.verified(&order) })
+                let order = self.verified(&spans, &order);
+                Judged::Valid(KeyOrder { key: self.key.cloned(), by, order })
             }
             Ok((by, Said::Nothing { stuck, bad, states })) => {
+                drop(spans);
                 self.meter.found_invalid(self.turn);
-                Judged::Invalid(Box::new(self.witness(by, stuck, bad, states)))
+                let bare = self.checker.setup.bare;
+                let witness =
+                    if bare { self.bare(by, stuck, bad) } else { self.witness(by, stuck, bad, states) };
+                Judged::Invalid(Box::new(witness))
             }
             Err(Stop::Cancelled) => Judged::Cancelled,
         }
@@ -163,10 +171,9 @@ impl<'a, M: Model> Judge<'a, M> {
                 let said = match (rule.decide)(model, spans, self.meter, setup.mutant)? {
                     Ruling::Declined => continue,
                     Ruling::Order(order) => Said::Order(order),
-                    Ruling::Contradiction(ops) => {
-                        let ends = ops.iter().filter_map(|&number| spans[number as usize].to());
-                        let bad = ends.max().expect("ops that contradict each other were answered");
-                        Said::Nothing { stuck: 0, bad, states: Vec::new() }
+                    Ruling::Contradiction(Clash { bad, earliest, .. }) => {
+                        let stuck = if earliest { bad } else { 0 };
+                        Said::Nothing { stuck, bad, states: Vec::new() }
                     }
                 };
                 return Ok((rule.by(), said));
@@ -177,32 +184,50 @@ impl<'a, M: Model> Judge<'a, M> {
             Task { model, spans, initial: &initial, setup: *setup, meter: self.meter, turn: self.turn };
         let said = match engine::search(&task)? {
             Found::Order(order) => Said::Order(order),
-            Found::Nothing { stuck, shortest: true, states } => Said::Nothing { stuck, bad: stuck, states },
-            Found::Nothing { stuck, shortest: false, states } => {
-                let last = spans.iter().filter_map(Span::to).max();
-                let bad = last.expect("a search gets stuck at an end");
-                Said::Nothing { stuck, bad, states }
-            }
+            Found::Nothing { stuck, bad, states } => Said::Nothing { stuck, bad, states },
         };
         Ok((setup.engine.by(), said))
     }
 
     /// The order by invocation lines, once it is certain that it is one.
-    fn verified(&self, order: &[u32]) -> Vec<u64> {
-        let spans = self.spans(u64::MAX);
+    fn verified(&self, spans: &[Span<'a, M::Op>], order: &[u32]) -> Vec<u64> {
         if self.checker.setup.mutant == Mutant::None {
-            let verified = verify_order(&self.checker.model, &spans, order);
+            let verified = verify_order(&self.checker.model, spans, order);
             assert!(verified.is_ok(), "an order that was found explains the history: {verified:?}");
         }
         order.iter().map(|&number| spans[number as usize].from()).collect()
     }
 
+    /// That there is no order, and nothing of why.
+    fn bare(&self, by: By, stuck: u64, bad: u64) -> Witness {
+        Witness {
+            sentence: format!("no order explains all answers up to index {bad}"),
+            key: self.key.cloned(),
+            by,
+            prefix_ends: bad,
+            shortest: stuck == bad,
+            ops: Vec::new(),
+            minimal: false,
+            since: None,
+            others: self.attempts.partition_point(|attempt| attempt.invoked.index <= bad),
+            states: Vec::new(),
+        }
+    }
+
     fn witness(&self, by: By, stuck: u64, bad: u64, states: Vec<M::State>) -> Witness {
         let Prefix { cut, shortest, states } = self.shortest_bad_prefix(stuck, bad, states);
+        let states = if states.is_empty() { self.states_met(cut) } else { states };
         let model = &self.checker.model;
-        let refuted = Refuted::new(model, self.attempts, cut, states);
+        let mut refuted = Refuted::new(model, self.attempts, cut, states);
+        let Linearizable { rules, setup, .. } = *self.checker;
+        let hint = model.explain(&refuted).named;
+        let contradiction = Shrink::new(&refuted, rules, setup, self.meter).smallest(&hint);
+        refuted.contradiction = Some(contradiction);
         let explanation = model.explain(&refuted);
-        let ops = near(&refuted, &explanation.named);
+        let contradiction = refuted.contradiction.take().expect("it was just put there");
+        let few = contradiction.needed.len() <= MOST_NEEDED;
+        let needed = if few { &*contradiction.needed } else { &[] };
+        let ops = shown(&refuted, needed, &explanation.named);
         Witness {
             sentence: explanation.sentence,
             key: self.key.cloned(),
@@ -211,7 +236,25 @@ impl<'a, M: Model> Judge<'a, M> {
             shortest,
             others: refuted.spans.len() - ops.len(),
             ops,
+            minimal: contradiction.minimal && few,
+            since: contradiction.since.filter(|_| few),
             states: refuted.states.iter().map(|state| model.show(state)).collect(),
+        }
+    }
+
+    /// The states in which the last answer of the shortest bad prefix was met. A rule does not know them;
+    /// a search does, and a short prefix is soon searched.
+    fn states_met(&self, cut: u64) -> Vec<M::State> {
+        let Linearizable { model, setup, .. } = self.checker;
+        let (spans, initial) = (self.spans(cut), [model.init()]);
+        if spans.len() > SOON_SEARCHED {
+            return Vec::new();
+        }
+        let meter = self.meter.part(Duration::from_millis(100));
+        let task = Task { model, spans: &spans, initial: &initial, setup: *setup, meter: &meter, turn: 0 };
+        match engine::search(&task) {
+            Ok(Found::Nothing { stuck, states, .. }) if stuck == cut => states,
+            _ => Vec::new(),
         }
     }
 
@@ -252,18 +295,26 @@ struct Prefix<S> {
     states: Vec<S>,
 }
 
-/// How many ops of a prefix are shown beside those that the sentence names.
-const SHOWN: usize = 12;
+/// So many ops are searched for the sake of the evidence alone.
+const SOON_SEARCHED: usize = 32;
 
-/// The named ops, and of the others those that ended last.
-fn near<M: Model>(refuted: &Refuted<'_, M>, named: &[usize]) -> Vec<WitnessOp> {
-    let mut others: Vec<usize> = (0..refuted.spans.len()).filter(|number| !named.contains(number)).collect();
-    others.sort_by_key(|&number| {
-        let span = &refuted.spans[number];
-        std::cmp::Reverse(span.to().unwrap_or(span.from()))
-    });
-    let mut shown: Vec<usize> = others.into_iter().take(SHOWN).chain(named.iter().copied()).collect();
+/// More needed ops than these are no help to anyone.
+const MOST_NEEDED: usize = 64;
+
+/// How many ops of a prefix are shown if it is not known which of them are needed.
+const NEAR: usize = 12;
+
+/// The ops that are needed or named; if none is needed, those that ended last too.
+fn shown<M: Model>(refuted: &Refuted<'_, M>, needed: &[usize], named: &[usize]) -> Vec<WitnessOp> {
+    let spans = &refuted.spans;
+    let mut shown: Vec<usize> = needed.iter().chain(named).copied().collect();
+    if needed.is_empty() {
+        let mut last: Vec<usize> = (0..spans.len()).collect();
+        last.sort_by_key(|&op| std::cmp::Reverse(spans[op].to().unwrap_or(spans[op].from())));
+        shown.extend(last.into_iter().take(NEAR));
+    }
     shown.sort_unstable();
     shown.dedup();
-    shown.iter().map(|&number| witness_op(&refuted.spans[number], named.contains(&number))).collect()
+    let shown = shown.into_iter();
+    shown.map(|op| witness_op(&spans[op], needed.contains(&op), named.contains(&op))).collect()
 }

@@ -1,7 +1,7 @@
 //! What a check may still use, shared by the searches of all its keys.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::seam::Budget;
 use crate::verdict::Why;
@@ -15,9 +15,17 @@ pub(crate) enum Stop {
     Cancelled,
 }
 
+impl Stop {
+    /// There is no more.
+    pub(crate) fn out_of_memory() -> Stop {
+        Stop::Budget(Why::OutOfMemory)
+    }
+}
+
 /// Counts time and memory of one check.
 #[derive(Debug)]
 pub(crate) struct Meter {
+    started: Instant,
     deadline: Option<Instant>,
     memory: usize,
     used: AtomicUsize,
@@ -25,11 +33,31 @@ pub(crate) struct Meter {
     invalid: AtomicUsize,
 }
 
+/// A meter that another one has to answer for.
+#[derive(Debug)]
+pub(crate) struct Lent<'m> {
+    from: &'m Meter,
+    meter: Meter,
+}
+
+impl Lent<'_> {
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.from.release(self.meter.memory);
+    }
+}
+
 const NONE: usize = usize::MAX;
 
 impl Meter {
     pub(crate) fn new(budget: &Budget) -> Meter {
         Meter {
+            started: Instant::now(),
             // A limit beyond what the clock can express is no limit.
             deadline: Instant::now().checked_add(budget.time),
             memory: budget.memory,
@@ -48,6 +76,16 @@ impl Meter {
         Err(Stop::Budget(Why::OutOfMemory))
     }
 
+    /// A part of what is left, for a try: one of so many parts of the memory and of the time.
+    pub(crate) fn lend(&self, part: u32) -> Result<Lent<'_>, Stop> {
+        let left = self.memory.saturating_sub(self.used.load(Ordering::Relaxed));
+        let memory = left / part as usize;
+        self.charge(memory)?;
+        let now = Instant::now();
+        let time = self.deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(now));
+        Ok(Lent { from: self, meter: Meter::new(&Budget { time: time / part, memory }) })
+    }
+
     /// Gives memory back after it was freed.
     pub(crate) fn release(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
@@ -62,6 +100,24 @@ impl Meter {
             return Err(Stop::Budget(Why::OutOfTime));
         }
         Ok(())
+    }
+
+    /// A meter for a part of the work, which may take at most this long of what is left.
+    pub(crate) fn part(&self, time: Duration) -> Meter {
+        let deadline = Instant::now().checked_add(time);
+        let deadline = deadline.into_iter().chain(self.deadline).min();
+        let left = self.memory.saturating_sub(self.used.load(Ordering::Relaxed));
+        Meter { started: Instant::now(), deadline, memory: left, used: 0.into(), invalid: NONE.into() }
+    }
+
+    /// How long it has been going.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// How long it may still go on, as far as the clock can tell.
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// The key with this turn is invalid: those after it may stop.

@@ -24,6 +24,40 @@ pub(crate) enum Mutant {
     RemembersNoState,
     /// The memo forgets which of the open ops took effect.
     RemembersNoOpenOps,
+    /// The frontier keeps those that spent most.
+    DominanceInverted,
+    /// The frontier forgets what was spent.
+    ForgetsWhatWasSpent,
+    /// An unanswered op may be spent twice.
+    CountsAClassTwice,
+    /// Unanswered ops take effect only where a single one enables an answer.
+    SpendsOneByOne,
+    /// Ops that change something take effect as soon as they fit, like those that do not.
+    GreedyForAll,
+    /// An op that was acknowledged leaves its bit behind for the next one.
+    LeavesItsBit,
+    /// An op need not have taken effect when it is acknowledged.
+    AsksForNothing,
+    /// Shrinking leaves ops out, instead of their answers.
+    DropsOthers,
+    /// Shrinking to what came after a line leaves out what was in flight there.
+    DropsInFlight,
+    /// Shrinking to what came after a line takes it that nothing had happened before.
+    StartsEmpty,
+    /// Forward zones may overlap by one line.
+    OverlapOffByOne,
+    /// A backward zone may lie inside a forward one.
+    LetsBackwardPass,
+    /// An unanswered write ended as soon as it began.
+    EndsOpenWrites,
+    /// Two cas may take the same value away.
+    TakesTwice,
+    /// The ops of a block are in the right order, whatever their lines say.
+    TrustsChains,
+    /// A text that is as long as the start of another one is the start of it.
+    ComparesOnlyLengths,
+    /// The offsets of a log are the order, whatever the lines of the ops say.
+    IgnoresRealTime,
 }
 
 impl Mutant {

@@ -20,7 +20,10 @@ use smallvec::SmallVec;
 use crate::explain::{Explanation, Refuted};
 use crate::linearizable::Linearizable;
 use crate::register_explain;
+use crate::register_thin;
+use crate::rules;
 use crate::seam::{Interval, Model};
+use crate::span::Span;
 
 /// What can be asked of a register.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -133,18 +136,36 @@ impl Model for Register {
         state: &Option<u64>,
         op: &Op,
         ret: Option<&Ret>,
-        _: Interval,
+        when: Interval,
         next: &mut SmallVec<[Option<u64>; 1]>,
     ) {
+        let mut state = *state;
+        if self.advance(&mut state, op, ret, when) == Some(true) {
+            next.push(state);
+        }
+    }
+
+    fn advance(&self, state: &mut Option<u64>, op: &Op, ret: Option<&Ret>, _: Interval) -> Option<bool> {
         let (answer, after) = match *op {
             Op::Read => (Ret::Value(*state), *state),
             Op::Write(value) => (Ret::Written, Some(value)),
             Op::Cas { from, to } if *state == Some(from) => (Ret::Swapped(true), Some(to)),
             Op::Cas { .. } => (Ret::Swapped(false), *state),
         };
-        if ret.is_none_or(|heard| *heard == answer) {
-            next.push(after);
-        }
+        *state = after;
+        Some(ret.is_none_or(|heard| *heard == answer))
+    }
+
+    fn only_looks(&self, op: &Op, ret: Option<&Ret>) -> bool {
+        matches!((op, ret), (Op::Read, _) | (Op::Cas { .. }, Some(Ret::Swapped(false))))
+    }
+
+    fn thin(&self, ops: &mut Vec<Span<'_, Op>>) {
+        register_thin::thin(ops);
+    }
+
+    fn left_by(&self, earlier: &[Span<'_, Op>], later: &[Span<'_, Op>]) -> Option<Vec<Option<u64>>> {
+        Some(register_thin::left_by(earlier, later))
     }
 
     fn show(&self, state: &Option<u64>) -> String {
@@ -158,11 +179,11 @@ impl Model for Register {
 
 /// Judges a register that is read and written.
 pub fn register() -> Linearizable<Register> {
-    Linearizable::new("register", Register)
+    Linearizable::new("register", Register).ruled_by(&rules::REGISTER)
 }
 
 /// Judges a register that is also compared-and-set. It is the same model under the name of its
 /// workload.
 pub fn cas_register() -> Linearizable<Register> {
-    Linearizable::new("cas-register", Register)
+    Linearizable::new("cas-register", Register).ruled_by(&rules::REGISTER)
 }

@@ -21,9 +21,19 @@ pub(crate) enum Ruling {
     Declined,
     /// An order that explains them: spans by their place in the input. Open ops may be missing.
     Order(Vec<u32>),
-    /// There is none: these alone contradict each other, whatever the others did. In the order of their
-    /// invocations; the last of their ends may or may not be the earliest that cannot be explained.
-    Contradiction(Vec<u32>),
+    /// There is none.
+    Contradiction(Clash),
+}
+
+/// A few ops that contradict each other by themselves, whatever the others did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Clash {
+    /// Spans by their place in the input, in the order of their invocations.
+    pub ops: Vec<u32>,
+    /// The line up to which they do so already. Those that end later need not have been answered.
+    pub bad: u64,
+    /// Whether up to the line before, all ops can be explained.
+    pub earliest: bool,
 }
 
 impl<M: Model> Rule<M> {
@@ -45,5 +55,8 @@ pub(crate) struct Rule<M: Model> {
     /// "every value is written once".
     pub assumes: &'static str,
     /// Decides.
-    pub decide: fn(&M, &[Span<'_, M::Op>], &Meter, Mutant) -> Result<Ruling, Stop>,
+    pub decide: Decide<M>,
 }
+
+/// Given the model, one key's ops, and what may still be used.
+type Decide<M> = fn(&M, &[Span<'_, <M as Model>::Op>], &Meter, Mutant) -> Result<Ruling, Stop>;

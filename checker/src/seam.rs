@@ -8,6 +8,7 @@ use history::{History, Moment, Operation};
 use smallvec::SmallVec;
 
 use crate::explain::{self, Explanation, Refuted};
+use crate::span::Span;
 use crate::verdict::Verdict;
 
 /// What a model's ops answer.
@@ -20,9 +21,12 @@ pub type RetOf<M> = <<M as Model>::Op as Operation>::Ret;
 /// other" part; the search finds the moments.
 pub trait Model: Sized + Send + Sync {
     /// What is asked, and with it what is answered.
-    type Op: Operation<Ret: Sync> + Sync;
+    type Op: Operation<Ret: Eq + Hash + Sync> + Eq + Hash + Sync;
     /// What the data type remembers.
     type State: Clone + Eq + Hash + Debug + Send;
+    /// Whether [`Model::step`] looks at the op's interval. If not, ops that ask and answer the same are
+    /// the same.
+    const TIMED: bool = false;
 
     /// The state before the first op.
     fn init(&self) -> Self::State;
@@ -40,10 +44,41 @@ pub trait Model: Sized + Send + Sync {
         next: &mut SmallVec<[Self::State; 1]>,
     );
 
+    /// What [`Model::step`] does, in place, for walks along an order in which nobody looks back: whether
+    /// the op may have answered so. None if `step` has to be asked, since it may leave several states.
+    /// Worth it where states are large.
+    fn advance(
+        &self,
+        _state: &mut Self::State,
+        _op: &Self::Op,
+        _ret: Option<&RetOf<Self>>,
+        _when: Interval,
+    ) -> Option<bool> {
+        None
+    }
+
     /// Whether an op that answered so leaves every state as it is. Such an op takes effect as soon as its
     /// answer fits, and one of them that nobody heard of is left out. In doubt, no.
     fn only_looks(&self, _op: &Self::Op, _ret: Option<&RetOf<Self>>) -> bool {
         false
+    }
+
+    /// Leaves out of these ops, of which some were not answered, unanswered ones that make no difference:
+    /// if there is an order without them, there is one with them, and the other way round. They stand in
+    /// the order of their invocations, and stay so. In doubt, nothing.
+    fn thin(&self, ops: &mut Vec<Span<'_, Self::Op>>) {
+        ops.retain(|op| !(op.is_open() && self.only_looks(&op.attempt.op, None)));
+    }
+
+    /// States that stand for all which ops like these may have left, whatever was answered, as far as
+    /// `later` can tell the difference. Ops that failed are among them, and left nothing. None if there
+    /// are too many to be worth it.
+    fn left_by(
+        &self,
+        _earlier: &[Span<'_, Self::Op>],
+        _later: &[Span<'_, Self::Op>],
+    ) -> Option<Vec<Self::State>> {
+        None
     }
 
     /// How many bytes this state keeps outside of itself, each state counted for itself. They count

@@ -13,7 +13,17 @@ pub struct Setup {
     pub engine: Choice,
     /// What the frontier engine leaves out because it makes no difference.
     pub reductions: Reductions,
+    /// An invalid history gets the bare verdict: nobody looks for the shortest prefix or the few ops that
+    /// contradict each other. What finding them costs is the difference.
+    pub bare: bool,
     pub(crate) mutant: Mutant,
+}
+
+impl Setup {
+    /// Judged by this engine.
+    pub fn by(engine: Choice) -> Setup {
+        Setup { engine, ..Setup::default() }
+    }
 }
 
 /// Who judges a key.

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 use history::{Attempt, History, Key, Operation};
+use rustc_hash::FxHashMap;
 
 use crate::mutant::Mutant;
 use crate::seam::Interval;
@@ -31,6 +32,8 @@ pub struct Span<'a, O: Operation> {
     to: Option<NonZeroU64>,
 }
 
+// Not derived: that would ask it of the op.
+#[expect(clippy::expl_impl_clone_on_copy, reason = "a derived one would ask for an op that is Copy")]
 impl<O: Operation> Clone for Span<'_, O> {
     fn clone(&self) -> Self {
         *self
@@ -86,11 +89,21 @@ impl<'a, O: Operation> Span<'a, O> {
 pub(crate) fn by_key<O: Operation>(
     history: &History<O, O::Ret>,
 ) -> BTreeMap<Option<&Key>, Vec<&Attempt<O, O::Ret>>> {
-    let mut keys: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    // Looked up by hash, and only where the key is another one than before: there may be ten million ops.
+    let mut numbers: FxHashMap<Option<&Key>, usize> = FxHashMap::default();
+    let mut keys: Vec<(Option<&Key>, Vec<_>)> = Vec::new();
+    let mut current = 0;
     for attempt in &history.attempts {
-        keys.entry(attempt.key.as_ref()).or_default().push(attempt);
+        let key = attempt.key.as_ref();
+        if keys.get(current).is_none_or(|&(known, _)| known != key) {
+            current = *numbers.entry(key).or_insert(keys.len());
+            if current == keys.len() {
+                keys.push((key, Vec::new()));
+            }
+        }
+        keys[current].1.push(attempt);
     }
-    keys
+    keys.into_iter().collect()
 }
 
 /// What the search has to explain of one key's ops, up to and including the line `cut`.
@@ -99,9 +112,11 @@ pub(crate) fn spans<'a, O: Operation>(
     cut: u64,
     mutant: Mutant,
 ) -> Vec<Span<'a, O>> {
-    let all = seen_until(attempts, cut);
-    let kept = all.into_iter().filter(|span| !span.attempt.failed() || mutant == Mutant::TakesFailAsOk);
-    kept.map(|span| mutant.apply(span)).collect()
+    let begun = attempts.iter().take_while(|attempt| attempt.invoked.index <= cut);
+    let kept = begun.filter(|attempt| !attempt.failed() || mutant == Mutant::TakesFailAsOk);
+    let mut spans = Vec::with_capacity(attempts.len());
+    spans.extend(kept.map(|&attempt| mutant.apply(seen_from(attempt, cut))));
+    spans
 }
 
 /// One key's ops as seen from a cut, failed ones too.
@@ -109,10 +124,11 @@ pub(crate) fn seen_until<'a, O: Operation>(
     attempts: &[&'a Attempt<O, O::Ret>],
     cut: u64,
 ) -> Vec<Span<'a, O>> {
-    let seen = attempts.iter().filter(|attempt| attempt.invoked.index <= cut);
-    seen.map(|&attempt| {
-        let acknowledged = attempt.ret().and(attempt.completed).map(|at| at.index);
-        Span::new(attempt, acknowledged.filter(|&index| index <= cut))
-    })
-    .collect()
+    let begun = attempts.iter().take_while(|attempt| attempt.invoked.index <= cut);
+    begun.map(|&attempt| seen_from(attempt, cut)).collect()
+}
+
+fn seen_from<O: Operation>(attempt: &Attempt<O, O::Ret>, cut: u64) -> Span<'_, O> {
+    let acknowledged = attempt.ret().and(attempt.completed).map(|at| at.index);
+    Span::new(attempt, acknowledged.filter(|&index| index <= cut))
 }

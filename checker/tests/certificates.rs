@@ -56,7 +56,7 @@ fn an_order_that_does_not_is_refused_and_says_why() {
 }
 
 /// A wheel: a spin leaves it at a number from 1 to 3, and nobody can know which before looking.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Wheel {
     Spin,
     Look,

@@ -50,7 +50,7 @@ impl Known {
         let judged = match self.format {
             Format::JepsenLog => self.judge(folder, &register::cas_register(), &Register),
             Format::PorcupineKv => self.judge(folder, &kv::kv(), &Kv::plain()),
-            Format::JsonLines => unreachable!("nobody else writes these"),
+            Format::JsonLines | Format::JepsenEdn => unreachable!("nobody else writes these"),
         };
         judged.err().map(|why| format!("{}: {why}", self.file))
     }
