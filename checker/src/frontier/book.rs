@@ -96,7 +96,10 @@ impl<'a, M: Model> Book<'a, M> {
 
     /// The class of a span's op.
     pub(crate) fn class(&mut self, span: &Span<'_, M::Op>) -> Result<ClassId, Stop> {
-        let (op, ret) = (&span.attempt.op, span.ret());
+        self.class_of(&span.attempt.op, span.ret(), span.when())
+    }
+
+    fn class_of(&mut self, op: &M::Op, ret: Option<&RetOf<M>>, when: Interval) -> Result<ClassId, Stop> {
         let hash = hash_of::<M>(op, ret);
         let classes = &self.classes;
         let same = |&known: &ClassId| {
@@ -110,13 +113,24 @@ impl<'a, M: Model> Book<'a, M> {
         self.charge(2 * size_of::<Class<M>>() + 16)?;
         let number = ClassId::try_from(self.classes.len()).map_err(|_| Stop::out_of_memory())?;
         let only_looks = self.model.only_looks(op, ret);
-        self.classes.push(Class { op: op.clone(), ret: ret.cloned(), when: span.when(), only_looks });
+        self.classes.push(Class { op: op.clone(), ret: ret.cloned(), when, only_looks });
         let classes = &self.classes;
         self.class_numbers.insert_unique(hash, number, |&known| {
             let class = &classes[known as usize];
             hash_of::<M>(&class.op, class.ret.as_ref())
         });
         Ok(number)
+    }
+
+    /// The class that is this one in another book.
+    pub(crate) fn adopt(&mut self, from: &Book<'_, M>, class: ClassId) -> Result<ClassId, Stop> {
+        let Class { op, ret, when, .. } = &from.classes[class as usize];
+        self.class_of(op, ret.as_ref(), *when)
+    }
+
+    /// How many states and classes are known.
+    pub(crate) fn size(&self) -> usize {
+        self.states.len() + self.classes.len()
     }
 
     pub(crate) fn only_looks(&self, class: ClassId) -> bool {

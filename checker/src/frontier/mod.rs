@@ -51,7 +51,7 @@ mod sweep;
 mod trace;
 
 use self::events::{Event, Events};
-use self::sweep::Books;
+pub(crate) use self::sweep::{Books, Sweep};
 use self::trace::{Swept, sweep};
 use crate::engine::{self, Found, Task};
 use crate::meter::Stop;

@@ -9,11 +9,10 @@ use super::configs::{Config, Configs, Keep};
 use super::ledger::{Ledger, NOTHING, SpentId};
 use super::routes::{Route, Routes};
 use crate::certificate::small;
-use crate::engine::Task;
 use crate::meter::{Meter, Stop};
 use crate::mutant::Mutant;
 use crate::seam::Model;
-use crate::setup::Reductions;
+use crate::setup::{Reductions, Setup};
 use crate::span::Span;
 
 /// How exactly a sweep keeps its books.
@@ -30,6 +29,9 @@ pub(crate) enum Books {
 
 /// How many states ops that can be spent for ever may lead to before a generous sweep is no help.
 const MOST_GENEROUS: usize = 256;
+
+/// How many states and classes may be known that nobody can come back to.
+const MOST_FORGOTTEN: usize = 1 << 12;
 
 /// An op that is open, and will be acknowledged.
 #[derive(Clone, Copy, Debug)]
@@ -103,19 +105,26 @@ pub(crate) struct Sweep<'a, M: Model, const W: usize> {
     books: Books,
     reductions: Reductions,
     mutant: Mutant,
+    model: &'a M,
     meter: &'a Meter,
     turn: usize,
     steps: u32,
 }
 
 impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
-    pub(crate) fn new(task: &Task<'a, M>, books: Books) -> Result<Sweep<'a, M, W>, Stop> {
-        let (meter, mutant) = (task.meter, task.setup.mutant);
+    pub(crate) fn new(
+        model: &'a M,
+        meter: &'a Meter,
+        setup: Setup,
+        turn: usize,
+        books: Books,
+    ) -> Sweep<'a, M, W> {
+        let mutant = setup.mutant;
         let most = if let Books::Few(most) = books { most } else { usize::MAX };
-        let keep = Keep { dominance: task.setup.reductions.dominance, most, mutant };
+        let keep = Keep { dominance: setup.reductions.dominance, most, mutant };
         let configs = || Configs::new(meter, keep);
-        let mut sweep = Sweep {
-            book: Book::new(task.model, meter),
+        Sweep {
+            book: Book::new(model, meter),
             ledger: Ledger::new(meter),
             open: Open::default(),
             now: configs(),
@@ -129,17 +138,53 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
             fits: Vec::new(),
             changes: 0,
             books,
-            reductions: task.setup.reductions,
+            reductions: setup.reductions,
             mutant,
+            model,
             meter,
-            turn: task.turn,
+            turn,
             steps: 0,
-        };
-        for state in task.initial {
-            let state = sweep.book.number(state.clone())?;
-            sweep.now.insert(Config { bits: [0; W], state, spent: NOTHING, node: 0 }, &sweep.ledger)?;
         }
-        Ok(sweep)
+    }
+
+    /// The state may be any of these, and nothing is open.
+    pub(crate) fn begin(&mut self, initial: &[M::State]) -> Result<(), Stop> {
+        for state in initial {
+            let state = self.book.number(state.clone())?;
+            self.now.insert(Config { bits: [0; W], state, spent: NOTHING, node: 0 }, &self.ledger)?;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is open, so that the states are all that there is to know.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.open.slots.iter().all(Option::is_none) && self.open.unanswered.is_empty()
+    }
+
+    /// Forgets states and classes that nobody can come back to, when they are many. Not while a trace is
+    /// kept.
+    pub(crate) fn tidy(&mut self) -> Result<(), Stop> {
+        let live = self.now.live() + self.open.slots.len() + self.open.unanswered.len();
+        if self.book.size() < MOST_FORGOTTEN + 8 * live {
+            return Ok(());
+        }
+        let old = std::mem::replace(&mut self.book, Book::new(self.model, self.meter));
+        self.next.clear();
+        for config in self.now.iter() {
+            let state = self.book.number(old.state(config.state).clone())?;
+            self.next.insert(Config { state, ..config }, &self.ledger)?;
+        }
+        std::mem::swap(&mut self.now, &mut self.next);
+        for slot in self.open.slots.iter_mut().flatten() {
+            slot.class = self.book.adopt(&old, slot.class)?;
+        }
+        for unanswered in &mut self.open.unanswered {
+            unanswered.class = self.book.adopt(&old, unanswered.class)?;
+        }
+        self.meter.release(self.fits.len() * size_of::<Fits<W>>());
+        self.fits.clear();
+        self.routes.forget();
+        Ok(())
     }
 
     /// Goes back to where this was open and there are no configurations yet.
@@ -166,8 +211,8 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
             Some(free) => *free = slot,
             None => self.open.slots.push(slot),
         }
-        assert!(self.open.slots.len() <= 64 * W, "there is a bit for every op that is open at once");
-        Ok(())
+        // There is a bit for every op that may be open at once.
+        if self.open.slots.len() > 64 * W { Err(Stop::out_of_memory()) } else { Ok(()) }
     }
 
     /// An op that will never be answered.

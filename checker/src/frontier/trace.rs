@@ -41,7 +41,8 @@ pub(crate) fn sweep<M: Model, const W: usize>(
     books: Books,
     wary: bool,
 ) -> Result<Swept<M::State>, Stop> {
-    let mut sweep = Sweep::<M, W>::new(task, books)?;
+    let mut sweep = Sweep::<M, W>::new(task.model, task.meter, task.setup, task.turn, books);
+    sweep.begin(task.initial)?;
     let mut events = Events::new();
     let every = (2 * task.spans.len()).isqrt().max(1);
     let mut checkpoints = Vec::new();
