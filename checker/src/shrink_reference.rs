@@ -6,14 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use history::{Attempt, History, Moment, Outcome, Process};
+use history::{Attempt, History, Moment, Operation, Outcome, Process};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::generate::{Plan, Planted, WrongValue};
+use crate::kv::{Kv, kv};
+use crate::linearizable::Linearizable;
+use crate::log::log;
 use crate::mutant::Mutant;
 use crate::register::{Op, Ret, cas_register};
 use crate::seam::{Budget, Checker};
-use crate::setup::Setup;
+use crate::setup::{Choice, Setup};
 use crate::verdict::{Verdict, Witness};
 
 type Content = Option<u64>;
@@ -266,6 +270,70 @@ fn the_needed_ops_contradict_each_other_and_none_can_be_spared() {
         assert_eq!(flaw(&history, &witness), None, "seed {seed}: {witness:?}");
     }
     assert!(refuted > 3_000 && forgetful > 100, "{refuted} refuted, {forgetful} of them without a past");
+}
+
+/// The history of one key as a witness sees it, if only these answers are believed.
+fn believed<O: Operation>(
+    history: &History<O, O::Ret>,
+    witness: &Witness,
+    needed: &BTreeSet<u64>,
+) -> History<O, O::Ret> {
+    let mut kept = history.clone();
+    kept.attempts.retain(|attempt| {
+        attempt.key == witness.key && attempt.invoked.index <= witness.prefix_ends && !attempt.failed()
+    });
+    for attempt in &mut kept.attempts {
+        if !needed.contains(&attempt.invoked.index) {
+            attempt.outcome = Outcome::Info("not believed".into());
+        }
+    }
+    kept
+}
+
+/// Data types that cannot forget their past, by the plain search in place of brute force.
+fn cannot_be_spared<O: Operation, C: Checker<O, O::Ret>>(
+    checker: &C,
+    plain: &impl Checker<O, O::Ret>,
+    histories: impl Fn(&Plan) -> History<O, O::Ret>,
+) {
+    let mut refuted = 0;
+    for seed in 0..900 {
+        let planted = [
+            Planted::StaleRead { at: 0.3 },
+            Planted::LostWrite { at: 0.3 },
+            Planted::WrongRead { at: 0.3, value: WrongValue::Any },
+        ][(seed % 3) as usize];
+        let info = [0.0, 10.0][(seed % 2) as usize];
+        let plan = Plan { ops: 9, clients: 3, info, fail: 5.0, seed, planted, ..Plan::default() };
+        let history = histories(&plan);
+        let Verdict::Invalid { witness } = checker.check(&history, &Budget::default()) else { continue };
+        refuted += 1;
+        let needed: BTreeSet<u64> = witness.ops.iter().filter(|op| op.needed).map(|op| op.invoked).collect();
+        let word = |needed: &BTreeSet<u64>| {
+            plain.check(&believed(&history, &witness, needed), &Budget::default()).word()
+        };
+        assert_eq!((word(&needed), witness.minimal, witness.since), ("invalid", true, None), "seed {seed}");
+        for one in &needed {
+            let fewer = needed.iter().copied().filter(|other| other != one).collect();
+            assert_eq!(word(&fewer), "valid", "seed {seed}: {one} can be spared of {witness:?}");
+        }
+    }
+    assert!(refuted > 100, "{refuted} refuted");
+}
+
+fn by_plain_search() -> Setup {
+    Setup { engine: Choice::Wgl, ..Setup::default() }
+}
+
+#[test]
+fn of_texts_none_of_the_needed_ops_can_be_spared() {
+    let plain = Linearizable::new("kv", Kv::plain()).with(by_plain_search());
+    cannot_be_spared(&kv(), &plain, Plan::kv);
+}
+
+#[test]
+fn of_logs_none_of_the_needed_ops_can_be_spared() {
+    cannot_be_spared(&log(), &log().with(by_plain_search()), Plan::log);
 }
 
 /// How many histories it takes to find out a shrinker with a mistake.

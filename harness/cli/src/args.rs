@@ -131,6 +131,10 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
 
+    /// Draw the history and what was found of it as a page for a browser; for one history only
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+
     /// Print one JSON object on standard output, and nothing else there
     #[arg(long)]
     pub(crate) json: bool,

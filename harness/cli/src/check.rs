@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use checker::draw::html;
 use checker::{Budget, Checker, Verdict, kv, register};
 use history::{Format, History, MutexOp, Operation, Reading, Txn};
 use serde_json::{Value, json};
@@ -40,6 +41,10 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Refusal> {
     let time = Duration::try_from_secs_f64(args.time_limit)
         .map_err(|error| Refusal::wrong(format_args!("--time-limit {}: {error}", args.time_limit)))?;
     let budget = Budget { time, memory: args.max_memory.saturating_mul(1 << 20) };
+    if args.html.is_some() && args.files.len() > 1 {
+        let files = args.files.len();
+        return Err(Refusal::wrong(format_args!("--html draws one history, and {files} were given")));
+    }
     let mut worst = Exit::Valid;
     let mut objects = Vec::new();
     for path in &args.files {
@@ -67,15 +72,15 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Refusal> {
 
 fn judge(path: &Path, args: &CheckArgs, budget: &Budget) -> Result<Judged, Refusal> {
     let source = Source::open(path, args.format, args.reading)?;
-    let chosen = args.model;
+    let (chosen, page) = (args.model, args.html.as_deref());
     match source.asks(chosen)? {
-        Asks::Of(Model::Register) => judge_by(&register::register(), chosen, source, budget, |op| {
+        Asks::Of(Model::Register) => judge_by(&register::register(), chosen, source, budget, page, |op| {
             !matches!(op, register::Op::Cas { .. })
         }),
         Asks::Of(Model::Auto | Model::CasRegister) => {
-            judge_by(&register::cas_register(), chosen, source, budget, |_| true)
+            judge_by(&register::cas_register(), chosen, source, budget, page, |_| true)
         }
-        Asks::Of(Model::Kv) => judge_by(&kv::kv(), chosen, source, budget, |_| true),
+        Asks::Of(Model::Kv) => judge_by(&kv::kv(), chosen, source, budget, page, |_| true),
         Asks::Mutex => Err(no_checker::<MutexOp>("mutexes", source)),
         Asks::Txn => Err(no_checker::<Txn>("transactions", source)),
     }
@@ -99,6 +104,7 @@ fn judge_by<O: Operation>(
     chosen: Model,
     mut source: Source,
     budget: &Budget,
+    page: Option<&Path>,
     knows: impl Fn(&O) -> bool,
 ) -> Result<Judged, Refusal> {
     let (format, reading, name) = (source.format, source.reading, source.path.display().to_string());
@@ -114,6 +120,10 @@ fn judge_by<O: Operation>(
     let started = Instant::now();
     let verdict = checker.check(&history, budget);
     let took = started.elapsed();
+    if let Some(path) = page {
+        std::fs::write(path, html::page(&name, &history, &verdict))
+            .map_err(|error| Refusal::wrong(format_args!("--html {}: {error}", path.display())))?;
+    }
     let mut notes = Vec::new();
     notes.extend(nothing_to_judge(&history));
     notes.extend(run.as_ref().and_then(|run| beside(run, verdict.word())));
