@@ -40,14 +40,12 @@ pub(crate) const RULE: Rule<Kv> =
 fn decide(_: &Kv, spans: &[Span<'_, Op>], meter: &Meter, mutant: Mutant) -> Result<Ruling, Stop> {
     let _reserved = Reserved::new(meter, spans.len(), Chain::BYTES + Texts::BYTES)?;
     let Some(texts) = Texts::of(spans) else { return Ok(Ruling::Declined) };
-    let Some(repeats) = texts.repeat_from else { return judge(spans, &texts, meter, mutant) };
+    let ruling = judge(spans, &texts, meter, mutant)?;
+    let (Ruling::Contradiction(_), Some(repeats)) = (&ruling, texts.repeat_from) else { return Ok(ruling) };
     let before = until(spans, repeats);
-    let Some(fewer) = Texts::of(&before) else { return Ok(Ruling::Declined) };
-    if let contradiction @ Ruling::Contradiction(_) = judge(&before, &fewer, meter, mutant)? {
-        return Ok(contradiction);
-    }
-    match judge(spans, &texts, meter, mutant)? {
-        Ruling::Contradiction(_) => Ok(Ruling::Declined),
+    let Some(texts) = Texts::of(&before) else { return Ok(Ruling::Declined) };
+    match judge(&before, &texts, meter, mutant)? {
+        Ruling::Order(_) => Ok(Ruling::Declined),
         ruling => Ok(ruling),
     }
 }
@@ -208,6 +206,7 @@ impl<'s, 'a> Reading<'s, 'a> {
         }
         let Longest { mut ends, .. } = known;
         let (mut at, mut before) = *ends.last().expect("the first piece is there");
+        ends.reserve((text.len() - at) / self.texts.lengths.last().copied().unwrap_or(1));
         while at < text.len() {
             let Some((pieces, length)) = self.texts.first_of(&text[at..]) else {
                 return Err(self.unreadable(get));
