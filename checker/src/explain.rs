@@ -77,6 +77,13 @@ impl<'a, M: Model> Refuted<'a, M> {
     }
 }
 
+/// What can be said where only the last answer and the states before it are known.
+pub(crate) fn by_states<M: Model>(refuted: &Refuted<'_, M>) -> String {
+    let states = refuted.possible_states().unwrap_or_else(|| "nothing that is known".to_owned());
+    let told = told(refuted.culprit());
+    format!("{told}, but all that was answered before leaves only this: {states}")
+}
+
 /// What can be said of any data type.
 pub(crate) fn in_general<M: Model>(refuted: &Refuted<'_, M>) -> Explanation {
     if let Some(explanation) = among_themselves(refuted, told) {
@@ -114,16 +121,19 @@ pub(crate) fn among_themselves<M: Model>(
     let before = since.map_or_else(String::new, |line| {
         format!(", whatever was there at index {line} and whatever was asked before")
     });
-    let sentence = if others.is_empty() {
-        format!("{said}, which nothing that was asked can explain{before}")
-    } else {
-        let told: Vec<String> = others.iter().map(|&op| statement(&refuted.spans[op])).collect();
-        let (them, so_many) = match (count, count - others.len()) {
-            (1, _) => ("this one".to_owned(), String::new()),
-            (_, 0) => (format!("these {count}"), String::new()),
-            (_, _) => (format!("{count} others"), format!("the last {MOST_TOLD} of them: ")),
-        };
-        format!("{said}, but no order of that and {them} explains it{before}: {so_many}{}", told.join("; "))
+    let told: Vec<String> = others.iter().map(|&op| statement(&refuted.spans[op])).collect();
+    let sentence = match &told[..] {
+        [] => format!("{said}, which nothing that was asked can explain{before}"),
+        [other] => format!("{said}, but {other}, and no order explains both{before}"),
+        _ => {
+            let (them, so_many) = if count == told.len() {
+                (format!("these {count}"), String::new())
+            } else {
+                (format!("{count} others"), format!("the last {MOST_TOLD} of them: "))
+            };
+            let told = told.join("; ");
+            format!("{said}, but no order of that and {them} explains it{before}: {so_many}{told}")
+        }
     };
     others.push(last);
     Some(Explanation { sentence, named: others })

@@ -18,7 +18,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use history::{Answered, Asked, Attempt, History, Operation, Unreadable};
+use history::{Answered, Asked, Attempt, History, Line, Operation, Unreadable};
 use serde_json::{Value, json};
 use smallvec::SmallVec;
 
@@ -259,6 +259,16 @@ impl KvChecker {
 impl Checker<Op, Ret> for KvChecker {
     fn name(&self) -> &'static str {
         "kv"
+    }
+
+    /// Nobody knows yet which texts will be got, so all are told apart.
+    fn watch(
+        &self,
+        lines: &mut dyn Iterator<Item = Line<Op, Ret>>,
+        budget: &Budget,
+        judged: &mut dyn FnMut(u64),
+    ) -> Verdict {
+        Linearizable::new(self.name(), Kv::plain()).watch(lines, budget, judged)
     }
 
     fn check(&self, history: &History<Op, Ret>, budget: &Budget) -> Verdict {

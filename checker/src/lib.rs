@@ -26,6 +26,9 @@ pub mod log;
 mod memo;
 mod meter;
 mod mutant;
+mod online;
+#[cfg(test)]
+mod online_reference;
 #[cfg(test)]
 mod reference;
 pub mod register;

@@ -15,13 +15,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use history::{Attempt, History, Key};
+use history::{Attempt, History, Key, Line};
 
 use crate::certificate::verify_order;
 use crate::engine::{self, Found, Task};
 use crate::explain::{Refuted, witness_op};
 use crate::meter::{Meter, Stop};
 use crate::mutant::Mutant;
+use crate::online;
 use crate::rule::{Clash, Rule, Ruling};
 use crate::seam::{Budget, Checker, Model, RetOf};
 use crate::setup::{Choice, Setup};
@@ -42,6 +43,11 @@ impl<M: Model> Linearizable<M> {
     /// Holds histories against this model.
     pub fn new(name: &'static str, model: M) -> Linearizable<M> {
         Linearizable { name, model, rules: &[], setup: Setup::default() }
+    }
+
+    /// How it carries out its checks.
+    pub(crate) fn setup(&self) -> Setup {
+        self.setup
     }
 
     /// The model.
@@ -65,6 +71,15 @@ impl<M: Model> Linearizable<M> {
 impl<M: Model> Checker<M::Op, RetOf<M>> for Linearizable<M> {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn watch(
+        &self,
+        lines: &mut dyn Iterator<Item = Line<M::Op, RetOf<M>>>,
+        budget: &Budget,
+        judged: &mut dyn FnMut(u64),
+    ) -> Verdict {
+        online::watch(self, lines, budget, judged)
     }
 
     fn check(&self, history: &History<M::Op, RetOf<M>>, budget: &Budget) -> Verdict {

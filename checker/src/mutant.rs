@@ -38,6 +38,8 @@ pub(crate) enum Mutant {
     LeavesItsBit,
     /// An op need not have taken effect when it is acknowledged.
     AsksForNothing,
+    /// Judging line by line does not wait for ops to end.
+    JudgesTooSoon,
     /// Shrinking leaves ops out, instead of their answers.
     DropsOthers,
     /// Shrinking to what came after a line leaves out what was in flight there.

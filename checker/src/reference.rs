@@ -117,14 +117,14 @@ fn fate() -> impl Strategy<Value = Fate> {
 
 /// What is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Values {
+pub(crate) enum Values {
     /// Three values, over and over, also by compare-and-set.
     Few,
     /// Each value once. No compare-and-set.
     Unique,
 }
 
-fn histories(values: Values) -> impl Strategy<Value = History<Op, Ret>> {
+pub(crate) fn histories(values: Values) -> impl Strategy<Value = History<Op, Ret>> {
     let step = (0_usize..4, op(), 0_u8..4, fate());
     let step = step.prop_map(|(process, op, key, fate)| Step { process, op, key: key / 3, fate });
     proptest::collection::vec(step, 4..26).prop_map(move |steps| play(&steps, values))
@@ -240,7 +240,7 @@ fn names_enough(witness: &Witness) -> bool {
 }
 
 /// At least so many histories; more for who asks for them with `PROPTEST_CASES`.
-fn runner(cases: u32) -> TestRunner {
+pub(crate) fn runner(cases: u32) -> TestRunner {
     let asked = Config::default();
     let config = Config { cases: cases.max(asked.cases), failure_persistence: None, ..asked };
     TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::time::Duration;
 
-use history::{History, Moment, Operation};
+use history::{History, Line, Moment, Operation, Pairing};
 use smallvec::SmallVec;
 
 use crate::explain::{self, Explanation, Refuted};
@@ -131,4 +131,23 @@ pub trait Checker<Op, Ret>: Send + Sync {
 
     /// Did the system keep its promise?
     fn check(&self, history: &History<Op, Ret>, budget: &Budget) -> Verdict;
+
+    /// Judges a history while it is being written: ends at the first answer that cannot be explained, or
+    /// where there are no more lines. `judged` is told of each line when it is done with; they lag behind, and those of
+    /// different keys come out of order. Time of the budget is the time of the whole run.
+    ///
+    /// A checker that needs the whole history waits for it, and then judges.
+    fn watch(
+        &self,
+        lines: &mut dyn Iterator<Item = Line<Op, Ret>>,
+        budget: &Budget,
+        judged: &mut dyn FnMut(u64),
+    ) -> Verdict {
+        let mut pairing = Pairing::default();
+        lines.for_each(|line| pairing.push(line));
+        let history = pairing.finish();
+        let verdict = self.check(&history, budget);
+        (0..history.lines).for_each(judged);
+        verdict
+    }
 }

@@ -86,6 +86,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) bin: Option<PathBuf>,
 
+    /// End the run at the first answer that cannot be explained
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+
     /// Where the run's folder is made
     #[arg(long, value_name = "DIR", default_value = "histories/runs")]
     pub(crate) out: PathBuf,
@@ -126,6 +130,11 @@ pub(crate) struct CheckArgs {
     /// Give up on a history when the search remembers this much
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     pub(crate) max_memory: usize,
+
+    /// Judge line by line, as fast as lines come, and end at the first answer that cannot be explained.
+    /// The time limit does not count then
+    #[arg(long, conflicts_with = "html")]
+    pub(crate) online: bool,
 
     /// Threads to search with [default: one per core]
     #[arg(long, value_name = "N")]

@@ -6,30 +6,39 @@ use std::time::{Duration, Instant};
 
 use checker::draw::html;
 use checker::{Budget, Checker, Verdict, kv, register};
-use history::{Format, History, MutexOp, Operation, Reading, Txn};
+use history::{Format, History, Kind, Line, MutexOp, Observation, Operation, Reading, Txn};
 use serde_json::{Value, json};
 
 use crate::args::{CheckArgs, Model};
 use crate::exit::{Exit, Refusal};
+use crate::online::{self, Lag};
 use crate::render;
 use crate::source::{self, Asks, RunSaid, Source};
 
 /// What one file came to.
 struct Judged {
-    /// What the history says.
-    verdict: Verdict,
-    /// What is to be said of file or run: the same, or what the run has against it.
+    found: Found,
+    /// What is to be said of file or run: what the history says, or what the run has against it.
     word: String,
     format: Format,
     reading: Reading,
     model: &'static str,
-    ops: usize,
-    lines: u64,
-    torn: bool,
-    took: Duration,
     run: Option<RunSaid>,
     /// What people should know beside the verdict.
     notes: Vec<String>,
+}
+
+/// What a history came to.
+struct Found {
+    verdict: Verdict,
+    ops: usize,
+    /// Whether any op is known to have happened.
+    answered: bool,
+    lines: u64,
+    torn: bool,
+    took: Duration,
+    /// How far the verdict was behind, if it was judged line by line.
+    lag: Option<Lag>,
 }
 
 /// Judges every file, prints what each came to, and ends with the worst.
@@ -72,15 +81,15 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Refusal> {
 
 fn judge(path: &Path, args: &CheckArgs, budget: &Budget) -> Result<Judged, Refusal> {
     let source = Source::open(path, args.format, args.reading)?;
-    let (chosen, page) = (args.model, args.html.as_deref());
+    let chosen = args.model;
     match source.asks(chosen)? {
-        Asks::Of(Model::Register) => judge_by(&register::register(), chosen, source, budget, page, |op| {
+        Asks::Of(Model::Register) => judge_by(&register::register(), args, source, budget, |op| {
             !matches!(op, register::Op::Cas { .. })
         }),
         Asks::Of(Model::Auto | Model::CasRegister) => {
-            judge_by(&register::cas_register(), chosen, source, budget, page, |_| true)
+            judge_by(&register::cas_register(), args, source, budget, |_| true)
         }
-        Asks::Of(Model::Kv) => judge_by(&kv::kv(), chosen, source, budget, page, |_| true),
+        Asks::Of(Model::Kv) => judge_by(&kv::kv(), args, source, budget, |_| true),
         Asks::Mutex => Err(no_checker::<MutexOp>("mutexes", source)),
         Asks::Txn => Err(no_checker::<Txn>("transactions", source)),
     }
@@ -101,54 +110,110 @@ fn no_checker<O: Operation>(what: &str, source: Source) -> Refusal {
 /// A checker says what the ops are, and so how the history is to be read.
 fn judge_by<O: Operation>(
     checker: &impl Checker<O, O::Ret>,
-    chosen: Model,
+    args: &CheckArgs,
     mut source: Source,
     budget: &Budget,
-    page: Option<&Path>,
     knows: impl Fn(&O) -> bool,
 ) -> Result<Judged, Refusal> {
-    let (format, reading, name) = (source.format, source.reading, source.path.display().to_string());
+    let (format, reading) = (source.format, source.reading);
     let run = source.run.take();
-    let history: History<O, O::Ret> = source.read(chosen)?;
-    if let Some(strange) = history.attempts.iter().find(|attempt| !knows(&attempt.op)) {
-        let (f, index) = (strange.op.ask().f, strange.invoked.index);
-        return Err(Refusal::wrong(format_args!(
-            "{name}: `{f}` at index {index} is no op of model {}",
-            checker.name()
-        )));
-    }
-    let started = Instant::now();
-    let verdict = checker.check(&history, budget);
-    let took = started.elapsed();
-    if let Some(path) = page {
-        std::fs::write(path, html::page(&name, &history, &verdict))
-            .map_err(|error| Refusal::wrong(format_args!("--html {}: {error}", path.display())))?;
-    }
-    let mut notes = Vec::new();
-    notes.extend(nothing_to_judge(&history));
-    notes.extend(run.as_ref().and_then(|run| beside(run, verdict.word())));
+    let found = if args.online {
+        by_line(checker, source, budget, knows)?
+    } else {
+        at_once(checker, args, source, budget, knows)?
+    };
+    let mut notes: Vec<String> = found.nothing_to_judge().map(str::to_owned).into_iter().collect();
+    notes.extend(run.as_ref().and_then(|run| beside(run, found.verdict.word())));
     Ok(Judged {
-        word: together(verdict.word(), run.as_ref()),
-        verdict,
+        word: together(found.verdict.word(), run.as_ref()),
+        model: checker.name(),
+        found,
         format,
         reading,
-        model: checker.name(),
-        ops: history.attempts.len(),
-        lines: history.lines,
-        torn: history.torn.is_some(),
-        took,
         run,
         notes,
     })
 }
 
-/// A history without an answer contradicts nobody. That is valid, and worth nothing.
-fn nothing_to_judge<Op, Ret>(history: &History<Op, Ret>) -> Option<String> {
-    if history.attempts.is_empty() {
-        return Some("nothing to judge: there is no op of any client".to_owned());
+/// Reads all of it, then judges it.
+fn at_once<O: Operation>(
+    checker: &impl Checker<O, O::Ret>,
+    args: &CheckArgs,
+    source: Source,
+    budget: &Budget,
+    knows: impl Fn(&O) -> bool,
+) -> Result<Found, Refusal> {
+    let path = source.path.clone();
+    let history: History<O, O::Ret> = source.read(args.model)?;
+    if let Some(strange) = history.attempts.iter().find(|attempt| !knows(&attempt.op)) {
+        return Err(no_op_of(checker.name(), &path, &strange.op, strange.invoked.index));
     }
-    let answered = history.attempts.iter().any(|attempt| attempt.ret().is_some());
-    (!answered).then(|| "nothing to judge: no op was answered".to_owned())
+    let started = Instant::now();
+    let verdict = checker.check(&history, budget);
+    let took = started.elapsed();
+    if let Some(page) = &args.html {
+        std::fs::write(page, html::page(&path.display().to_string(), &history, &verdict))
+            .map_err(|error| Refusal::wrong(format_args!("--html {}: {error}", page.display())))?;
+    }
+    Ok(Found {
+        verdict,
+        ops: history.attempts.len(),
+        answered: history.attempts.iter().any(|attempt| attempt.ret().is_some()),
+        lines: history.lines,
+        torn: history.torn.is_some(),
+        took,
+        lag: None,
+    })
+}
+
+/// Judges it line by line, while it is read.
+fn by_line<O: Operation>(
+    checker: &impl Checker<O, O::Ret>,
+    source: Source,
+    budget: &Budget,
+    knows: impl Fn(&O) -> bool,
+) -> Result<Found, Refusal> {
+    let (path, format) = (source.path.clone(), source.format);
+    let mut strange = None;
+    let look = |line: &Line<O, O::Ret>| {
+        if let Line::Client(Observation { kind: Kind::Invoke(op), index, .. }) = line
+            && strange.is_none()
+            && !knows(op)
+        {
+            strange = Some(no_op_of(checker.name(), &path, op, *index));
+        }
+    };
+    let started = Instant::now();
+    let mut reader = source.reader();
+    let watched = online::watch(checker, reader.by_ref(), budget.memory, look);
+    let watched = watched.map_err(|error| source::unreadable(&path, format, &error))?;
+    match strange {
+        Some(refusal) => Err(refusal),
+        None => Ok(Found {
+            verdict: watched.verdict,
+            ops: watched.ops,
+            answered: watched.answered > 0,
+            lines: watched.lines,
+            torn: reader.torn().is_some(),
+            took: started.elapsed(),
+            lag: Some(watched.lag),
+        }),
+    }
+}
+
+fn no_op_of<O: Operation>(model: &str, path: &Path, op: &O, index: u64) -> Refusal {
+    source::refuse(path, format_args!("`{}` at index {index} is no op of model {model}", op.ask().f))
+}
+
+impl Found {
+    /// A history without an answer contradicts nobody. That is valid, and worth nothing.
+    fn nothing_to_judge(&self) -> Option<&'static str> {
+        match (self.ops, self.answered) {
+            (0, _) => Some("nothing to judge: there is no op of any client"),
+            (_, false) => Some("nothing to judge: no op was answered"),
+            (_, true) => None,
+        }
+    }
 }
 
 /// The verdict on what was named: on a run's folder, what the run itself has to say counts too.
@@ -169,23 +234,30 @@ fn beside(run: &RunSaid, history: &str) -> Option<String> {
 
 fn describe(name: &str, judged: &Judged) -> String {
     let mut out = String::new();
-    let torn = if judged.torn { ", the last one torn" } else { "" };
+    let torn = if judged.found.torn { ", the last one torn" } else { "" };
     // Where it is not what the format is known by, it decides what the verdict means.
     let reading = if judged.reading == judged.format.reading() {
         String::new()
     } else {
         format!(" read as {}", judged.reading.name())
     };
+    let Found { verdict, ops, lines, took, lag, .. } = &judged.found;
     let _ = writeln!(
         out,
-        "{name}: {} ops in {} lines of {}{reading}{torn}, held against {} in {:.1} ms",
-        judged.ops,
-        judged.lines,
+        "{name}: {ops} ops in {lines} lines of {}{reading}{torn}, held against {} in {:.1} ms",
         judged.format,
         judged.model,
-        judged.took.as_secs_f64() * 1e3
+        took.as_secs_f64() * 1e3
     );
-    out.push_str(&render::evidence(&judged.verdict));
+    if let Some(lag) = lag {
+        let _ = writeln!(
+            out,
+            "judged line by line; a line's verdict came after {:.1?} (99 of 100), {:.1?} at most",
+            lag.most(990),
+            lag.longest()
+        );
+    }
+    out.push_str(&render::evidence(verdict));
     for note in &judged.notes {
         let _ = writeln!(out, "{note}");
     }
@@ -194,7 +266,8 @@ fn describe(name: &str, judged: &Judged) -> String {
 }
 
 fn object(name: &str, judged: &Judged) -> Value {
-    let mut verdict = judged.verdict.clone();
+    let Found { verdict, ops, lines, torn, took, lag, .. } = &judged.found;
+    let mut verdict = verdict.clone();
     if let Verdict::Valid { linearization } = &mut verdict {
         *linearization = None;
     }
@@ -203,19 +276,23 @@ fn object(name: &str, judged: &Judged) -> Value {
         "format": judged.format.to_string(),
         "reading": judged.reading.name(),
         "model": judged.model,
-        "ops": judged.ops,
-        "lines": judged.lines,
-        "torn": judged.torn,
+        "ops": ops,
+        "lines": lines,
+        "torn": torn,
         "notes": judged.notes,
-        "seconds": judged.took.as_secs_f64(),
+        "seconds": took.as_secs_f64(),
     });
+    if let Some(lag) = lag {
+        object["lag_p99_ms"] = json!(lag.most(990).as_secs_f64() * 1e3);
+        object["lag_max_ms"] = json!(lag.longest().as_secs_f64() * 1e3);
+    }
     if let (Some(object), Ok(Value::Object(verdict))) =
         (object.as_object_mut(), serde_json::to_value(verdict))
     {
         object.extend(verdict);
         if let Some(run) = &judged.run {
             object.insert("verdict".to_owned(), judged.word.as_str().into());
-            object.insert("history".to_owned(), judged.verdict.word().into());
+            object.insert("history".to_owned(), judged.found.verdict.word().into());
             object.insert("run".to_owned(), json!({ "verdict": run.verdict, "reason": run.reason }));
         }
     }

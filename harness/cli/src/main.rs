@@ -14,6 +14,7 @@ mod convert;
 mod exit;
 mod list;
 mod live;
+mod online;
 mod render;
 mod run;
 mod source;

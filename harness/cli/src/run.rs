@@ -90,6 +90,7 @@ fn plan(args: RunArgs, argv: Vec<String>) -> Result<Plan, Refusal> {
         rhythm: rhythm(&args.interval)?,
         concurrency: Some(concurrency(&args.concurrency, args.nodes)?),
         rate: rate(args.rate)?,
+        fail_fast: args.fail_fast,
         seed: args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>())),
         bugs: bugs(&args.bug)?,
         system: args.system,

@@ -37,6 +37,7 @@ use crate::drive::{Drive, End};
 use crate::error::Error;
 use crate::etcd::{Etcd, PATIENCE};
 use crate::folder::Folder;
+use crate::overseer::Overseer;
 use crate::plan::Plan;
 use crate::play::{Played, Player, untested, vacuous};
 use crate::probe::Leadership;
@@ -64,7 +65,8 @@ pub async fn run(
     let plan = plan.settled(system);
     let folder = Folder::create(&plan, SystemTime::now())?;
     progress.begun(plan.seed, folder.path());
-    let run = Run { doubts: Vec::new(), notes: Vec::new(), system, plan, folder, progress, cancel };
+    let overseer = Overseer::absent();
+    let run = Run { doubts: Vec::new(), notes: Vec::new(), system, plan, folder, progress, cancel, overseer };
     run.carry_out().await
 }
 
@@ -75,6 +77,8 @@ struct Run {
     folder: Folder,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
+    /// Who may end it early, because all is lost.
+    overseer: Overseer,
     /// Why a history without contradiction would prove nothing.
     doubts: Vec<String>,
     /// What people should know.
@@ -136,7 +140,12 @@ impl Run {
             progress: Arc::clone(&self.progress),
             broken,
         };
-        let (stop, cancel, runtime) = (CancellationToken::new(), self.cancel.clone(), Handle::current());
+        let ending = self.cancel.child_token();
+        if self.plan.fail_fast {
+            let checkers = self.plan.workload.workload().checkers();
+            self.overseer = Overseer::watch(recorder, checkers, &ending);
+        }
+        let (stop, cancel, runtime) = (CancellationToken::new(), ending.clone(), Handle::current());
         let _stops_when_dropped = stop.clone().drop_guard();
         let told = stop.clone();
         let mut hand = tokio::task::spawn_blocking(move || player.play(&runtime, &told, &cancel));
@@ -151,7 +160,7 @@ impl Run {
         let mut failed = None;
         let mut driven = Ok(End::Done);
         tokio::select! {
-            end = drive.run(&mut generator, deadline, &self.cancel) => driven = end,
+            end = drive.run(&mut generator, deadline, &ending) => driven = end,
             // The nemesis ends by itself only when it fails.
             ended = &mut hand => failed = Some(ended),
         }
@@ -164,7 +173,12 @@ impl Run {
         };
         let (mut cluster, played) = ended.expect("the nemesis does not panic");
         let played = played?;
-        if driven? == End::Cancelled || self.cancel.is_cancelled() {
+        let driven = driven?;
+        if let Some(sentence) = self.overseer.found() {
+            self.notes.push(format!("ended after {lasted:.1?}, since {sentence}"));
+            return Ok((cluster, played, lasted));
+        }
+        if driven == End::Cancelled || self.cancel.is_cancelled() {
             self.doubts.push(format!("interrupted after {lasted:.1?}"));
             return Ok((cluster, played, lasted));
         }
@@ -238,6 +252,7 @@ impl Run {
         self.progress.phase(Phase::Checking);
         let (history, tally) = recorder.finish();
         let (mut doubts, mut notes) = (self.doubts, self.notes);
+        let broken = self.overseer.conclude();
         let asked = self.plan.faults();
         doubts.extend(vacuous(asked.as_slice(), &played));
         let untested = untested(asked.as_slice(), &played);
@@ -250,6 +265,10 @@ impl Run {
             checks.push(Check { name: checker.name(), verdict });
         }
         figures.check_seconds = began.elapsed().as_secs_f64();
+        if checks.iter().all(|check| check.verdict.word() != "invalid") {
+            // Then one of both is wrong, or the budget ran out.
+            doubts.extend(broken.map(|sentence| format!("judged line by line, {sentence}")));
+        }
         keep_certificates(&self.folder, &mut checks)?;
         let violations = recorder.violations();
         let (verdict, reason) = together(&checks, &violations, &doubts);
@@ -430,6 +449,8 @@ mod tests {
             prefix_ends: 3,
             shortest: true,
             ops: Vec::new(),
+            minimal: true,
+            since: None,
             others: 0,
             states: Vec::new(),
         };

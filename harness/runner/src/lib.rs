@@ -27,6 +27,7 @@ pub mod etcd;
 pub mod execute;
 pub mod folder;
 pub mod latency;
+mod overseer;
 pub mod plan;
 pub mod play;
 pub mod probe;

@@ -31,6 +31,8 @@ pub struct Plan {
     pub rate: f64,
     /// How long clients and faults go on, before healing and the final reads.
     pub time_limit: Duration,
+    /// End the run at the first broken promise.
+    pub fail_fast: bool,
     /// Fixes the plan.
     pub seed: u64,
     /// Mistakes to switch on in the system.
@@ -59,6 +61,7 @@ impl Default for Plan {
             nodes: 3,
             concurrency: None,
             rate: 0.0,
+            fail_fast: false,
             time_limit: Duration::from_secs(30),
             seed: 0,
             bugs: Vec::new(),

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::mem;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -102,6 +103,8 @@ struct Book<O: Operation> {
     violations: Vec<Violation>,
     /// How many faults last.
     faults: usize,
+    /// Who else hears every line.
+    taps: Vec<SyncSender<Line<O, O::Ret>>>,
 }
 
 /// The open op of a process.
@@ -123,6 +126,7 @@ impl<O: Operation> Recorder<O> {
             lost: BTreeMap::new(),
             violations: Vec::new(),
             faults: 0,
+            taps: Vec::new(),
         };
         Recorder { start: Instant::now(), book: Mutex::new(book) }
     }
@@ -159,7 +163,7 @@ impl<O: Operation> Recorder<O> {
         let time = self.time().0;
         let f = op.ask().f;
         let seen = book.writer.invoke(time, process, Some(history::NodeId(node.0)), key, op)?;
-        book.pairing.push(Line::Client(seen.clone()));
+        book.push(Line::Client(seen.clone()));
         book.open.insert(process, Open { began: time, index: seen.index, f, node });
         book.tally.invoked += 1;
         Ok(seen)
@@ -205,8 +209,13 @@ impl<O: Operation> Recorder<O> {
         let mut book = self.book();
         let time = self.time();
         let line = book.writer.nemesis(time.0, f, value, None)?;
-        book.pairing.push(Line::Nemesis(line));
+        book.push(Line::Nemesis(line));
         Ok(time)
+    }
+
+    /// Lets somebody else hear every line from now on. Recording waits while its queue is full.
+    pub(crate) fn tap(&self, tap: SyncSender<Line<O, O::Ret>>) {
+        self.book().taps.push(tap);
     }
 
     /// A fault begins.
@@ -234,6 +243,7 @@ impl<O: Operation> Recorder<O> {
     /// All that was written down so far, and the figures. Nothing may be added afterwards.
     pub fn finish(&self) -> (History<O, O::Ret>, Tally) {
         let mut book = self.book();
+        book.taps.clear();
         (mem::take(&mut book.pairing).finish(), book.tally.clone())
     }
 
@@ -244,6 +254,12 @@ impl<O: Operation> Recorder<O> {
 }
 
 impl<O: Operation> Book<O> {
+    /// One that no longer listens is forgotten.
+    fn push(&mut self, line: Line<O, O::Ret>) {
+        self.taps.retain(|tap| tap.send(line.clone()).is_ok());
+        self.pairing.push(line);
+    }
+
     fn complete(
         &mut self,
         time: u64,
@@ -253,7 +269,7 @@ impl<O: Operation> Book<O> {
         let seen = self.writer.complete(time, process, outcome)?;
         let open = self.open.remove(&process).expect("what ends was open: the writer saw to it");
         self.count(&open, &seen);
-        self.pairing.push(Line::Client(seen.clone()));
+        self.push(Line::Client(seen.clone()));
         Ok((open, seen))
     }
 

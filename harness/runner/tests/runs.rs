@@ -103,6 +103,26 @@ async fn a_node_that_forgets_when_it_is_killed_is_caught() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_it_need_not_wait_for_the_end_of_a_run_that_is_lost() {
+    let out = tempfile::tempdir().unwrap();
+    let settings = [("mood".to_owned(), "inventive".to_owned())].into();
+    let long = Duration::from_secs(600);
+    let report = go(Plan { settings, fail_fast: true, time_limit: long, ..plan(&out) }).await.unwrap();
+    assert_eq!((report.verdict, report.exit_code()), ("invalid", 1), "{:?}", report.reason);
+    let why = report.notes.iter().find(|note| note.starts_with("ended after"));
+    assert!(why.is_some_and(|note| note.contains("was answered 4711")), "{:?}", report.notes);
+    assert!(lines(&report.folder, "await-health").is_empty(), "nobody reads what is lost once more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_a_run_that_keeps_its_promise_does_not_end_it() {
+    let out = tempfile::tempdir().unwrap();
+    let report = go(Plan { fail_fast: true, ..plan(&out) }).await.unwrap();
+    assert_eq!(report.verdict, "valid", "{}", told(&report));
+    assert_eq!(lines(&report.folder, "await-health").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_nobody_can_have_written_is_a_broken_promise_and_the_folder_says_so() {
     for (mood, words) in [("babbling", "with a value that no client wrote: `blah`"), ("inventive", "4711000")]
     {
