@@ -129,8 +129,8 @@ fn a_model_without_words_of_its_own_still_names_two_ops() {
     let Verdict::Invalid { witness } = wheel(&[0, 1, 2]) else { panic!("it did not turn") };
     assert_eq!(
         witness.sentence,
-        "process 1's look (index 5) was answered 2, but no order of the ops before it explains that; \
-         the last one acknowledged before was process 1's look (index 3)"
+        "process 1's look (index 5) was answered 2, but process 1's look (index 3) was answered 1, \
+         and no order explains both"
     );
     assert_eq!(witness.states, ["1"]);
 }
