@@ -281,7 +281,8 @@ impl<'a, M: Model> Judge<'a, M> {
         ends.sort_unstable();
         let mut found = Prefix { cut: bad, shortest: true, states };
         let (mut low, mut high) = (0, ends.len() - 1);
-        let mut probe = 0;
+        // A search stops at the earliest end, a rule most often near it.
+        let mut probe = if stuck == 0 { high.saturating_sub(1) } else { 0 };
         while low < high {
             match self.ask(&self.spans(ends[probe])) {
                 Ok((_, Said::Order(_))) => low = probe + 1,
