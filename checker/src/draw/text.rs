@@ -36,10 +36,10 @@ pub fn draw(witness: &Witness) -> String {
         ops.drain(..left_out);
         ops.sort_by_key(|op| op.invoked);
     }
-    let mut rows = Rows::new(witness, &ops, Labels::InBars);
-    if rows.width() > WIDTH {
-        rows = Rows::new(witness, &ops, Labels::Beside);
-    }
+    let ways = [(Labels::InBars, 2), (Labels::Beside, 3), (Labels::Beside, 2), (Labels::Beside, 1)];
+    let mut ways = ways.into_iter().map(|(labels, gap)| Rows::new(witness, &ops, labels, gap));
+    let narrow = ways.find(|rows| rows.width() <= WIDTH);
+    let rows = narrow.unwrap_or_else(|| Rows::new(witness, &ops, Labels::Beside, 1));
     let mut out = String::new();
     if left_out > 0 {
         let _ = writeln!(out, "  … and {left_out} more, which ended earlier");
@@ -83,14 +83,13 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(witness: &Witness, ops: &[&WitnessOp], labels: Labels) -> Rows {
+    fn new(witness: &Witness, ops: &[&WitnessOp], labels: Labels, gap: usize) -> Rows {
         let room =
             |op: &WitnessOp| if labels == Labels::InBars { label(op, IN_BAR).chars().count() + 3 } else { 1 };
         let starts = ops.iter().map(|op| ((op.invoked, true), None));
         let stops = ops.iter().filter(|op| ends(op) != u64::MAX).map(|op| ((ends(op), true), Some(*op)));
         let since = witness.since.map(|line| ((line, false), None));
         let lines: BTreeMap<Line, Option<&WitnessOp>> = starts.chain(stops).chain(since).collect();
-        let gap = if labels == Labels::InBars { 2 } else { 1 };
         let mut columns: BTreeMap<Line, usize> = BTreeMap::new();
         let mut free = 0;
         for (&line, ending) in &lines {
