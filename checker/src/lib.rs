@@ -5,7 +5,7 @@
 //! [`Verdict::Valid`] with the explanation, [`Verdict::Invalid`] with the evidence, or
 //! [`Verdict::Unknown`] with the budget that ran out.
 //!
-//! Where to read: [`Model`] is what a data type promises, [`register`], [`kv`] and [`log`] are three;
+//! Where to read: [`Model`] is what a data type promises, [`register`], [`mutex`], [`kv`] and [`log`] are four;
 //! `span` says what each outcome means; `rules` decide at once what a data type can decide; `frontier`
 //! is the search, and `wgl` the plain one; `certificate` verifies what they find, and `explain`
 //! puts what it does not find into words.
@@ -26,6 +26,7 @@ pub mod log;
 mod memo;
 mod meter;
 mod mutant;
+pub mod mutex;
 mod online;
 #[cfg(test)]
 mod online_reference;

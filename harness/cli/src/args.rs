@@ -209,8 +209,8 @@ impl ReadingArg {
 /// What a history is held against.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Model {
-    /// By the first op: `kv` if it is a get, a put or an append, else `cas-register`, of which
-    /// `register` is a part
+    /// By the first op: `kv` if it is a get, a put or an append, `mutex` if it is an acquire or a
+    /// release, else `cas-register`, of which `register` is a part
     Auto,
     /// Reads and writes
     Register,
@@ -218,11 +218,16 @@ pub(crate) enum Model {
     CasRegister,
     /// Gets, puts and appends of texts; a key that is not there is the empty text
     Kv,
+    /// Acquires and releases
+    Mutex,
+    /// Appends that answer their offset, and reads from an offset to the end; never chosen by itself
+    Log,
 }
 
 impl Model {
     /// Those that are models, not ways to choose one.
-    pub(crate) const ALL: [Model; 3] = [Model::Register, Model::CasRegister, Model::Kv];
+    pub(crate) const ALL: [Model; 5] =
+        [Model::Register, Model::CasRegister, Model::Kv, Model::Mutex, Model::Log];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -230,6 +235,8 @@ impl Model {
             Model::Register => "register",
             Model::CasRegister => "cas-register",
             Model::Kv => "kv",
+            Model::Mutex => "mutex",
+            Model::Log => "log",
         }
     }
 
@@ -241,6 +248,8 @@ impl Model {
                 "a register that can also be compared and set; a set that failed is judged too"
             }
             Model::Kv => "one text per key, got, put and appended to; it starts empty",
+            Model::Mutex => "acquired and released, one holder at a time; it starts free",
+            Model::Log => "appends answer their offset, reads show all from an offset on; it starts empty",
         }
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use checker::draw::html;
-use checker::{Budget, Checker, Verdict, kv, register};
-use history::{Format, History, Kind, Line, MutexOp, Observation, Operation, Reading, Txn};
+use checker::{Budget, Checker, Verdict, kv, log, mutex, register};
+use history::{Format, History, Kind, Line, Observation, Operation, Reading, Txn};
 use serde_json::{Value, json};
 
 use crate::args::{CheckArgs, Model};
@@ -90,7 +90,8 @@ fn judge(path: &Path, args: &CheckArgs, budget: &Budget) -> Result<Judged, Refus
             judge_by(&register::cas_register(), args, source, budget, |_| true)
         }
         Asks::Of(Model::Kv) => judge_by(&kv::kv(), args, source, budget, |_| true),
-        Asks::Mutex => Err(no_checker::<MutexOp>("mutexes", source)),
+        Asks::Of(Model::Mutex) => judge_by(&mutex::mutex(), args, source, budget, |_| true),
+        Asks::Of(Model::Log) => judge_by(&log::log(), args, source, budget, |_| true),
         Asks::Txn => Err(no_checker::<Txn>("transactions", source)),
     }
 }

@@ -48,8 +48,6 @@ impl RunSaid {
 pub(crate) enum Asks {
     /// What this model knows.
     Of(Model),
-    /// Acquires and releases.
-    Mutex,
     /// Transactions.
     Txn,
 }
@@ -88,7 +86,7 @@ impl Source {
         }
         match self.opening.first_f() {
             Some("get" | "put" | "append") => Ok(Asks::Of(Model::Kv)),
-            Some("acquire" | "release") => Ok(Asks::Mutex),
+            Some("acquire" | "release") => Ok(Asks::Of(Model::Mutex)),
             Some("txn") => Ok(Asks::Txn),
             // Without a first op, whoever reads on will find nothing to judge, or what is wrong.
             Some("read" | "write" | "cas") | None => Ok(Asks::Of(Model::CasRegister)),

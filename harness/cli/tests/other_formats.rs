@@ -226,7 +226,6 @@ fn the_histories_that_others_recorded_mean_what_others_found() {
         let (code, out, err) = said(&["check", path]);
         let expected = match columns[4] {
             _ if columns[2].starts_with("txn") => 254,
-            _ if columns[2].starts_with("mutex") && err.contains("no checker for mutexes yet") => 254,
             "linearizable" => 0,
             "not-linearizable" => 1,
             other => panic!("{other}"),
