@@ -88,7 +88,7 @@ impl<M: Model> Checker<M::Op, RetOf<M>> for Linearizable<M> {
         let meter = Meter::new(budget);
         let judged = Mutex::new(Vec::new());
         let next = AtomicUsize::new(0);
-        rayon::broadcast(|_| {
+        let work = || {
             loop {
                 let turn = next.fetch_add(1, Ordering::Relaxed);
                 let Some((key, attempts)) = keys.get(turn) else { break };
@@ -96,10 +96,19 @@ impl<M: Model> Checker<M::Op, RetOf<M>> for Linearizable<M> {
                 let outcome = judge.judge();
                 judged.lock().expect("no thread panics while it holds the lock").push((turn, outcome));
             }
-        });
+        };
+        // To wake threads takes longer than to judge what is small.
+        if keys.len() == 1 || history.attempts.len() < SMALL {
+            work();
+        } else {
+            rayon::broadcast(|_| work());
+        }
         together(judged.into_inner().expect("all threads are done"))
     }
 }
+
+/// A history of fewer ops is not worth more than one thread.
+const SMALL: usize = 512;
 
 /// What was found of one key.
 enum Judged {
