@@ -1,5 +1,16 @@
 //! `harness bench`: from flags to a table of how fast, against whom, and at what cost.
 
+mod ablation;
+mod asked;
+mod checker;
+mod child;
+mod folders;
+mod measure;
+mod memory;
+mod peer;
+mod report;
+mod rows;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,7 +23,7 @@ use crate::exit::{Exit, Refusal};
 use crate::render;
 use crate::run::seconds;
 
-/// Measure how fast a system is, against whom, and at what cost.
+/// Measure how fast a system or the checker is, against whom, and at what cost.
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
@@ -22,6 +33,7 @@ pub(crate) struct BenchArgs {
 #[derive(Subcommand, Debug)]
 enum Subject {
     Raft(RaftArgs),
+    Checker(checker::CheckerArgs),
 }
 
 /// Puts and reads on raft-node, beside a peer under the same load.
@@ -92,7 +104,13 @@ impl FromStr for Against {
 
 /// Measures what the flags say, and prints the table.
 pub(crate) fn bench(args: BenchArgs) -> Result<Exit, Refusal> {
-    let Subject::Raft(args) = args.subject;
+    match args.subject {
+        Subject::Raft(args) => raft(args),
+        Subject::Checker(args) => checker::bench(args),
+    }
+}
+
+fn raft(args: RaftArgs) -> Result<Exit, Refusal> {
     if args.clients.contains(&0) || args.rounds == 0 {
         return Err(Refusal::wrong("--clients and --rounds: at least 1"));
     }
