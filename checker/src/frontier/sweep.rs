@@ -38,7 +38,6 @@ const MOST_FORGOTTEN: usize = 1 << 12;
 struct Slot {
     span: u32,
     class: ClassId,
-    only_looks: bool,
 }
 
 /// Unanswered ops of one class.
@@ -50,13 +49,26 @@ struct Unanswered {
 }
 
 /// What is open, and who has which bit.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Open {
-    slots: Vec<Option<Slot>>,
+#[derive(Clone, Debug)]
+pub(crate) struct Open<const W: usize> {
+    /// Who has which bit; of use where the bit is taken.
+    slots: Vec<Slot>,
+    taken: [u64; W],
+    /// Those of them that take effect as soon as they fit.
+    eager: [u64; W],
     unanswered: Vec<Unanswered>,
 }
 
-impl Open {
+impl<const W: usize> Open<W> {
+    fn new() -> Open<W> {
+        Open { slots: Vec::new(), taken: [0; W], eager: [0; W], unanswered: Vec::new() }
+    }
+
+    /// The bit of an op that is open.
+    fn bit(&self, span: u32) -> Option<usize> {
+        bits(self.taken).find(|&bit| self.slots[bit].span == span)
+    }
+
     /// The spans of the unanswered ops of this class.
     pub(crate) fn unanswered(&self, class: u32) -> &[u32] {
         &self.unanswered[class as usize].spans
@@ -88,7 +100,7 @@ struct Fits<const W: usize> {
 pub(crate) struct Sweep<'a, M: Model, const W: usize> {
     pub book: Book<'a, M>,
     pub ledger: Ledger<'a>,
-    pub open: Open,
+    pub open: Open<W>,
     pub now: Configs<'a, W>,
     /// None while nobody wants to know.
     pub nodes: Option<Nodes>,
@@ -126,7 +138,7 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
         Sweep {
             book: Book::new(model, meter),
             ledger: Ledger::new(meter),
-            open: Open::default(),
+            open: Open::new(),
             now: configs(),
             nodes: None,
             next: configs(),
@@ -158,7 +170,7 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
 
     /// Whether nothing is open, so that the states are all that there is to know.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.open.slots.iter().all(Option::is_none) && self.open.unanswered.is_empty()
+        self.open.taken == [0; W] && self.open.unanswered.is_empty()
     }
 
     /// Forgets states and classes that nobody can come back to, when they are many. Not while a trace is
@@ -175,7 +187,8 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
             self.next.insert(Config { state, ..config }, &self.ledger)?;
         }
         std::mem::swap(&mut self.now, &mut self.next);
-        for slot in self.open.slots.iter_mut().flatten() {
+        for bit in bits(self.open.taken) {
+            let slot = &mut self.open.slots[bit];
             slot.class = self.book.adopt(&old, slot.class)?;
         }
         for unanswered in &mut self.open.unanswered {
@@ -188,7 +201,7 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
     }
 
     /// Goes back to where this was open and there are no configurations yet.
-    pub(crate) fn resume(&mut self, open: Open) {
+    pub(crate) fn resume(&mut self, open: Open<W>) {
         self.open = open;
         self.changes += 1;
         self.routes.forget();
@@ -206,13 +219,22 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
             return Ok(());
         }
         self.changes += 1;
-        let slot = Some(Slot { span: number, class, only_looks });
-        match self.open.slots.iter_mut().find(|slot| slot.is_none()) {
-            Some(free) => *free = slot,
-            None => self.open.slots.push(slot),
-        }
         // There is a bit for every op that may be open at once.
-        if self.open.slots.len() > 64 * W { Err(Stop::out_of_memory()) } else { Ok(()) }
+        let Some(word) = self.open.taken.iter().position(|&taken| taken != u64::MAX) else {
+            return Err(Stop::out_of_memory());
+        };
+        let bit = 64 * word + self.open.taken[word].trailing_ones() as usize;
+        let slot = Slot { span: number, class };
+        if bit == self.open.slots.len() {
+            self.open.slots.push(slot);
+        } else {
+            self.open.slots[bit] = slot;
+        }
+        set(&mut self.open.taken, bit);
+        if only_looks || self.mutant == Mutant::GreedyForAll {
+            set(&mut self.open.eager, bit);
+        }
+        Ok(())
     }
 
     /// An op that will never be answered.
@@ -227,8 +249,7 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
 
     /// An op is acknowledged. False if that cannot be explained; then the configurations are those of before.
     pub(crate) fn acknowledge(&mut self, number: u32) -> Result<bool, Stop> {
-        let mine = |slot: &Option<Slot>| slot.is_some_and(|slot| slot.span == number);
-        let asked = self.open.slots.iter().position(mine).expect("only what was invoked is acknowledged");
+        let asked = self.open.bit(number).expect("only what was invoked is acknowledged");
         self.next.clear();
         self.seen.clear();
         for at in 0..self.now.len() {
@@ -248,15 +269,16 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
             return Ok(false);
         }
         self.changes += 1;
-        self.open.slots[asked] = None;
+        clear(&mut self.open.taken, asked);
+        clear(&mut self.open.eager, asked);
         std::mem::swap(&mut self.now, &mut self.next);
         Ok(true)
     }
 
     /// Lets every open op that may be next take effect.
     fn expand(&mut self, asked: usize, from: Config<W>) -> Result<(), Stop> {
-        for bit in 0..self.open.slots.len() {
-            let Some(slot) = self.waiting(bit, &from) else { continue };
+        for bit in bits(self.waiting(&from)) {
+            let slot = self.open.slots[bit];
             for state in self.book.next(from.state, slot.class)? {
                 let node = self.node(from.node, Took::Span(slot.span));
                 self.put(asked, Config { bits: with(from.bits, bit), state, node, ..from })?;
@@ -271,9 +293,9 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
         }
     }
 
-    /// The op of this bit, if it is open and has not taken effect.
-    fn waiting(&self, bit: usize, config: &Config<W>) -> Option<Slot> {
-        if config.bits[bit / 64] >> (bit % 64) & 1 == 1 { None } else { self.open.slots[bit] }
+    /// The ops that are open and have not taken effect.
+    fn waiting(&self, config: &Config<W>) -> [u64; W] {
+        without(self.open.taken, config.bits)
     }
 
     /// Lets an unanswered op take effect anywhere.
@@ -294,8 +316,8 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
             Some(known) => known,
             None => self.find_routes(from)?,
         };
-        for bit in 0..self.open.slots.len() {
-            let Some(slot) = self.waiting(bit, &from) else { continue };
+        for bit in bits(self.waiting(&from)) {
+            let slot = self.open.slots[bit];
             let without = self.book.next(from.state, slot.class)?;
             for number in routes.clone() {
                 let route = self.routes.get(number);
@@ -399,11 +421,8 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
     fn look(&mut self, config: &mut Config<W>) -> Result<(), Stop> {
         let fits = self.fits(config.state)?;
         if self.nodes.is_some() {
-            for bit in 0..self.open.slots.len() {
-                let newly = fits[bit / 64] >> (bit % 64) & 1 == 1;
-                if let Some(slot) = self.waiting(bit, config).filter(|_| newly) {
-                    config.node = self.node(config.node, Took::Span(slot.span));
-                }
+            for bit in bits(without(fits, config.bits)) {
+                config.node = self.node(config.node, Took::Span(self.open.slots[bit].span));
             }
         }
         for (bits, fits) in config.bits.iter_mut().zip(fits) {
@@ -423,16 +442,14 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
         if self.fits[place].at == self.changes {
             return Ok(self.fits[place].bits);
         }
-        let mut bits = [0; W];
-        for bit in 0..self.open.slots.len() {
-            let Some(slot) = self.open.slots[bit] else { continue };
-            let greedy = slot.only_looks || self.mutant == Mutant::GreedyForAll;
-            if greedy && self.book.next(state, slot.class)?.contains(&state) {
-                bits[bit / 64] |= 1 << (bit % 64);
+        let mut fits = [0; W];
+        for bit in bits(self.open.eager) {
+            if self.book.next(state, self.open.slots[bit].class)?.contains(&state) {
+                set(&mut fits, bit);
             }
         }
-        self.fits[place] = Fits { bits, at: self.changes };
-        Ok(bits)
+        self.fits[place] = Fits { bits: fits, at: self.changes };
+        Ok(fits)
     }
 
     fn node(&mut self, before: u32, took: Took) -> u32 {
@@ -465,7 +482,29 @@ impl<M: Model, const W: usize> Drop for Sweep<'_, M, W> {
     }
 }
 
-fn with<const W: usize>(mut bits: [u64; W], bit: usize) -> [u64; W] {
-    bits[bit / 64] |= 1 << (bit % 64);
-    bits
+/// The bits that are set, from the lowest on.
+fn bits<const W: usize>(words: [u64; W]) -> impl Iterator<Item = usize> {
+    words.into_iter().enumerate().flat_map(|(number, word)| {
+        let rest = |&rest: &u64| Some(rest & (rest - 1)).filter(|&rest| rest != 0);
+        let words = std::iter::successors(Some(word).filter(|&word| word != 0), rest);
+        words.map(move |word| 64 * number + word.trailing_zeros() as usize)
+    })
+}
+
+fn set<const W: usize>(words: &mut [u64; W], bit: usize) {
+    words[bit / 64] |= 1 << (bit % 64);
+}
+
+fn clear<const W: usize>(words: &mut [u64; W], bit: usize) {
+    words[bit / 64] &= !(1 << (bit % 64));
+}
+
+fn with<const W: usize>(mut words: [u64; W], bit: usize) -> [u64; W] {
+    set(&mut words, bit);
+    words
+}
+
+fn without<const W: usize>(mut words: [u64; W], others: [u64; W]) -> [u64; W] {
+    words.iter_mut().zip(others).for_each(|(word, other)| *word &= !other);
+    words
 }

@@ -31,7 +31,7 @@ pub(crate) enum Swept<S> {
 /// A place in the walk that it can be taken up from.
 struct Checkpoint<const W: usize> {
     events: Events,
-    open: Open,
+    open: Open<W>,
     configs: Vec<Config<W>>,
 }
 
@@ -137,7 +137,7 @@ fn take_up<M: Model, const W: usize>(
 }
 
 /// The spans that took effect. Of unanswered ops that ask the same, those invoked first were spent first.
-fn named(took: &[Took], open: &Open) -> Vec<u32> {
+fn named<const W: usize>(took: &[Took], open: &Open<W>) -> Vec<u32> {
     let mut spent: FxHashMap<u32, usize> = FxHashMap::default();
     let span = |took: &Took| match *took {
         Took::Root => unreachable!("a trace ends at its root"),
