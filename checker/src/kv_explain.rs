@@ -21,7 +21,10 @@ pub(crate) fn explain(refuted: Seen<'_, '_>) -> Explanation {
 
 /// What two or three ops say. Never said of a history that can be explained.
 fn contradiction(refuted: Seen<'_, '_>, text: &str) -> Option<Explanation> {
-    never_asked(refuted, text).or_else(|| lost(refuted, text)).or_else(|| swapped(refuted, text))
+    let puts = Puts::of(refuted, text);
+    never_asked(refuted, text)
+        .or_else(|| lost(refuted, text, &puts))
+        .or_else(|| swapped(refuted, text, &puts))
 }
 
 // --- the contradictions ---------------------------------------------------------------------------
@@ -52,11 +55,11 @@ fn never_asked(refuted: Seen<'_, '_>, text: &str) -> Option<Explanation> {
 }
 
 /// What was there for good is not there.
-fn lost(refuted: Seen<'_, '_>, text: &str) -> Option<Explanation> {
+fn lost(refuted: Seen<'_, '_>, text: &str, puts: &Puts) -> Option<Explanation> {
     let from = refuted.culprit().from();
     let other = refuted.last_before(|span| {
         span.end() < from
-            && no_put_between(refuted, span, text)
+            && puts.none_after(span)
             && match (&span.attempt.op, span.ret()) {
                 (Op::Put(first), _) | (Op::Get, Some(Ret::Value(first))) => !text.starts_with(&**first),
                 (Op::Append(part), _) => !text.contains(&**part),
@@ -64,7 +67,7 @@ fn lost(refuted: Seen<'_, '_>, text: &str) -> Option<Explanation> {
             }
     })?;
     let (said, shown) = (statement(refuted.culprit()), statement(&refuted.spans[other]));
-    let why = if puts_after(refuted, &refuted.spans[other]).next().is_none() {
+    let why = if !is_put_after(refuted, &refuted.spans[other]) {
         "no put came after it to take that away"
     } else {
         "what was got starts with no text that was put after it"
@@ -76,15 +79,21 @@ fn lost(refuted: Seen<'_, '_>, text: &str) -> Option<Explanation> {
 }
 
 /// Two appends, one after the other, stand there the other way round.
-fn swapped(refuted: Seen<'_, '_>, text: &str) -> Option<Explanation> {
+fn swapped(refuted: Seen<'_, '_>, text: &str, puts: &Puts) -> Option<Explanation> {
     let from = refuted.culprit().from();
-    let places: Vec<Place<'_, '_>> =
-        refuted.spans.iter().enumerate().filter_map(|all| Place::of(all, text)).collect();
-    let places = || places.iter().filter(|place| place.span.end() < from);
-    let firsts = places().filter(|first| no_put_between(refuted, first.span, text));
-    let (first, second) = firsts.into_iter().find_map(|first| {
-        let after = |second: &&Place<'_, '_>| first.span.end() < second.span.from();
-        Some((first, places().filter(after).find(|second| second.last_start < first.first_end)?))
+    let places = refuted.spans.iter().enumerate().filter(|(_, span)| span.end() < from);
+    let places: Vec<Place<'_, '_>> = places.filter_map(|all| Place::of(all, text)).collect();
+    // Of those from each one on, that which stands first. They are in the order of their invocations.
+    let mut earliest: Vec<usize> = (0..places.len()).collect();
+    for number in (1..places.len()).rev() {
+        if places[earliest[number]].last_start < places[earliest[number - 1]].last_start {
+            earliest[number - 1] = earliest[number];
+        }
+    }
+    let (first, second) = places.iter().filter(|first| puts.none_after(first.span)).find_map(|first| {
+        let after = places.partition_point(|place| place.span.from() <= first.span.end());
+        let second = &places[*earliest.get(after)?];
+        (second.last_start < first.first_end).then_some((first, second))
     })?;
     let (said, early, late) = (statement(refuted.culprit()), statement(first.span), noun(second.span));
     Some(Explanation {
@@ -128,21 +137,37 @@ fn left_with(refuted: Seen<'_, '_>) -> Explanation {
     }
 }
 
-/// The ops other than this one that may have put a text there after it. (One that nobody knows the end of
+/// Whether another op than this one may have put a text there after it. (One that nobody knows the end of
 /// may come at any time.)
-fn puts_after<'r>(refuted: Seen<'r, '_>, op: &Span<'_, Op>) -> impl Iterator<Item = &'r str> {
-    let from = op.from();
+fn is_put_after(refuted: Seen<'_, '_>, op: &Span<'_, Op>) -> bool {
     let later =
-        move |span: &&Span<'_, Op>| span.from() != from && span.end() > from && !span.attempt.failed();
-    refuted.spans.iter().filter(later).filter_map(|span| match &span.attempt.op {
-        Op::Put(text) => Some(&**text),
-        _ => None,
-    })
+        |span: &&Span<'_, Op>| span.from() != op.from() && span.end() > op.from() && !span.attempt.failed();
+    refuted.spans.iter().filter(later).any(|span| matches!(span.attempt.op, Op::Put(_)))
 }
 
-/// Whether no put can have come between this op and a get of this text.
-fn no_put_between(refuted: Seen<'_, '_>, op: &Span<'_, Op>, text: &str) -> bool {
-    !puts_after(refuted, op).any(|put| text.starts_with(put))
+/// The puts of a text that a longer one begins with: the two that end last, by their first and last lines.
+struct Puts([Option<(u64, u64)>; 2]);
+
+impl Puts {
+    fn of(refuted: Seen<'_, '_>, text: &str) -> Puts {
+        let mut last = [None; 2];
+        for span in refuted.spans.iter().filter(|span| !span.attempt.failed()) {
+            let begins = matches!(&span.attempt.op, Op::Put(put) if text.starts_with(&**put));
+            let put = Some((span.end(), span.from())).filter(|_| begins);
+            if put > last[0] {
+                last = [put, last[0]];
+            } else if put > last[1] {
+                last[1] = put;
+            }
+        }
+        Puts(last.map(|put| put.map(|(end, from)| (from, end))))
+    }
+
+    /// Whether none of them, but for this op itself, can have come after this op.
+    fn none_after(&self, op: &Span<'_, Op>) -> bool {
+        let others = self.0.iter().flatten().filter(|&&(from, _)| from != op.from());
+        others.max_by_key(|&&(_, end)| end).is_none_or(|&(_, end)| end <= op.from())
+    }
 }
 
 fn also(refuted: Seen<'_, '_>, other: Option<usize>) -> Vec<usize> {
