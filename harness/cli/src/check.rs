@@ -124,6 +124,9 @@ fn judge_by<O: Operation>(
         at_once(checker, args, source, budget, knows)?
     };
     let mut notes: Vec<String> = found.nothing_to_judge().map(str::to_owned).into_iter().collect();
+    if args.online && found.verdict.word() == "invalid" {
+        notes.push("the lines before were not kept; judged as a whole, the history tells more".to_owned());
+    }
     notes.extend(run.as_ref().and_then(|run| beside(run, found.verdict.word())));
     Ok(Judged {
         word: together(found.verdict.word(), run.as_ref()),

@@ -254,8 +254,10 @@ impl Run {
         let (mut doubts, mut notes) = (self.doubts, self.notes);
         let broken = self.overseer.conclude();
         let asked = self.plan.faults();
-        doubts.extend(vacuous(asked.as_slice(), &played));
-        let untested = untested(asked.as_slice(), &played);
+        // Who ends a run early cannot blame its faults for not having come.
+        let lost = broken.is_some();
+        doubts.extend(if lost { None } else { vacuous(asked.as_slice(), &played) });
+        let untested = if lost { Vec::new() } else { untested(asked.as_slice(), &played) };
         doubts.extend(unacknowledged(&tally));
         let mut figures = Figures::new(tally, leader_changes, lasted);
         let began = Instant::now();
