@@ -273,7 +273,7 @@ fn wrong<S: Subject>(
                 client.gone.as_ref()?;
                 S::read_at(op, client.oldest.as_ref()?, state)
             }
-            WrongValue::Any => subject.read_any(op, state, client.attempt as u64 / 2),
+            WrongValue::Any => subject.read_any(op, state, plan.values.one_of(client.attempt as u64 / 2)),
         },
     }
 }

@@ -50,6 +50,14 @@ impl Values {
             Values::Few(few) => rng.random_range(0..few.max(1)),
         }
     }
+
+    /// One that may have been put in, whatever the number.
+    pub(super) fn one_of(self, number: u64) -> u64 {
+        match self {
+            Values::Unique => number,
+            Values::Few(few) => number % few.max(1),
+        }
+    }
 }
 
 /// More than any history has.
