@@ -320,7 +320,10 @@ impl Bench {
         let threads =
             if self.threads == 1 { "one thread".to_owned() } else { format!("{} threads", self.threads) };
         let quick = if self.quick { ", short histories" } else { "" };
-        format!("{threads}, medians of {} runs{quick}", self.how.runs)
+        match self.how.runs {
+            1 => format!("{threads}, one run of each{quick}"),
+            runs => format!("{threads}, medians of {runs} runs{quick}"),
+        }
     }
 }
 

@@ -105,11 +105,9 @@ fn measure(judge: &Judge, how: &How, report: &mut RowReport) {
         let mut plan = judge.plan.clone();
         plan.seed = seed;
         let asked = judge.subject.play(&plan);
-        let mark = Mark::set();
-        let first = once(&asked, &how.bare()).0;
-        let grown = mark.and_then(|mark| mark.growth());
-        memory = memory.max(grown);
-        drop(first);
+        if !how.brief {
+            memory = memory.max(growth(&asked, how));
+        }
         let judged = Judged::of(&asked, &how.bare());
         report.add(asked.ops(), &judged.words());
         judges(&judged.verdict, &mut report.by);
@@ -146,6 +144,15 @@ fn measure(judge: &Judge, how: &How, report: &mut RowReport) {
         report.figure("memory in all", bytes / f64::from(1 << 20), "MiB", None);
         report.figure("memory for each op", bytes / float(judge.plan.ops as u64), "B", bytes_per_op);
     }
+}
+
+/// By how many bytes one check lets this process grow, with what it says.
+fn growth(asked: &Asked, how: &How) -> Option<u64> {
+    let mark = Mark::set()?;
+    let verdict = asked.check(how.bare().setup, &how.budget);
+    let grown = mark.growth();
+    drop(verdict);
+    grown
 }
 
 /// The kernel's count of processor time is some milliseconds late.

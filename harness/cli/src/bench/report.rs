@@ -84,16 +84,9 @@ pub(super) struct Figure {
 impl fmt::Display for RowReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.name, self.story)?;
-        let several = if self.histories == 1 { "" } else { " together" };
-        write!(f, "  {}{several}, {}", count(self.ops, "op"), self.words())?;
-        let mut by = self.by.iter();
-        if let Some(By { engine, since }) = by.next() {
-            write!(f, ", by {engine}, since {since}")?;
+        if self.histories > 0 {
+            writeln!(f, "  {}", self.found_and_by())?;
         }
-        for By { engine, since } in by {
-            write!(f, "; by {engine}, since {since}")?;
-        }
-        writeln!(f)?;
         for figure in &self.figures {
             writeln!(f, "  {figure}")?;
         }
@@ -108,6 +101,20 @@ impl fmt::Display for RowReport {
 }
 
 impl RowReport {
+    /// `1000 ops, valid, by zones, since every value is written once`.
+    fn found_and_by(&self) -> String {
+        let together = if self.histories == 1 { "" } else { " together" };
+        let by = match self.by.as_slice() {
+            [] => String::new(),
+            [By { engine, since }] => format!(", by {engine}, since {since}"),
+            several => {
+                let engines: Vec<&str> = several.iter().map(|by| &*by.engine).collect();
+                format!(", by {}", engines.join(", "))
+            }
+        };
+        format!("{} ops{together}, {}{by}", self.ops, self.words())
+    }
+
     /// `valid`, or `9 invalid, 1 valid`.
     fn words(&self) -> String {
         if self.histories == 1 {
