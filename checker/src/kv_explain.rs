@@ -67,10 +67,10 @@ fn lost(refuted: Seen<'_, '_>, text: &str, puts: &Puts) -> Option<Explanation> {
             }
     })?;
     let (said, shown) = (statement(refuted.culprit()), statement(&refuted.spans[other]));
-    let why = if !is_put_after(refuted, &refuted.spans[other]) {
-        "no put came after it to take that away"
-    } else {
+    let why = if is_put_after(refuted, &refuted.spans[other]) {
         "what was got starts with no text that was put after it"
+    } else {
+        "no put came after it to take that away"
     };
     Some(Explanation {
         sentence: format!("{said}, but {shown} before that get began, and {why}"),

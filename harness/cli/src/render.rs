@@ -53,7 +53,9 @@ fn describe(witness: &Witness) -> String {
         format!("{} whatever was there at index {line} (┆)", if others.is_empty() { "," } else { ", and" })
     });
     let _ = match needed {
-        0 => writeln!(out, "these are the last ones{key}; which ones contradict each other was not found out"),
+        0 => {
+            writeln!(out, "these are the last ones{key}; which ones contradict each other was not found out")
+        }
         1 => writeln!(out, "the answer marked → cannot be explained{others}{before}"),
         _ => writeln!(out, "the {needed} answers marked → and • contradict each other{others}{before}"),
     };

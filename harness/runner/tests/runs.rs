@@ -106,7 +106,7 @@ async fn a_node_that_forgets_when_it_is_killed_is_caught() {
 async fn who_asks_for_it_need_not_wait_for_the_end_of_a_run_that_is_lost() {
     let out = tempfile::tempdir().unwrap();
     let settings = [("mood".to_owned(), "inventive".to_owned())].into();
-    let long = Duration::from_secs(600);
+    let long = Duration::from_mins(10);
     let report = go(Plan { settings, fail_fast: true, time_limit: long, ..plan(&out) }).await.unwrap();
     assert_eq!((report.verdict, report.exit_code()), ("invalid", 1), "{:?}", report.reason);
     let why = report.notes.iter().find(|note| note.starts_with("ended after"));
