@@ -52,10 +52,9 @@ impl Known {
     /// What the checker says otherwise.
     fn disagreement(&self, folder: &Path) -> Option<String> {
         let judged = match self.format {
-            Format::JepsenLog => self.judge(folder, &register::cas_register(), &Register),
             Format::PorcupineKv => self.judge(folder, &kv::kv(), &Kv::plain()),
             Format::JepsenEdn if self.mutex => self.judge(folder, &mutex::mutex(), &Mutex),
-            Format::JepsenEdn => self.judge(folder, &register::cas_register(), &Register),
+            Format::JepsenLog | Format::JepsenEdn => self.judge(folder, &register::cas_register(), &Register),
             Format::JsonLines => unreachable!("nobody else writes these"),
         };
         judged.err().map(|why| format!("{}: {why}", self.file))
