@@ -145,7 +145,7 @@ mod tests {
         };
         near(500, 500);
         near(990, 990);
-        assert_eq!(lag.most(1000), Duration::from_micros(1000));
+        assert_eq!(lag.most(1000), Duration::from_millis(1));
         assert_eq!(Lag::default().most(990), Duration::ZERO);
     }
 
