@@ -45,16 +45,15 @@ fn judging_line_by_line_comes_to_the_same_verdict() {
             let (verdict, mut judged) = watched(&history, Setup::default());
             prop_assert_eq!(verdict.word(), whole.word());
             judged.sort_unstable();
-            match (verdict, whole) {
-                (Verdict::Invalid { witness }, Verdict::Invalid { .. }) => {
-                    prop_assert!(judged.contains(&witness.prefix_ends));
-                    prop_assert!(
-                        witness.sentence.contains("all that was answered before"),
-                        "{}",
-                        witness.sentence
-                    );
-                }
-                _ => prop_assert_eq!(judged, (0..history.lines).collect::<Vec<_>>()),
+            if let Verdict::Invalid { witness } = verdict {
+                prop_assert!(judged.contains(&witness.prefix_ends));
+                prop_assert!(
+                    witness.sentence.contains("all that was answered before"),
+                    "{}",
+                    witness.sentence
+                );
+            } else {
+                prop_assert_eq!(judged, (0..history.lines).collect::<Vec<_>>());
             }
             Ok(())
         });
@@ -100,7 +99,10 @@ fn memory_does_not_grow_with_the_length() {
             let budget = Budget { memory, ..Budget::default() };
             register().watch(&mut lines.clone().into_iter(), &budget, &mut |_| {}).word() == "valid"
         };
-        (16_usize..).map(|steps| (4 + steps % 4) << (steps / 4 + 10)).find(|&memory| enough(memory)).unwrap()
+        (16_usize..256)
+            .map(|steps| (4 + steps % 4) << (steps / 4 + 10))
+            .find(|&memory| enough(memory))
+            .unwrap()
     };
     assert_eq!(memory_for(2_000), memory_for(500));
 }
