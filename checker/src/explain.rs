@@ -78,10 +78,15 @@ impl<'a, M: Model> Refuted<'a, M> {
 }
 
 /// What can be said where only the last answer and the states before it are known.
-pub(crate) fn by_states<M: Model>(refuted: &Refuted<'_, M>) -> String {
-    let states = refuted.possible_states().unwrap_or_else(|| "nothing that is known".to_owned());
-    let told = told(refuted.culprit());
-    format!("{told}, but all that was answered before leaves only this: {states}")
+pub(crate) fn by_states<O: Operation>(culprit: &Span<'_, O>, states: &[String]) -> String {
+    let states = if states.is_empty() { "nothing that is known".to_owned() } else { states.join(" or ") };
+    format!("{}, but all that was answered before leaves only this: {states}", told(culprit))
+}
+
+/// An op as seen from a cut.
+pub(crate) fn seen<O: Operation>(attempt: &Attempt<O, O::Ret>, cut: u64) -> Span<'_, O> {
+    let acknowledged = attempt.ret().and(attempt.completed).map(|at| at.index);
+    Span::new(attempt, acknowledged.filter(|&index| index <= cut))
 }
 
 /// What can be said of any data type.

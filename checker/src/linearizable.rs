@@ -26,7 +26,7 @@ use crate::online;
 use crate::rule::{Clash, Rule, Ruling};
 use crate::seam::{Budget, Checker, Model, RetOf};
 use crate::setup::{Choice, Setup};
-use crate::shrink::Shrink;
+use crate::shrink::{MOST_NEEDED, Shrink};
 use crate::span::{Span, by_key, spans};
 use crate::verdict::{By, KeyOrder, Linearization, Verdict, Why, Witness, WitnessOp};
 
@@ -165,7 +165,7 @@ enum Said<S> {
 impl<'a, M: Model> Judge<'a, M> {
     fn judge(&self) -> Judged {
         let spans = self.spans(u64::MAX);
-        match self.ask(&spans) {
+        match self.ask(&spans, self.meter) {
             Err(Stop::Budget(why)) => Judged::Unknown(why),
             Ok((by, Said::Order(order))) => {
                 let order = self.verified(&spans, &order);
@@ -188,11 +188,16 @@ impl<'a, M: Model> Judge<'a, M> {
     }
 
     /// Asks the rules in turn, then the search.
-    fn ask(&self, spans: &[Span<'a, M::Op>]) -> Result<(By, Said<M::State>), Stop> {
+    fn ask(&self, spans: &[Span<'a, M::Op>], meter: &Meter) -> Result<(By, Said<M::State>), Stop> {
         let Linearizable { model, rules, setup, .. } = self.checker;
         if setup.engine == Choice::Auto {
             for rule in *rules {
-                let said = match (rule.decide)(model, spans, self.meter, setup.mutant)? {
+                let ruling = match (rule.decide)(model, spans, meter, setup.mutant) {
+                    // A rule remembers every op; the search may make do with less.
+                    Err(Stop::Budget(Why::OutOfMemory)) => Ruling::Declined,
+                    ruling => ruling?,
+                };
+                let said = match ruling {
                     Ruling::Declined => continue,
                     Ruling::Order(order) => Said::Order(order),
                     Ruling::Contradiction(Clash { bad, earliest, .. }) => {
@@ -204,8 +209,7 @@ impl<'a, M: Model> Judge<'a, M> {
             }
         }
         let initial = [model.init()];
-        let task =
-            Task { model, spans, initial: &initial, setup: *setup, meter: self.meter, turn: self.turn };
+        let task = Task { model, spans, initial: &initial, setup: *setup, meter, turn: self.turn };
         let said = match engine::search(&task)? {
             Found::Order(order) => Said::Order(order),
             Found::Nothing { stuck, bad, states } => Said::Nothing { stuck, bad, states },
@@ -290,10 +294,12 @@ impl<'a, M: Model> Judge<'a, M> {
         ends.sort_unstable();
         let mut found = Prefix { cut: bad, shortest: true, states };
         let (mut low, mut high) = (0, ends.len() - 1);
+        // Evidence may take as long as the verdict did, or a second.
+        let meter = self.meter.part(self.meter.elapsed().max(Duration::from_secs(1)));
         // A search stops at the earliest end, a rule most often near it.
         let mut probe = if stuck == 0 { high.saturating_sub(1) } else { 0 };
         while low < high {
-            match self.ask(&self.spans(ends[probe])) {
+            match self.ask(&self.spans(ends[probe]), &meter) {
                 Ok((_, Said::Order(_))) => low = probe + 1,
                 Ok((_, Said::Nothing { stuck, bad, states })) => {
                     // What contradicts itself up to an earlier end than asked for is bad there already.
@@ -322,9 +328,6 @@ struct Prefix<S> {
 
 /// So many ops are searched for the sake of the evidence alone.
 const SOON_SEARCHED: usize = 32;
-
-/// More needed ops than these are no help to anyone.
-const MOST_NEEDED: usize = 64;
 
 /// How many ops of a prefix are shown if it is not known which of them are needed.
 const NEAR: usize = 12;

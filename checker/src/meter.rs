@@ -1,5 +1,6 @@
 //! What a check may still use, shared by the searches of all its keys.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ pub(crate) struct Meter {
     memory: usize,
     used: AtomicUsize,
     /// The first of the keys found invalid so far, by their turn.
-    invalid: AtomicUsize,
+    invalid: Arc<AtomicUsize>,
 }
 
 /// A meter that another one has to answer for.
@@ -62,7 +63,7 @@ impl Meter {
             deadline: Instant::now().checked_add(budget.time),
             memory: budget.memory,
             used: AtomicUsize::new(0),
-            invalid: AtomicUsize::new(NONE),
+            invalid: Arc::new(AtomicUsize::new(NONE)),
         }
     }
 
@@ -83,7 +84,8 @@ impl Meter {
         self.charge(memory)?;
         let now = Instant::now();
         let time = self.deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(now));
-        Ok(Lent { from: self, meter: Meter::new(&Budget { time: time / part, memory }) })
+        let invalid = Arc::clone(&self.invalid);
+        Ok(Lent { from: self, meter: Meter { invalid, ..Meter::new(&Budget { time: time / part, memory }) } })
     }
 
     /// Gives memory back after it was freed.
@@ -107,7 +109,7 @@ impl Meter {
         let deadline = Instant::now().checked_add(time);
         let deadline = deadline.into_iter().chain(self.deadline).min();
         let left = self.memory.saturating_sub(self.used.load(Ordering::Relaxed));
-        Meter { started: Instant::now(), deadline, memory: left, used: 0.into(), invalid: NONE.into() }
+        Meter { deadline, ..Meter::new(&Budget { time, memory: left }) }
     }
 
     /// How long it has been going.

@@ -21,8 +21,8 @@ use history::{Attempt, Key, Kind, Line, Moment, Observation, Outcome, Process};
 use rustc_hash::FxHashMap;
 
 use crate::engine::MOST_STATES;
-use crate::explain::{self, Refuted};
-use crate::frontier::{Books, Sweep};
+use crate::explain;
+use crate::frontier::{Books, Moved, Sweep};
 use crate::linearizable::Linearizable;
 use crate::meter::{Meter, Stop};
 use crate::mutant::Mutant;
@@ -32,6 +32,9 @@ use crate::verdict::{By, Verdict, Why, Witness};
 
 /// Words of bits: as many ops of one key may be open at once, 64 times that.
 const WORDS: usize = 4;
+
+/// More configurations than these take longer than lines may wait.
+const MOST_CONFIGS: usize = 1 << 16;
 
 /// What waits costs roughly that much, besides itself.
 const OVERHEAD: usize = 32;
@@ -161,7 +164,10 @@ impl<'a, M: Model> Online<'a, M> {
 
 /// An answer that cannot be explained.
 struct Broken<M: Model> {
-    attempt: Attempt<M::Op, RetOf<M>>,
+    /// That one, and those open then, in the order of their invocations.
+    attempts: Vec<Attempt<M::Op, RetOf<M>>>,
+    /// The line that invokes it.
+    culprit: u64,
     states: Vec<M::State>,
 }
 
@@ -200,7 +206,7 @@ impl<'a, M: Model> Busy<'a, M> {
         meter: &'a Meter,
         initial: &[M::State],
     ) -> Result<Busy<'a, M>, Stop> {
-        let mut sweep = Sweep::new(checker.model(), meter, checker.setup(), 0, Books::Exact);
+        let mut sweep = Sweep::new(checker.model(), meter, checker.setup(), 0, Books::Exact, MOST_CONFIGS);
         sweep.begin(initial)?;
         let (ops, open) = (FxHashMap::default(), FxHashMap::default());
         Ok(Busy {
@@ -261,10 +267,10 @@ impl<'a, M: Model> Busy<'a, M> {
                     let bytes = OVERHEAD + size_of::<Attempt<M::Op, RetOf<M>>>();
                     self.meter.release(bytes);
                     self.charged -= bytes;
-                    let explained = attempt.ret().is_none() || self.sweep.acknowledge(number(invoked))?;
+                    let explained = attempt.ret().is_none() || self.acknowledge(invoked)?;
                     judged(line);
                     if !explained {
-                        return Ok(Some(Broken { attempt, states: self.sweep.states(MOST_STATES) }));
+                        return Ok(Some(self.broken(attempt, line)));
                     }
                 }
             }
@@ -280,6 +286,28 @@ fn number(line: u64) -> u32 {
     u32::try_from(line & u64::from(u32::MAX)).expect("it was cut to fit")
 }
 
+impl<M: Model> Busy<'_, M> {
+    fn acknowledge(&mut self, invoked: u64) -> Result<bool, Stop> {
+        match self.sweep.acknowledge(number(invoked))? {
+            Moved::On => Ok(true),
+            Moved::Stuck => Ok(false),
+            Moved::Large => Err(Stop::out_of_memory()),
+        }
+    }
+
+    /// The answer that could not be explained, and those of ops that were open then: they were held to
+    /// what they answered later.
+    fn broken(&mut self, culprit: Attempt<M::Op, RetOf<M>>, line: u64) -> Broken<M> {
+        let number = culprit.invoked.index;
+        let open = self.ops.drain().map(|(_, attempt)| attempt);
+        let mut attempts: Vec<_> =
+            open.filter(|open| open.invoked.index < line && open.ret().is_some()).collect();
+        attempts.push(culprit);
+        attempts.sort_by_key(|attempt| attempt.invoked.index);
+        Broken { attempts, culprit: number, states: self.sweep.states(MOST_STATES) }
+    }
+}
+
 impl<M: Model> Drop for Busy<'_, M> {
     fn drop(&mut self) {
         self.meter.release(self.charged);
@@ -288,17 +316,22 @@ impl<M: Model> Drop for Busy<'_, M> {
 
 impl<M: Model> Broken<M> {
     fn verdict(self, checker: &Linearizable<M>, key: Option<Key>) -> Verdict {
-        let cut = self.attempt.completed.map_or(self.attempt.invoked.index, |at| at.index);
-        let attempts = [&self.attempt];
-        let refuted = Refuted::new(checker.model(), &attempts, cut, self.states);
-        let states: Vec<String> = refuted.states.iter().map(|state| checker.model().show(state)).collect();
+        let ends = self.attempts.iter().filter_map(|attempt| attempt.completed);
+        let cut = ends.map(|at| at.index).max().expect("the one that cannot be explained was answered");
+        let spans: Vec<_> = self.attempts.iter().map(|attempt| explain::seen(attempt, cut)).collect();
+        let culprit = spans.iter().find(|span| span.from() == self.culprit);
+        let culprit = culprit.expect("the one that cannot be explained is among them");
+        let states: Vec<String> = self.states.iter().map(|state| checker.model().show(state)).collect();
         let witness = Witness {
-            sentence: explain::by_states(&refuted),
+            sentence: explain::by_states(culprit, &states),
             key,
             by: By { engine: "frontier".into(), since: "the history was still being written".into() },
             prefix_ends: cut,
             shortest: false,
-            ops: vec![explain::witness_op(refuted.culprit(), false, true)],
+            ops: spans
+                .iter()
+                .map(|span| explain::witness_op(span, false, span.from() == self.culprit))
+                .collect(),
             others: 0,
             minimal: false,
             since: None,

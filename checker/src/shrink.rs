@@ -57,6 +57,9 @@ const LEAST_TIME: Duration = Duration::from_secs(1);
 /// the place of all others.
 const PART: u32 = 4;
 
+/// More needed ops than these are no help to anyone.
+pub(crate) const MOST_NEEDED: usize = 64;
+
 /// Shrinks one prefix.
 pub(crate) struct Shrink<'s, 'a, M: Model + 'static> {
     refuted: &'s Refuted<'a, M>,
@@ -65,6 +68,8 @@ pub(crate) struct Shrink<'s, 'a, M: Model + 'static> {
     meter: Meter,
     /// Whether a question had to be answered by "perhaps".
     doubted: Cell<bool>,
+    /// How many ops are known to be needed.
+    known: Cell<usize>,
 }
 
 /// The ops that a question is about.
@@ -85,7 +90,7 @@ impl<'s, 'a, M: Model> Shrink<'s, 'a, M> {
         meter: &Meter,
     ) -> Shrink<'s, 'a, M> {
         let meter = meter.part(LEAST_TIME.max(meter.elapsed() * 2));
-        Shrink { refuted, rules, setup, meter, doubted: Cell::new(false) }
+        Shrink { refuted, rules, setup, meter, doubted: Cell::new(false), known: Cell::new(0) }
     }
 
     /// The fewest ops that can be found. `named` are worth trying first.
@@ -196,6 +201,7 @@ impl<'s, 'a, M: Model> Shrink<'s, 'a, M> {
     fn reduced(&self, mut field: Field, candidates: Vec<usize>) -> Contradiction {
         let since = field.since;
         self.doubted.set(false);
+        self.known.set(0);
         let some = self.enough(&mut field, candidates);
         let mut needed = self.needed(&field, &mut Vec::new(), false, &some);
         needed.sort_unstable();
@@ -228,6 +234,11 @@ impl<'s, 'a, M: Model> Shrink<'s, 'a, M> {
             return Vec::new();
         }
         if candidates.len() <= 1 {
+            self.known.set(self.known.get() + candidates.len());
+            return candidates.to_vec();
+        }
+        if self.is_over() {
+            self.doubted.set(true);
             return candidates.to_vec();
         }
         let (first, second) = candidates.split_at(candidates.len() / 2);
@@ -246,6 +257,11 @@ impl<'s, 'a, M: Model> Shrink<'s, 'a, M> {
 
     /// Whether these answers contradict each other, whatever the others were. In doubt, no.
     fn contradicts(&self, field: &Field, needed: &[usize]) -> bool {
+        // To put a question costs as much as there are ops, so none is put where there will be no answer.
+        if self.is_over() {
+            self.doubted.set(true);
+            return false;
+        }
         let mut spans = self.weakened(field, needed);
         self.refuted.model.thin(&mut spans);
         let found = self.ask(field, &spans);
@@ -268,6 +284,11 @@ impl<'s, 'a, M: Model> Shrink<'s, 'a, M> {
             }
         }
         spans
+    }
+
+    /// Whether the budget ran out, or more is needed than helps anyone.
+    fn is_over(&self) -> bool {
+        self.known.get() > MOST_NEEDED || self.meter.left().is_zero()
     }
 
     fn initial(&self, field: &Field, spans: &[Span<'a, M::Op>]) -> Option<Vec<M::State>> {

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use checker::generate::{Plan, Values};
+use checker::mutex::mutex;
 use checker::register::{Op, Ret, cas_register, register};
 use checker::{Budget, Checker, Verdict, Why};
 use history::{History, Key, Line, Outcome, Pairing, Process, Writer};
@@ -160,6 +162,64 @@ fn long(ops: u64, wrong_at: Option<u64>) -> History<Op, Ret> {
         }
     }
     script.finish()
+}
+
+/// All orders of many ops at once are many, but the first guess is as good as any.
+#[test]
+fn many_ops_at_once_that_agree_are_valid() {
+    for clients in [24, 60, 300, 1_100] {
+        let mut script = Script::new();
+        (0..clients).for_each(|process| script.ask(process, "x", Op::Write(process / 2)));
+        (0..clients).for_each(|process| script.end(process, Outcome::Ok(Ret::Written)));
+        assert_eq!(check(&script.finish(), LONG, 64 * MIB).word(), "valid", "{clients} clients");
+    }
+}
+
+/// Sixteen writes that are open for a long time, and reads that go on meanwhile: what is remembered of the
+/// way counts too.
+#[test]
+fn what_is_remembered_of_the_way_is_paid_for() {
+    let mut script = Script::new();
+    (0..16).for_each(|process| script.ask(process, "x", Op::Write(process / 2)));
+    script.ask(16, "x", Op::Write(0));
+    script.end(16, Outcome::Ok(Ret::Written));
+    (0..4_000).for_each(|_| script.done(17, "x", Op::Read, Ret::Value(Some(0))));
+    script.done(17, "x", Op::Read, Ret::Value(Some(99)));
+    (0..16).for_each(|process| script.end(process, Outcome::Ok(Ret::Written)));
+    assert_eq!(check(&script.finish(), LONG, 2 * MIB).word(), "unknown");
+}
+
+/// Thousands of answers are needed to see that a mutex was acquired once too often; nobody reads so many,
+/// and nobody waits until the fewest are found.
+#[test]
+fn the_search_for_evidence_ends() {
+    use history::MutexOp::{Acquire, Release};
+    let mut writer = Writer::new(std::io::sink());
+    let mut pairing = Pairing::default();
+    let all = std::iter::repeat_n([Acquire, Release], 10_000).flatten().chain([Acquire, Acquire]);
+    for op in all {
+        let time = writer.next_index();
+        let asked = writer.invoke(time, Process(0), None, None, op).unwrap();
+        let done = writer.complete(time, Process(0), Outcome::Ok(history::MutexDone)).unwrap();
+        pairing.push(Line::Client(asked));
+        pairing.push(Line::Client(done));
+    }
+    let budget = Budget { time: Duration::from_secs(2), memory: 64 * MIB };
+    let Verdict::Invalid { witness } = mutex().check(&pairing.finish(), &budget) else {
+        panic!("held twice")
+    };
+    assert!(!witness.minimal && witness.shortest, "{witness:?}");
+}
+
+/// A rule that remembers every op is no reason to give up where there is a search that does not.
+#[test]
+fn what_is_too_much_for_a_rule_may_be_enough_for_the_search() {
+    let plan = Plan { ops: 50_000, clients: 10, keys: 1, values: Values::Few(5), ..Plan::default() };
+    let verdict = cas_register().check(&plan.cas_register(), &Budget { time: LONG, memory: MIB });
+    let Verdict::Valid { linearization: Some(orders) } = verdict else {
+        panic!("a mebibyte is enough for a frontier")
+    };
+    assert_eq!(orders.keys[0].by.engine, "frontier");
 }
 
 #[test]

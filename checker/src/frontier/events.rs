@@ -32,6 +32,11 @@ impl Events {
         Events { next: 0, ends: Vec::new() }
     }
 
+    /// How many bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Events>() + self.ends.len() * size_of::<(u64, u32)>()
+    }
+
     pub(crate) fn next<O: Operation>(&mut self, spans: &[Span<'_, O>], mutant: Mutant) -> Option<Event> {
         let invoked = spans.get(self.next as usize);
         let ended = self.ends.last().filter(|&&(end, _)| {

@@ -51,13 +51,14 @@ mod sweep;
 mod trace;
 
 use self::events::{Event, Events};
-pub(crate) use self::sweep::{Books, Sweep};
+pub(crate) use self::sweep::{Books, Moved, Sweep};
 use self::trace::{Swept, sweep};
 use crate::engine::{self, Found, Task};
 use crate::meter::Stop;
 use crate::seam::Model;
 use crate::setup::{Choice, Setup};
 use crate::span::Span;
+use crate::verdict::Why;
 use crate::wgl;
 
 /// How many configurations of the same bits and state a cheap sweep keeps.
@@ -110,7 +111,8 @@ fn search_in<M: Model, const W: usize>(task: &Task<'_, M>) -> Result<Found<M::St
         }
     }
     let swept = match sweep::<M, W>(task, Books::Exact, race) {
-        Ok(Swept::Large) => {
+        // To remember less, it may be enough to guess.
+        Ok(Swept::Large) | Err(Stop::Budget(Why::OutOfMemory)) if race => {
             let setup = Setup { engine: Choice::Wgl, ..task.setup };
             let lent = task.meter.lend(8)?;
             if let Ok(found) = engine::search(&Task { meter: lent.meter(), setup, ..*task }) {

@@ -55,7 +55,7 @@ impl<'m> Routes<'m> {
 
     /// Where the next routes will begin.
     pub(crate) fn begin(&mut self) -> u32 {
-        if self.all.len() > MOST {
+        if self.all.len() + self.from.len() > MOST {
             self.forget();
         }
         crate::certificate::small(self.all.len())

@@ -33,6 +33,17 @@ const MOST_GENEROUS: usize = 256;
 /// How many states and classes may be known that nobody can come back to.
 const MOST_FORGOTTEN: usize = 1 << 12;
 
+/// What came of an acknowledgement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Moved {
+    /// It can be explained.
+    On,
+    /// It cannot.
+    Stuck,
+    /// There are more ways to explain it than were asked for.
+    Large,
+}
+
 /// An op that is open, and will be acknowledged.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
@@ -41,11 +52,11 @@ struct Slot {
 }
 
 /// Unanswered ops of one class.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Unanswered {
     class: ClassId,
-    /// Those invoked so far, in order.
-    spans: Vec<u32>,
+    /// How many were invoked so far.
+    count: u32,
 }
 
 /// What is open, and who has which bit.
@@ -60,6 +71,13 @@ pub(crate) struct Open<const W: usize> {
 }
 
 impl<const W: usize> Open<W> {
+    /// How many bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Open<W>>()
+            + self.slots.len() * size_of::<Slot>()
+            + self.unanswered.len() * size_of::<Unanswered>()
+    }
+
     fn new() -> Open<W> {
         Open { slots: Vec::new(), taken: [0; W], eager: [0; W], unanswered: Vec::new() }
     }
@@ -67,11 +85,6 @@ impl<const W: usize> Open<W> {
     /// The bit of an op that is open.
     fn bit(&self, span: u32) -> Option<usize> {
         bits(self.taken).find(|&bit| self.slots[bit].span == span)
-    }
-
-    /// The spans of the unanswered ops of this class.
-    pub(crate) fn unanswered(&self, class: u32) -> &[u32] {
-        &self.unanswered[class as usize].spans
     }
 }
 
@@ -93,7 +106,7 @@ pub(crate) type Nodes = Vec<(u32, Took)>;
 #[derive(Clone, Copy, Debug)]
 struct Fits<const W: usize> {
     bits: [u64; W],
-    at: u32,
+    at: u64,
 }
 
 /// The frontier and what is needed to move it.
@@ -101,9 +114,13 @@ pub(crate) struct Sweep<'a, M: Model, const W: usize> {
     pub book: Book<'a, M>,
     pub ledger: Ledger<'a>,
     pub open: Open<W>,
+    /// The spans of the unanswered ops of each class, in the order of their invocations.
+    pub lost: Vec<Vec<u32>>,
     pub now: Configs<'a, W>,
     /// None while nobody wants to know.
     pub nodes: Option<Nodes>,
+    /// How many bytes were charged for them.
+    traced: usize,
     next: Configs<'a, W>,
     /// Those in which the op asked for has not taken effect yet.
     seen: Configs<'a, W>,
@@ -113,8 +130,10 @@ pub(crate) struct Sweep<'a, M: Model, const W: usize> {
     /// By state.
     fits: Vec<Fits<W>>,
     /// Counts the changes of what is open.
-    changes: u32,
+    changes: u64,
     books: Books,
+    /// How many configurations there may be.
+    most: usize,
     reductions: Reductions,
     mutant: Mutant,
     model: &'a M,
@@ -130,17 +149,20 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
         setup: Setup,
         turn: usize,
         books: Books,
+        most: usize,
     ) -> Sweep<'a, M, W> {
         let mutant = setup.mutant;
-        let most = if let Books::Few(most) = books { most } else { usize::MAX };
-        let keep = Keep { dominance: setup.reductions.dominance, most, mutant };
+        let alike = if let Books::Few(alike) = books { alike } else { usize::MAX };
+        let keep = Keep { dominance: setup.reductions.dominance, most: alike, mutant };
         let configs = || Configs::new(meter, keep);
         Sweep {
             book: Book::new(model, meter),
             ledger: Ledger::new(meter),
             open: Open::new(),
+            lost: Vec::new(),
             now: configs(),
             nodes: None,
+            traced: 0,
             next: configs(),
             seen: configs(),
             routes: Routes::new(meter),
@@ -150,6 +172,7 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
             fits: Vec::new(),
             changes: 0,
             books,
+            most,
             reductions: setup.reductions,
             mutant,
             model,
@@ -203,6 +226,8 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
     /// Goes back to where this was open and there are no configurations yet.
     pub(crate) fn resume(&mut self, open: Open<W>) {
         self.open = open;
+        self.nodes = None;
+        self.meter.release(std::mem::take(&mut self.traced));
         self.changes += 1;
         self.routes.forget();
         self.now.clear();
@@ -239,16 +264,26 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
 
     /// An op that will never be answered.
     fn lose(&mut self, number: u32, class: ClassId) {
-        let known = self.open.unanswered.iter_mut().find(|known| known.class == class);
-        match known.filter(|_| self.reductions.classes) {
-            Some(known) => known.spans.push(number),
-            None => self.open.unanswered.push(Unanswered { class, spans: vec![number] }),
+        let known = self.open.unanswered.iter().position(|known| known.class == class);
+        let place = known.filter(|_| self.reductions.classes).unwrap_or(self.open.unanswered.len());
+        if place == self.open.unanswered.len() {
+            self.open.unanswered.push(Unanswered { class, count: 0 });
         }
+        let count = &mut self.open.unanswered[place].count;
+        if place == self.lost.len() {
+            self.lost.push(Vec::new());
+        }
+        // In the second pass they are known already.
+        if *count as usize == self.lost[place].len() {
+            self.lost[place].push(number);
+        }
+        *count += 1;
         self.routes.forget();
     }
 
-    /// An op is acknowledged. False if that cannot be explained; then the configurations are those of before.
-    pub(crate) fn acknowledge(&mut self, number: u32) -> Result<bool, Stop> {
+    /// An op is acknowledged. If that cannot be explained, or there are too many ways to, the configurations
+    /// are those of before.
+    pub(crate) fn acknowledge(&mut self, number: u32) -> Result<Moved, Stop> {
         let asked = self.open.bit(number).expect("only what was invoked is acknowledged");
         self.next.clear();
         self.seen.clear();
@@ -264,15 +299,18 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
                 self.expand(asked, config)?;
             }
             at += 1;
+            if self.seen.len() + self.next.live() > self.most {
+                return Ok(Moved::Large);
+            }
         }
         if self.next.live() == 0 {
-            return Ok(false);
+            return Ok(Moved::Stuck);
         }
         self.changes += 1;
         clear(&mut self.open.taken, asked);
         clear(&mut self.open.eager, asked);
         std::mem::swap(&mut self.now, &mut self.next);
-        Ok(true)
+        Ok(Moved::On)
     }
 
     /// Lets every open op that may be next take effect.
@@ -280,7 +318,7 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
         for bit in bits(self.waiting(&from)) {
             let slot = self.open.slots[bit];
             for state in self.book.next(from.state, slot.class)? {
-                let node = self.node(from.node, Took::Span(slot.span));
+                let node = self.node(from.node, Took::Span(slot.span))?;
                 self.put(asked, Config { bits: with(from.bits, bit), state, node, ..from })?;
             }
         }
@@ -302,7 +340,7 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
     fn spend(&mut self, asked: usize, from: Config<W>) -> Result<(), Stop> {
         for class in 0..self.open.unanswered.len() {
             for led in self.spent_on(class, from)? {
-                let node = self.node(from.node, Took::Unanswered(small(class)));
+                let node = self.node(from.node, Took::Unanswered(small(class)))?;
                 self.put(asked, Config { node, ..led })?;
             }
         }
@@ -323,8 +361,8 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
                 let route = self.routes.get(number);
                 for state in self.book.next(route.state, slot.class)? {
                     if !without.contains(&state) {
-                        let node = self.travel(from.node, route);
-                        let node = self.node(node, Took::Span(slot.span));
+                        let node = self.travel(from.node, route)?;
+                        let node = self.node(node, Took::Span(slot.span))?;
                         let (bits, spent) = (with(from.bits, bit), route.spent);
                         self.put(asked, Config { bits, state, spent, node })?;
                     }
@@ -372,24 +410,24 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
     }
 
     /// The trace of a route.
-    fn travel(&mut self, mut node: u32, route: Route) -> u32 {
+    fn travel(&mut self, mut node: u32, route: Route) -> Result<u32, Stop> {
         if self.nodes.is_some() {
             let mut steps: SmallVec<[u32; 8]> = self.routes.steps(route).collect();
             while let Some(class) = steps.pop() {
-                node = self.node(node, Took::Unanswered(class));
+                node = self.node(node, Took::Unanswered(class))?;
             }
         }
-        node
+        Ok(node)
     }
 
     /// What one more unanswered op of this class leads to, if there is one left and it changes anything.
     fn spent_on(&mut self, class: usize, from: Config<W>) -> Result<SmallVec<[Config<W>; 1]>, Stop> {
         let mut led = SmallVec::new();
         let number = small(class);
-        let of = &self.open.unanswered[class];
+        let of = self.open.unanswered[class];
         let times = if self.mutant == Mutant::CountsAClassTwice { 2 } else { 1 };
         let exact = self.books != Books::Generous && self.mutant != Mutant::ForgetsWhatWasSpent;
-        if exact && self.ledger.count(from.spent, number) as usize >= times * of.spans.len() {
+        if exact && self.ledger.count(from.spent, number) >= times * of.count {
             return Ok(led);
         }
         for state in self.book.next(from.state, of.class)? {
@@ -422,7 +460,7 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
         let fits = self.fits(config.state)?;
         if self.nodes.is_some() {
             for bit in bits(without(fits, config.bits)) {
-                config.node = self.node(config.node, Took::Span(self.open.slots[bit].span));
+                config.node = self.node(config.node, Took::Span(self.open.slots[bit].span))?;
             }
         }
         for (bits, fits) in config.bits.iter_mut().zip(fits) {
@@ -437,7 +475,7 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
         if place >= self.fits.len() {
             let more = place + 1 + self.fits.len() / 2;
             self.meter.charge((more - self.fits.len()) * size_of::<Fits<W>>())?;
-            self.fits.resize(more, Fits { bits: [0; W], at: u32::MAX });
+            self.fits.resize(more, Fits { bits: [0; W], at: u64::MAX });
         }
         if self.fits[place].at == self.changes {
             return Ok(self.fits[place].bits);
@@ -452,10 +490,16 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
         Ok(fits)
     }
 
-    fn node(&mut self, before: u32, took: Took) -> u32 {
-        let Some(nodes) = &mut self.nodes else { return 0 };
+    fn node(&mut self, before: u32, took: Took) -> Result<u32, Stop> {
+        let Some(nodes) = &mut self.nodes else { return Ok(0) };
+        if nodes.len() == nodes.capacity() {
+            let more = nodes.capacity().max(16);
+            self.meter.charge(more * size_of::<(u32, Took)>())?;
+            self.traced += more * size_of::<(u32, Took)>();
+            nodes.reserve_exact(more);
+        }
         nodes.push((before, took));
-        small(nodes.len() - 1)
+        Ok(small(nodes.len() - 1))
     }
 
     /// Looks at the clock now and then: a look costs more than a step.
@@ -478,7 +522,7 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
 
 impl<M: Model, const W: usize> Drop for Sweep<'_, M, W> {
     fn drop(&mut self) {
-        self.meter.release(self.fits.len() * size_of::<Fits<W>>());
+        self.meter.release(self.traced + self.fits.len() * size_of::<Fits<W>>());
     }
 }
 

@@ -4,10 +4,10 @@ use rustc_hash::FxHashMap;
 
 use super::configs::Config;
 use super::events::{Event, Events};
-use super::sweep::{Books, Nodes, Open, Sweep, Took};
+use super::sweep::{Books, Moved, Open, Sweep, Took};
 use crate::certificate::small;
 use crate::engine::{MOST_STATES, Task};
-use crate::meter::Stop;
+use crate::meter::{Meter, Stop};
 use crate::seam::Model;
 
 /// How large a frontier may grow before somebody else has a try.
@@ -41,48 +41,76 @@ pub(crate) fn sweep<M: Model, const W: usize>(
     books: Books,
     wary: bool,
 ) -> Result<Swept<M::State>, Stop> {
-    let mut sweep = Sweep::<M, W>::new(task.model, task.meter, task.setup, task.turn, books);
+    let most = if wary { LARGE } else { usize::MAX };
+    let mut sweep = Sweep::<M, W>::new(task.model, task.meter, task.setup, task.turn, books, most);
     sweep.begin(task.initial)?;
     let mut events = Events::new();
     let every = (2 * task.spans.len()).isqrt().max(1);
-    let mut checkpoints = Vec::new();
+    let mut checkpoints = Checkpoints { meter: task.meter, all: Vec::new(), charged: 0 };
     let mut seen = 0_usize;
     loop {
-        if seen.is_multiple_of(every) {
-            let configs = sweep.now.iter().collect();
-            checkpoints.push(Checkpoint { events: events.clone(), open: sweep.open.clone(), configs });
+        // Nobody can follow what was spent twice.
+        if seen.is_multiple_of(every) && books != Books::Generous {
+            checkpoints.push(&sweep, &events)?;
         }
         seen += 1;
         let Some(event) = events.next(task.spans, task.setup.mutant) else { break };
-        if let Some(line) = play(&mut sweep, task, event)? {
-            return Ok(Swept::Stuck { line, states: sweep.states(MOST_STATES) });
-        }
-        if wary && sweep.now.live() > LARGE {
-            return Ok(Swept::Large);
+        match play(&mut sweep, task, event)? {
+            Moved::On => {}
+            Moved::Large => return Ok(Swept::Large),
+            Moved::Stuck => {
+                let Event::Acknowledged(number) = event else {
+                    unreachable!("invocations explain themselves")
+                };
+                let line = task.spans[number as usize].end();
+                return Ok(Swept::Stuck { line, states: sweep.states(MOST_STATES) });
+            }
         }
     }
     if books == Books::Generous {
-        // Nobody could follow what was spent twice.
         return Ok(Swept::Large);
     }
-    order(sweep, task, &checkpoints).map(Swept::Order)
+    order(sweep, task, &checkpoints.all).map(Swept::Order)
 }
 
-/// Moves the frontier. The line of the event if it cannot be explained.
+/// The places in a walk, with what they cost.
+struct Checkpoints<'m, const W: usize> {
+    meter: &'m Meter,
+    all: Vec<Checkpoint<W>>,
+    charged: usize,
+}
+
+impl<const W: usize> Checkpoints<'_, W> {
+    fn push<M: Model>(&mut self, sweep: &Sweep<'_, M, W>, events: &Events) -> Result<(), Stop> {
+        let bytes = sweep.now.live() * size_of::<Config<W>>() + sweep.open.bytes() + events.bytes();
+        self.meter.charge(bytes)?;
+        self.charged += bytes;
+        let mut configs = Vec::with_capacity(sweep.now.live());
+        configs.extend(sweep.now.iter());
+        self.all.push(Checkpoint { events: events.clone(), open: sweep.open.clone(), configs });
+        Ok(())
+    }
+}
+
+impl<const W: usize> Drop for Checkpoints<'_, W> {
+    fn drop(&mut self) {
+        self.meter.release(self.charged);
+    }
+}
+
+/// Moves the frontier.
 fn play<M: Model, const W: usize>(
     sweep: &mut Sweep<'_, M, W>,
     task: &Task<'_, M>,
     event: Event,
-) -> Result<Option<u64>, Stop> {
+) -> Result<Moved, Stop> {
     match event {
-        Event::Invoked(number) => sweep.invoke(number, &task.spans[number as usize])?,
-        Event::Acknowledged(number) => {
-            if !sweep.acknowledge(number)? {
-                return Ok(task.spans[number as usize].to());
-            }
+        Event::Invoked(number) => {
+            sweep.invoke(number, &task.spans[number as usize])?;
+            Ok(Moved::On)
         }
+        Event::Acknowledged(number) => sweep.acknowledge(number),
     }
-    Ok(None)
 }
 
 /// A configuration that explains the whole history, traced back to where it began, segment by segment.
@@ -91,20 +119,15 @@ fn order<M: Model, const W: usize>(
     task: &Task<'_, M>,
     checkpoints: &[Checkpoint<W>],
 ) -> Result<Vec<u32>, Stop> {
-    let all = sweep.open.clone();
     let mut took = Vec::new();
     let mut wanted: Option<Config<W>> = None;
     for (number, checkpoint) in checkpoints.iter().enumerate().rev() {
         let mut events = take_up(&mut sweep, checkpoint)?;
         let end = checkpoints.get(number + 1).map(|next| &next.events);
-        let mut charged = 0;
         while end.is_none_or(|end| events != *end) {
             let Some(event) = events.next(task.spans, task.setup.mutant) else { break };
-            let stuck = play(&mut sweep, task, event)?;
-            assert_eq!(stuck, None, "the second pass gets as far as the first");
-            let held = sweep.nodes.as_ref().map_or(0, Nodes::capacity) * size_of::<(u32, Took)>();
-            task.meter.charge(held - charged)?;
-            charged = held;
+            let moved = play(&mut sweep, task, event)?;
+            assert_eq!(moved, Moved::On, "the second pass gets as far as the first");
         }
         let same = |config: &Config<W>| {
             wanted.is_none_or(|wanted| Config { node: config.node, ..wanted } == *config)
@@ -116,11 +139,9 @@ fn order<M: Model, const W: usize>(
             node = nodes[node as usize].0;
         }
         wanted = Some(checkpoint.configs[node as usize]);
-        drop(nodes);
-        task.meter.release(charged);
     }
     took.reverse();
-    Ok(named(&took, &all))
+    Ok(named(&took, &sweep.lost))
 }
 
 /// Sets a sweep to a checkpoint, every configuration the root of its own trace.
@@ -137,7 +158,7 @@ fn take_up<M: Model, const W: usize>(
 }
 
 /// The spans that took effect. Of unanswered ops that ask the same, those invoked first were spent first.
-fn named<const W: usize>(took: &[Took], open: &Open<W>) -> Vec<u32> {
+fn named(took: &[Took], lost: &[Vec<u32>]) -> Vec<u32> {
     let mut spent: FxHashMap<u32, usize> = FxHashMap::default();
     let span = |took: &Took| match *took {
         Took::Root => unreachable!("a trace ends at its root"),
@@ -145,7 +166,7 @@ fn named<const W: usize>(took: &[Took], open: &Open<W>) -> Vec<u32> {
         Took::Unanswered(class) => {
             let next = spent.entry(class).or_default();
             *next += 1;
-            open.unanswered(class)[*next - 1]
+            lost[class as usize][*next - 1]
         }
     };
     took.iter().map(span).collect()
