@@ -5,13 +5,16 @@
 //! [`Verdict::Valid`] with the explanation, [`Verdict::Invalid`] with the evidence, or
 //! [`Verdict::Unknown`] with the budget that ran out.
 //!
-//! Where to read: [`Model`] is what a data type promises, [`register`], [`mutex`], [`kv`] and [`log`] are four;
+//! Where to read: [`Model`] is what a data type promises, [`register`], [`mutex`],
+//! [`kv`], [`log`], [`set`], [`counter`], [`bank`] and [`unique_ids`] are eight;
 //! `span` says what each outcome means; `rules` decide at once what a data type can decide; `frontier`
 //! is the search, and `wgl` the plain one; `certificate` verifies what they find, and `explain`
 //! puts what it does not find into words.
 #![forbid(unsafe_code)]
 
+pub mod bank;
 mod certificate;
+pub mod counter;
 pub mod draw;
 mod engine;
 mod explain;
@@ -31,6 +34,8 @@ mod online;
 #[cfg(test)]
 mod online_reference;
 #[cfg(test)]
+mod played;
+#[cfg(test)]
 mod reference;
 pub mod register;
 mod register_explain;
@@ -38,11 +43,14 @@ mod register_thin;
 mod rule;
 mod rules;
 mod seam;
+pub mod set;
+mod set_explain;
 mod setup;
 mod shrink;
 #[cfg(test)]
 mod shrink_reference;
 mod span;
+pub mod unique_ids;
 mod verdict;
 mod wgl;
 

@@ -1,11 +1,12 @@
 //! `harness check`: judges histories that were recorded before.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use checker::draw::html;
-use checker::{Budget, Checker, Verdict, kv, log, mutex, register};
+use checker::{Budget, By, Checker, Verdict, kv, log, mutex, register};
 use history::{Format, History, Kind, Line, Observation, Operation, Reading, Txn};
 use serde_json::{Value, json};
 
@@ -261,6 +262,10 @@ fn describe(name: &str, judged: &Judged) -> String {
             lag.longest()
         );
     }
+    for (By { engine, since }, keys) in judges(verdict) {
+        let keys = if keys > 1 { format!(" ({keys} keys)") } else { String::new() };
+        let _ = writeln!(out, "judged by {engine}{keys}, since {since}");
+    }
     out.push_str(&render::evidence(verdict));
     for note in &judged.notes {
         let _ = writeln!(out, "{note}");
@@ -269,7 +274,26 @@ fn describe(name: &str, judged: &Judged) -> String {
     out
 }
 
+/// Who judged how many keys, and why it was up to him.
+fn judges(verdict: &Verdict) -> BTreeMap<By, usize> {
+    let mut judges = BTreeMap::new();
+    match verdict {
+        Verdict::Valid { linearization: Some(orders) } => {
+            orders.keys.iter().for_each(|order| *judges.entry(order.by.clone()).or_default() += 1);
+        }
+        Verdict::Invalid { witness } => {
+            judges.insert(witness.by.clone(), 1);
+        }
+        Verdict::Valid { linearization: None } | Verdict::Unknown { .. } => {}
+    }
+    judges
+}
+
 fn object(name: &str, judged: &Judged) -> Value {
+    let judges = judges(&judged.found.verdict).into_iter();
+    let judges: Vec<Value> = judges
+        .map(|(By { engine, since }, keys)| json!({ "engine": engine, "since": since, "keys": keys }))
+        .collect();
     let Found { verdict, ops, lines, torn, took, lag, .. } = &judged.found;
     let mut verdict = verdict.clone();
     if let Verdict::Valid { linearization } = &mut verdict {
@@ -280,6 +304,7 @@ fn object(name: &str, judged: &Judged) -> Value {
         "format": judged.format.to_string(),
         "reading": judged.reading.name(),
         "model": judged.model,
+        "judged_by": judges,
         "ops": ops,
         "lines": lines,
         "torn": torn,

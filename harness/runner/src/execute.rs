@@ -18,12 +18,15 @@
 //! next to it: the verdict says nothing about that kind.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use checker::register::Op;
+use checker::draw::html;
+use checker::register::{Op, Ret};
 use checker::{Budget, Verdict, Why};
+use history::History;
 use nemesis::{Nemesis, NodeId, Schedule, Time, ids};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -243,7 +246,7 @@ impl Run {
 
     /// Judges the history, writes down the verdict, and forgets what is not needed any more.
     fn conclude(
-        self,
+        mut self,
         recorder: &Recorder<Op>,
         played: Played,
         leader_changes: u64,
@@ -251,8 +254,8 @@ impl Run {
     ) -> Result<Report, Error> {
         self.progress.phase(Phase::Checking);
         let (history, tally) = recorder.finish();
-        let (mut doubts, mut notes) = (self.doubts, self.notes);
-        let broken = self.overseer.conclude();
+        let (mut doubts, mut notes) = (mem::take(&mut self.doubts), mem::take(&mut self.notes));
+        let broken = mem::replace(&mut self.overseer, Overseer::absent()).conclude();
         let asked = self.plan.faults();
         // Who ends a run early cannot blame its faults for not having come.
         let lost = broken.is_some();
@@ -271,6 +274,7 @@ impl Run {
             // Then one of both is wrong, or the budget ran out.
             doubts.extend(broken.map(|sentence| format!("judged line by line, {sentence}")));
         }
+        self.draw(&history, &checks)?;
         keep_certificates(&self.folder, &mut checks)?;
         let violations = recorder.violations();
         let (verdict, reason) = together(&checks, &violations, &doubts);
@@ -295,6 +299,16 @@ impl Run {
             self.folder.drop_data()?;
         }
         Ok(report)
+    }
+
+    /// The history as a page for a browser: around what is wrong, or else its beginning.
+    fn draw(&self, history: &History<Op, Ret>, checks: &[Check]) -> Result<(), Error> {
+        let wrong = checks.iter().find(|check| check.verdict.word() == "invalid");
+        let Some(check) = wrong.or(checks.first()) else { return Ok(()) };
+        let Plan { system, seed, .. } = &self.plan;
+        let (workload, faults) = (self.plan.workload.as_str(), self.plan.faults());
+        let title = format!("{system}, {workload}, faults: {faults}, seed {seed}");
+        self.folder.write("report.html", html::page(&title, history, &check.verdict))
     }
 
     /// What was asked, of which builds, on which machine.

@@ -73,6 +73,8 @@ async fn a_node_left_in_peace_keeps_its_promise_and_the_folder_tells_all_about_i
     assert_eq!(run["nodes"]["n1"]["program"], program.to_str().unwrap());
     assert_eq!(run["binary"]["path"], program.to_str().unwrap());
     assert!(folder.join("certificate.json").exists());
+    let page = fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(page.contains("raft, register, faults: none, seed 7"), "{}", &page[..300]);
     assert!(folder.join("nodes/n1/stderr").exists());
     assert_eq!(lines(&folder, "await-health").len(), 2);
 }

@@ -3,14 +3,39 @@
 //! A workload is what clients do and what they are promised: a [`Generator`] that decides what is asked
 //! next, and the checkers that judge the answers. It knows nothing of systems, sockets or clocks; the
 //! runner asks real processes, the simulator asks simulated ones, with the same generator.
+//!
+//! Generators are built from small ones. Most begin with [`per_key`], which asks a [`Subject`]'s ops of
+//! [`Keys`] that rotate; [`FinalReads`] look at everything in the end. Around them stand [`stagger`] (how
+//! fast), [`until`] (how long), [`mix`], [`phases`] and [`reserve`] (several as one). Each states the law that
+//! it obeys.
 #![forbid(unsafe_code)]
 
+mod banks;
 mod catalogue;
+mod combine;
+mod counters;
+mod final_reads;
+mod keys;
+mod list_append;
 mod pace;
+mod per_key;
 mod registers;
 mod seam;
+mod sets;
+mod simulated;
+mod unique_ids;
 
+pub use banks::Banks;
 pub use catalogue::{Name, UnknownWorkload, names};
+pub use combine::{Mix, Phases, Reserve, mix, phases, reserve};
+pub use counters::Counters;
+pub use final_reads::FinalReads;
+pub use keys::{Keys, Share, Spread};
+pub use list_append::ListAppend;
 pub use pace::{Stagger, Until, stagger, until};
+pub use per_key::{PerKey, Subject, per_key};
 pub use registers::{Registers, Values};
 pub use seam::{Generator, Next, Now, Workload};
+pub use sets::Sets;
+pub use simulated::{Simulated, UnknownSimulated};
+pub use unique_ids::UniqueIds;
