@@ -29,8 +29,8 @@
 //! 5. *A race.* Where ops are unanswered, what may have been spent is a product again, of all that could
 //!    have been spent instead. Two cheap sweeps go ahead: one that keeps only a few configurations of the
 //!    same bits and state, whose *yes* is one; and one that takes unanswered ops as often as it likes,
-//!    whose *no* is one. Most histories are decided by these. The depth-first search has a try when the
-//!    frontier grows large all the same.
+//!    whose *no* is one. Most histories are decided by these. When the frontier grows large all the same,
+//!    somebody looks whether an answer fits no state at all, and the depth-first search has a try.
 //!
 //! A *yes* needs an order. The sweep keeps the frontier of every √n-th event, and a second pass, segment
 //! by segment from the end, remembers who came from whom and traces one configuration back to the
@@ -45,6 +45,7 @@ mod book;
 mod configs;
 mod events;
 mod ledger;
+mod reach;
 mod routes;
 
 mod sweep;
@@ -113,6 +114,9 @@ fn search_in<M: Model, const W: usize>(task: &Task<'_, M>) -> Result<Found<M::St
     let swept = match sweep::<M, W>(task, Books::Exact, race) {
         // To remember less, it may be enough to guess.
         Ok(Swept::Large) | Err(Stop::Budget(Why::OutOfMemory)) if race => {
+            if let Some(line) = reach::impossible(task)? {
+                return Ok(nothing(task, good, line, Vec::new()));
+            }
             let setup = Setup { engine: Choice::Wgl, ..task.setup };
             let lent = task.meter.lend(8)?;
             if let Ok(found) = engine::search(&Task { meter: lent.meter(), setup, ..*task }) {
