@@ -25,7 +25,8 @@ use history::{Answered, Asked, Operation, Unreadable};
 use serde_json::{Value, json};
 use smallvec::SmallVec;
 
-use crate::explain::{Explanation, Refuted, among_themselves, in_general, index, place};
+use crate::explain::{Explanation, Refuted, in_general, index, place};
+use crate::explain_states::few_ops_or_states;
 use crate::linearizable::Linearizable;
 use crate::meter::{Meter, Stop};
 use crate::mutant::Mutant;
@@ -220,7 +221,7 @@ impl Model for Bank {
 
     fn explain(&self, refuted: &Refuted<'_, Bank>) -> Explanation {
         nonsense(refuted)
-            .or_else(|| among_themselves(refuted, statement))
+            .or_else(|| few_ops_or_states(refuted, statement))
             .unwrap_or_else(|| in_general(refuted))
     }
 }
@@ -380,6 +381,20 @@ mod tests {
             after_a_transfer("[2,2,2]"),
             "process 1 read [2, 2, 2] (index 3), but process 0's transfer of 2 from 0 to 1 (index 1) was \
              acknowledged, and no order explains both"
+        );
+    }
+
+    #[test]
+    fn where_it_takes_many_ops_the_sentence_says_what_they_left() {
+        let generous = bank(Bank { overdraft: true, ..SMALL });
+        let transfers = "0 transfer {\"from\":0,\"to\":1,\"amount\":1}\n0 ! null = true\n".repeat(6);
+        let said =
+            |balances| judged(&generous, &history::<Op>(&format!("{transfers}1 read\n1 ! {balances}")));
+        assert_eq!(said("[-4,8,2]"), "valid");
+        assert_eq!(
+            said("[-3,7,2]"),
+            "process 1 read [-3, 7, 2] (index 13), but all that was acknowledged before leaves only \
+             [-4, 8, 2]; last known before: process 0's transfer of 1 from 0 to 1 (index 11) was acknowledged"
         );
     }
 

@@ -19,7 +19,8 @@ use history::{Answered, Asked, Operation, Unreadable};
 use serde_json::{Value, json};
 use smallvec::SmallVec;
 
-use crate::explain::{Explanation, Refuted, among_themselves, in_general, index, place};
+use crate::explain::{Explanation, Refuted, in_general, index, place};
+use crate::explain_states::few_ops_or_states;
 use crate::linearizable::Linearizable;
 use crate::seam::{Interval, Model};
 use crate::span::Span;
@@ -125,7 +126,7 @@ impl Model for Counter {
 
     fn explain(&self, refuted: &Refuted<'_, Counter>) -> Explanation {
         out_of_reach(refuted)
-            .or_else(|| among_themselves(refuted, statement))
+            .or_else(|| few_ops_or_states(refuted, statement))
             .unwrap_or_else(|| in_general(refuted))
     }
 }

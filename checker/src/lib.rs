@@ -18,6 +18,7 @@ pub mod counter;
 pub mod draw;
 mod engine;
 mod explain;
+mod explain_states;
 mod frontier;
 pub mod generate;
 pub mod kv;

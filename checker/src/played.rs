@@ -75,9 +75,13 @@ enum Open<O: Operation> {
     Done(O, O::Ret),
 }
 
-fn play<S: Subject>(subject: &S, steps: Vec<Step<S::Op>>) -> History<S::Op, <S::Op as Operation>::Ret> {
+/// What was seen, and whether all of it was true.
+type Played<O> = (History<O, <O as Operation>::Ret>, bool);
+
+fn play<S: Subject>(subject: &S, steps: Vec<Step<S::Op>>) -> Played<S::Op> {
     let mut state = S::State::default();
     let mut lines = Lines::default();
+    let mut honest = true;
     let mut processes: Vec<u64> = (0..PLACES as u64).collect();
     let mut places: Vec<Open<S::Op>> = (0..PLACES).map(|_| Open::Nothing).collect();
     for Step { place, op, fate } in steps {
@@ -100,16 +104,22 @@ fn play<S: Subject>(subject: &S, steps: Vec<Step<S::Op>>) -> History<S::Op, <S::
                 places[place] = Open::Done(op, ret);
             }
             Fate::Answer => end(Kind::Ok(execute())),
-            Fate::Lie(number) => end(Kind::Ok(subject.lie(execute(), number))),
+            Fate::Lie(number) => {
+                honest = false;
+                end(Kind::Ok(subject.lie(execute(), number)));
+            }
             Fate::Fail if had_effect => end(Kind::Ok(execute())),
-            Fate::Fail | Fate::FalseFail => end(Kind::Fail("refused".into())),
+            Fate::Fail | Fate::FalseFail => {
+                honest &= !had_effect;
+                end(Kind::Fail("refused".into()));
+            }
             Fate::Lose => {
                 end(Kind::Info("lost".into()));
                 processes[place] += PLACES as u64;
             }
         }
     }
-    lines.0.finish()
+    (lines.0.finish(), honest)
 }
 
 /// Lines, numbered as they come.
@@ -140,13 +150,17 @@ pub(crate) fn compared<M, S>(
     S: Subject<Op = M::Op>,
 {
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3000) };
-    let (good, bad) = (Cell::new(0), Cell::new(0));
+    let (good, bad, true_ones) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let outcome = TestRunner::new(config).run(&steps, |steps| {
-        let history = play(subject, steps);
+        let (history, honest) = play(subject, steps);
         let (own, plain) = (checker(), checker().with(Setup::by(Choice::Wgl)));
         let expected = plain.check(&history, &Budget::default());
         let found = own.check(&history, &Budget::default());
         prop_assert_eq!(found.word(), expected.word());
+        if honest {
+            true_ones.set(true_ones.get() + 1);
+            prop_assert_eq!(found.word(), "valid");
+        }
         match found {
             Verdict::Valid { linearization } => {
                 good.set(good.get() + 1);
@@ -166,7 +180,8 @@ pub(crate) fn compared<M, S>(
     if let Err(error) = outcome {
         panic!("{error}");
     }
-    assert!(good.get() > 300 && bad.get() > 300, "{} good and {} bad", good.get(), bad.get());
+    let counts = [good.get(), bad.get(), true_ones.get()];
+    assert!(counts.iter().all(|&count| count > 300), "{counts:?} were good, bad, and true");
 }
 
 /// A history from lines such as `0 add 7`, `0 ! 7`, `1 transfer {…}`, `1 ! null = true`; `0 ?` if nobody

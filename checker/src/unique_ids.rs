@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use history::{Answered, Asked, Operation, Unreadable};
+use history::{Answered, Asked, History, Kind, Line, Operation, Pairing, Unreadable};
 use serde_json::{Value, json};
 use smallvec::SmallVec;
 
@@ -21,8 +21,9 @@ use crate::linearizable::Linearizable;
 use crate::meter::{Meter, Stop};
 use crate::mutant::Mutant;
 use crate::rule::{Clash, Rule, Ruling};
-use crate::seam::{Interval, Model};
+use crate::seam::{Budget, Checker, Interval, Model};
 use crate::span::Span;
+use crate::verdict::Verdict;
 
 /// What can be asked: an id, please.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -116,8 +117,57 @@ impl Model for UniqueIds {
 }
 
 /// Judges whether no id was given out twice.
-pub fn unique_ids() -> Linearizable<UniqueIds> {
+pub fn unique_ids() -> Once {
+    Once(linearizable())
+}
+
+fn linearizable() -> Linearizable<UniqueIds> {
     Linearizable::new("unique-ids", UniqueIds).ruled_by(&RULES)
+}
+
+/// The checker of ids.
+///
+/// The rule judges a whole history. Line by line, the general search would carry the set of all ids from
+/// state to state; so each id is looked up as it comes, and one that comes again ends the matter.
+#[derive(Debug)]
+pub struct Once(Linearizable<UniqueIds>);
+
+impl Checker<Generate, Id> for Once {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn check(&self, history: &History<Generate, Id>, budget: &Budget) -> Verdict {
+        self.0.check(history, budget)
+    }
+
+    fn watch(
+        &self,
+        lines: &mut dyn Iterator<Item = Line<Generate, Id>>,
+        budget: &Budget,
+        judged: &mut dyn FnMut(u64),
+    ) -> Verdict {
+        let mut pairing = Pairing::default();
+        let mut given = BTreeSet::new();
+        for (index, line) in (0..).zip(lines) {
+            let id = match &line {
+                Line::Client(seen) => {
+                    if let Kind::Ok(id) = seen.kind {
+                        Some(id)
+                    } else {
+                        None
+                    }
+                }
+                Line::Nemesis(_) => None,
+            };
+            pairing.push(line);
+            judged(index);
+            if id.is_some_and(|id| !given.insert(id)) {
+                break;
+            }
+        }
+        self.check(&pairing.finish(), budget)
+    }
 }
 
 static RULES: [Rule<UniqueIds>; 1] =
@@ -174,6 +224,7 @@ fn given_twice(refuted: &Refuted<'_, UniqueIds>) -> Option<Explanation> {
 
 #[cfg(test)]
 mod tests {
+    use history::{Observation, Process};
     use proptest::prelude::*;
 
     use super::*;
@@ -197,12 +248,12 @@ mod tests {
 
     #[test]
     fn the_rule_agrees_with_the_plain_search() {
-        compared(&unique_ids, &Played, steps(Just(Generate)));
+        compared(&linearizable, &Played, steps(Just(Generate)));
     }
 
     #[test]
     fn an_id_is_given_out_once() {
-        let said = |lines| judged(&unique_ids(), &history::<Generate>(lines));
+        let said = |lines| judged(&linearizable(), &history::<Generate>(lines));
         assert_eq!(said("0 generate\n1 generate\n0 ! 4\n1 ! 5"), "valid");
         assert_eq!(said("0 generate\n0 ?\n1 generate\n1 ! 5"), "valid");
         assert_eq!(
@@ -210,5 +261,27 @@ mod tests {
             "process 2 was given 4 (index 5), but process 0 was given the same (index 2), and no id is given \
              out twice"
         );
+    }
+
+    #[test]
+    fn line_by_line_the_first_id_that_comes_again_ends_it() {
+        let line = |index, kind| {
+            let seen = Observation { index, time: index, process: Process(0), node: None, key: None, kind };
+            Line::Client(seen)
+        };
+        let ids = |ids: &[u64]| -> Vec<Line<Generate, Id>> {
+            let pair = |(at, &id): (u64, &u64)| {
+                [line(2 * at, Kind::Invoke(Generate)), line(2 * at + 1, Kind::Ok(Id(id)))]
+            };
+            (0..).zip(ids).flat_map(pair).collect()
+        };
+        let watched = |lines: Vec<Line<Generate, Id>>| {
+            let mut last = 0;
+            let verdict =
+                unique_ids().watch(&mut lines.into_iter(), &Budget::default(), &mut |line| last = line);
+            (verdict.word(), last)
+        };
+        assert_eq!(watched(ids(&[4, 2, 9])), ("valid", 5));
+        assert_eq!(watched(ids(&[4, 2, 4, 7, 8])), ("invalid", 5));
     }
 }
