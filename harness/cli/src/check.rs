@@ -42,10 +42,16 @@ struct Found {
     lag: Option<Lag>,
 }
 
+/// More threads than these only wait for each other.
+const MOST_THREADS: usize = 256;
+
 /// Judges every file, prints what each came to, and ends with the worst.
 pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Refusal> {
     if let Some(threads) = args.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1));
+        if !(1..=MOST_THREADS).contains(&threads) {
+            return Err(Refusal::wrong(format_args!("--threads {threads}: from 1 to {MOST_THREADS}")));
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         pool.build_global().map_err(Refusal::broken)?;
     }
     let time = Duration::try_from_secs_f64(args.time_limit)
