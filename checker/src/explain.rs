@@ -83,12 +83,6 @@ pub(crate) fn by_states<O: Operation>(culprit: &Span<'_, O>, states: &[String]) 
     format!("{}, but all that was answered before leaves only this: {states}", told(culprit))
 }
 
-/// An op as seen from a cut.
-pub(crate) fn seen<O: Operation>(attempt: &Attempt<O, O::Ret>, cut: u64) -> Span<'_, O> {
-    let acknowledged = attempt.ret().and(attempt.completed).map(|at| at.index);
-    Span::new(attempt, acknowledged.filter(|&index| index <= cut))
-}
-
 /// What can be said of any data type.
 pub(crate) fn in_general<M: Model>(refuted: &Refuted<'_, M>) -> Explanation {
     if let Some(explanation) = among_themselves(refuted, told) {

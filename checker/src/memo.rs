@@ -15,7 +15,7 @@ use std::hash::Hasher;
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 
-use crate::meter::{Meter, Stop};
+use crate::meter::{Meter, Stop, table_bytes};
 use crate::verdict::Why;
 
 /// A set of small numbers, most of them in one solid run from 0.
@@ -107,9 +107,9 @@ impl Memo<'_> {
             self.release(8 * old);
         }
         if self.table.len() == self.table.capacity() {
-            let old = table_bytes(self.table.capacity());
+            let old = table_bytes::<u32>(self.table.capacity());
             let new = (2 * self.table.capacity()).max(56);
-            self.charge(table_bytes(new))?;
+            self.charge(table_bytes::<u32>(new))?;
             let entries = &self.entries;
             self.table.reserve(new - self.table.len(), |&at| hash_of(entry(entries, at)));
             self.release(old);
@@ -132,15 +132,6 @@ impl Memo<'_> {
 impl Drop for Memo<'_> {
     fn drop(&mut self) {
         self.meter.release(self.charged);
-    }
-}
-
-/// A table keeps an eighth of its slots free; a slot costs its content and a byte, and there is a
-/// group of bytes more at the end.
-fn table_bytes(capacity: usize) -> usize {
-    match capacity {
-        0 => 0,
-        some => (some * 8 / 7).next_power_of_two() * (size_of::<u32>() + 1) + 64,
     }
 }
 

@@ -127,3 +127,12 @@ impl Meter {
         self.invalid.fetch_min(turn, Ordering::Relaxed);
     }
 }
+
+/// How many bytes a hash table with room for so many takes. It keeps an eighth of its slots free; a slot
+/// costs its content and a byte, and there is a group of bytes more at the end.
+pub(crate) fn table_bytes<T>(capacity: usize) -> usize {
+    match capacity {
+        0 => 0,
+        some => (some * 8 / 7).next_power_of_two() * (size_of::<T>() + 1) + 64,
+    }
+}

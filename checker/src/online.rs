@@ -27,7 +27,7 @@ use crate::linearizable::Linearizable;
 use crate::meter::{Meter, Stop};
 use crate::mutant::Mutant;
 use crate::seam::{Budget, Model, RetOf};
-use crate::span::Span;
+use crate::span::{Span, seen_from};
 use crate::verdict::{By, Verdict, Why, Witness};
 
 /// Words of bits: as many ops of one key may be open at once, 64 times that.
@@ -318,7 +318,7 @@ impl<M: Model> Broken<M> {
     fn verdict(self, checker: &Linearizable<M>, key: Option<Key>) -> Verdict {
         let ends = self.attempts.iter().filter_map(|attempt| attempt.completed);
         let cut = ends.map(|at| at.index).max().expect("the one that cannot be explained was answered");
-        let spans: Vec<_> = self.attempts.iter().map(|attempt| explain::seen(attempt, cut)).collect();
+        let spans: Vec<_> = self.attempts.iter().map(|attempt| seen_from(attempt, cut)).collect();
         let culprit = spans.iter().find(|span| span.from() == self.culprit);
         let culprit = culprit.expect("the one that cannot be explained is among them");
         let states: Vec<String> = self.states.iter().map(|state| checker.model().show(state)).collect();

@@ -49,8 +49,8 @@ impl Choice {
     }
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 /// The reductions of the frontier engine; all are on unless somebody wants to know what one is worth.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reductions {
     /// Unanswered ops that ask the same are one class, of which only the number matters.

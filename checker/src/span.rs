@@ -32,7 +32,6 @@ pub struct Span<'a, O: Operation> {
     to: Option<NonZeroU64>,
 }
 
-// Not derived: that would ask it of the op.
 #[expect(clippy::expl_impl_clone_on_copy, reason = "a derived one would ask for an op that is Copy")]
 impl<O: Operation> Clone for Span<'_, O> {
     fn clone(&self) -> Self {
@@ -128,7 +127,8 @@ pub(crate) fn seen_until<'a, O: Operation>(
     begun.map(|&attempt| seen_from(attempt, cut)).collect()
 }
 
-fn seen_from<O: Operation>(attempt: &Attempt<O, O::Ret>, cut: u64) -> Span<'_, O> {
+/// An op as seen from a cut behind its invocation.
+pub(crate) fn seen_from<O: Operation>(attempt: &Attempt<O, O::Ret>, cut: u64) -> Span<'_, O> {
     let acknowledged = attempt.ret().and(attempt.completed).map(|at| at.index);
     Span::new(attempt, acknowledged.filter(|&index| index <= cut))
 }

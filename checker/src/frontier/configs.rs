@@ -11,7 +11,7 @@ use rustc_hash::FxHasher;
 
 use super::book::StateId;
 use super::ledger::{Ledger, SpentId};
-use crate::meter::{Meter, Stop};
+use crate::meter::{Meter, Stop, table_bytes};
 use crate::mutant::Mutant;
 
 /// A configuration's place in its set.
@@ -91,7 +91,7 @@ impl<'m, const W: usize> Configs<'m, W> {
     pub(crate) fn clear(&mut self) {
         // A table that was large once would have to be wiped each time.
         if self.groups.capacity() > 64 && self.all.len() * 8 < self.groups.capacity() {
-            let bytes = table_bytes(self.groups.capacity());
+            let bytes = table_bytes::<At>(self.groups.capacity());
             self.groups = HashTable::new();
             self.release(bytes);
         }
@@ -155,10 +155,10 @@ impl<'m, const W: usize> Configs<'m, W> {
         }
         if self.groups.len() == self.groups.capacity() {
             let (old, new) = (self.groups.capacity(), (2 * self.groups.capacity()).max(28));
-            self.charge(table_bytes(new))?;
+            self.charge(table_bytes::<At>(new))?;
             let all = &self.all;
             self.groups.reserve(new - self.groups.len(), |&at| hash_of(&all[at as usize].config));
-            self.release(table_bytes(old));
+            self.release(table_bytes::<At>(old));
         }
         Ok(())
     }
@@ -199,13 +199,4 @@ fn hash_of<const W: usize>(config: &Config<W>) -> u64 {
         hasher.write_u64(word);
     }
     hasher.finish()
-}
-
-/// A table keeps an eighth of its slots free; a slot costs its content and a byte, and there is a
-/// group of bytes more at the end.
-fn table_bytes(capacity: usize) -> usize {
-    match capacity {
-        0 => 0,
-        some => (some * 8 / 7).next_power_of_two() * (size_of::<At>() + 1) + 64,
-    }
 }
