@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("workload", 2),
     ("node", 2),
     ("runner", 3),
+    ("sim", 3),
     ("raft-node", 3),
     ("harness", 4),
     ("docs", 4),
