@@ -3,3 +3,4 @@
 
 #[expect(dead_code, reason = "the lives that ask this way come next")]
 mod asking;
+pub mod disk;

@@ -1,0 +1,71 @@
+//! The names in a folder: as a process sees them, and as they would be after a power cut.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use wal::FileId;
+
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    now: BTreeMap<String, FileId>,
+    certain: BTreeMap<String, FileId>,
+}
+
+impl Names {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, FileId)> {
+        self.now.iter().map(|(name, &file)| (name, file))
+    }
+
+    /// The names that a power cut would leave alone.
+    pub(super) fn certain(&self) -> impl Iterator<Item = (&String, FileId)> {
+        self.certain.iter().map(|(name, &file)| (name, file))
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<FileId> {
+        self.now.get(name).copied()
+    }
+
+    pub(super) fn add(&mut self, name: &str, file: FileId) {
+        self.now.insert(name.to_owned(), file);
+    }
+
+    pub(super) fn rename(&mut self, from: &str, to: String) -> io::Result<()> {
+        let file = self.now.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        self.now.insert(to, file);
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.now.remove(name).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    pub(super) fn sync(&mut self) {
+        self.certain.clone_from(&self.now);
+    }
+
+    /// Whether some name, certain or not, leads to this file.
+    pub(super) fn lead_to(&self, file: FileId) -> bool {
+        self.now.values().chain(self.certain.values()).any(|&there| there == file)
+    }
+
+    /// The power goes: each name is as it was at the last sync of the folder, or as it is now. Says how
+    /// many are not what the process had seen.
+    pub(super) fn cut(&mut self, mut keep: impl FnMut() -> bool) -> u64 {
+        let mut touched: Vec<String> = self.now.keys().chain(self.certain.keys()).cloned().collect();
+        touched.sort_unstable();
+        touched.dedup();
+        touched.retain(|name| self.now.get(name) != self.certain.get(name));
+        let mut lost = 0;
+        for name in touched {
+            if !keep() {
+                lost += 1;
+            } else if let Some(&file) = self.now.get(&name) {
+                self.certain.insert(name, file);
+            } else {
+                self.certain.remove(&name);
+            }
+        }
+        self.now.clone_from(&self.certain);
+        lost
+    }
+}

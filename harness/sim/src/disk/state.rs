@@ -1,0 +1,300 @@
+//! The disk behind its handles: what a change does, and what goes wrong with it.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash};
+use std::io;
+use std::time::Duration;
+
+use rand::{Rng, RngExt};
+use rand_chacha::ChaCha8Rng;
+use wal::{FileId, Ticket};
+
+use super::Lost;
+use super::file::{Edit, File};
+use super::names::Names;
+use super::queue::{Change, Queue};
+
+/// A full disk has this much room left, at most: it bites after a few writes.
+const ROOM: usize = 4096;
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) rng: ChaCha8Rng,
+    pub(super) names: Names,
+    files: BTreeMap<FileId, File>,
+    last_file: u64,
+    pub(super) queue: Queue,
+    pub(super) troubles: Troubles,
+    /// The changes of this process that failed.
+    failures: BTreeMap<Ticket, Failure>,
+    /// Up to here, changes belong to processes that are dead.
+    dead: Ticket,
+    /// How many changes were done, and after how many the power goes.
+    pub(super) calls: u64,
+    pub(super) cut_after: Option<u64>,
+    pub(super) is_cut: bool,
+    pub(super) refused: u64,
+    pub(super) digest: DefaultHasher,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Troubles {
+    pub(super) stuck: bool,
+    pub(super) slow: Duration,
+    full: Option<Full>,
+    pub(super) fail_next_sync: bool,
+}
+
+#[derive(Debug)]
+struct Full {
+    room: usize,
+    /// Whether overwriting takes room as well, as on file systems that copy what they change.
+    copies: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failure(io::ErrorKind, &'static str);
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> io::Error {
+        io::Error::new(failure.0, failure.1)
+    }
+}
+
+const POWER: Failure = Failure(io::ErrorKind::Other, "the power is gone");
+const DEAD: Failure = Failure(io::ErrorKind::Other, "this change died with its process");
+const FULL: Failure = Failure(io::ErrorKind::StorageFull, "no space left on the simulated disk");
+const SYNC: Failure = Failure(io::ErrorKind::Other, "input/output error of the simulated disk");
+const NO_FILE: Failure = Failure(io::ErrorKind::NotFound, "no such file on the simulated disk");
+
+impl State {
+    pub(super) fn new(rng: ChaCha8Rng) -> State {
+        State {
+            rng,
+            names: Names::default(),
+            files: BTreeMap::new(),
+            last_file: 0,
+            queue: Queue::default(),
+            troubles: Troubles::default(),
+            failures: BTreeMap::new(),
+            dead: Ticket(0),
+            calls: 0,
+            cut_after: None,
+            is_cut: false,
+            refused: 0,
+            digest: DefaultHasher::new(),
+        }
+    }
+
+    // --- looking ------------------------------------------------------------------------------
+
+    pub(super) fn powered(&self) -> io::Result<()> {
+        if self.is_cut { Err(POWER.into()) } else { Ok(()) }
+    }
+
+    pub(super) fn open(&mut self, name: &str) -> FileId {
+        if let Some(file) = self.names.find(name) {
+            return file;
+        }
+        self.last_file += 1;
+        let file = FileId(self.last_file);
+        self.files.insert(file, File::default());
+        self.names.add(name, file);
+        file
+    }
+
+    pub(super) fn file(&self, id: FileId) -> &File {
+        self.files.get(&id).expect("a process uses only files that it has opened in its life")
+    }
+
+    fn file_mut(&mut self, id: FileId) -> &mut File {
+        self.files.get_mut(&id).expect("a process uses only files that it has opened in its life")
+    }
+
+    pub(super) fn files(&self) -> impl Iterator<Item = &File> {
+        self.files.values()
+    }
+
+    // --- changing -----------------------------------------------------------------------------
+
+    /// Does a change if it is still to be done, and says how it went.
+    pub(super) fn finish(&mut self, ticket: Ticket) -> io::Result<()> {
+        if ticket <= self.dead {
+            return Err(DEAD.into());
+        }
+        if let Some(change) = self.queue.take(ticket)
+            && let Err(failure) = self.do_it(change)
+        {
+            self.failures.insert(ticket, failure);
+        }
+        self.failures.get(&ticket).map_or(Ok(()), |&failure| Err(failure.into()))
+    }
+
+    /// Does everything up to a change, and says whether any of it ever failed.
+    pub(super) fn finish_upto(&mut self, ticket: Ticket) -> io::Result<()> {
+        while let Some(oldest) = self.queue.oldest(ticket) {
+            // The answer is looked up below, with those of the changes that were done before.
+            let _ = self.finish(oldest);
+        }
+        self.failures.range(..=ticket).next().map_or(Ok(()), |(_, &failure)| Err(failure.into()))
+    }
+
+    fn do_it(&mut self, change: Change) -> Result<(), Failure> {
+        if self.is_cut || self.cut_after.is_some_and(|calls| self.calls >= calls) {
+            self.is_cut = true;
+            return Err(POWER);
+        }
+        self.calls += 1;
+        self.note(&change);
+        let result = self.execute(change);
+        if result.is_err() {
+            self.refused += 1;
+        }
+        result.is_ok().hash(&mut self.digest);
+        result
+    }
+
+    fn execute(&mut self, change: Change) -> Result<(), Failure> {
+        match change {
+            Change::Edit(file, edit) => {
+                self.make_room(file, &edit)?;
+                self.file_mut(file).edit(edit);
+            }
+            Change::Sync(file) if std::mem::take(&mut self.troubles.fail_next_sync) => {
+                self.file_mut(file).fail_sync();
+                return Err(SYNC);
+            }
+            Change::Sync(file) => self.file_mut(file).sync(),
+            Change::SyncDir => self.names.sync(),
+            Change::Rename(from, to) => self.names.rename(&from, to).map_err(|_| NO_FILE)?,
+            Change::Remove(name) => self.names.remove(&name).map_err(|_| NO_FILE)?,
+        }
+        Ok(())
+    }
+
+    fn make_room(&mut self, file: FileId, edit: &Edit) -> Result<(), Failure> {
+        let (Some(full), Edit::Write(offset, bytes)) = (&mut self.troubles.full, edit) else { return Ok(()) };
+        let content = self.files[&file].now();
+        let needs = if full.copies { bytes.len() } else { content.growth(*offset, bytes.len()) };
+        full.room = full.room.checked_sub(needs).ok_or(FULL)?;
+        Ok(())
+    }
+
+    fn note(&mut self, change: &Change) {
+        self.calls.hash(&mut self.digest);
+        match change {
+            Change::Edit(file, Edit::Write(offset, bytes)) => {
+                (0, file, offset, &bytes[..]).hash(&mut self.digest);
+            }
+            Change::Edit(file, Edit::SetLen(length)) => (1, file, length).hash(&mut self.digest),
+            Change::Sync(file) => (2, file).hash(&mut self.digest),
+            Change::Rename(from, to) => (3, from, to).hash(&mut self.digest),
+            Change::Remove(name) => (4, name).hash(&mut self.digest),
+            Change::SyncDir => 5.hash(&mut self.digest),
+        }
+    }
+
+    // --- ends of processes --------------------------------------------------------------------
+
+    pub(super) fn kill(&mut self) {
+        for change in self.queue.abandon(&mut self.rng) {
+            // Nobody is left to hear how it went.
+            let _ = self.do_it(change);
+        }
+        for file in self.files.values_mut() {
+            file.evict();
+        }
+        self.bury();
+    }
+
+    pub(super) fn cut_power(&mut self) -> Lost {
+        self.queue.clear();
+        let rng = &mut self.rng;
+        let fate = Fate::draw(rng);
+        let names = self.names.cut(|| fate.keeps(rng));
+        let fate = Fate::draw(rng);
+        let bytes = self.files.values_mut().map(|file| file.cut(|| fate.keeps(rng))).sum();
+        self.cut_after = None;
+        self.is_cut = false;
+        self.bury();
+        (bytes, names).hash(&mut self.digest);
+        Lost { bytes, names }
+    }
+
+    pub(super) fn wipe(&mut self) {
+        self.queue.clear();
+        self.names = Names::default();
+        self.bury();
+    }
+
+    /// The process is no more, and neither are the files that no name leads to.
+    fn bury(&mut self) {
+        self.dead = self.queue.last();
+        self.failures.clear();
+        let names = &self.names;
+        self.files.retain(|&file, _| names.lead_to(file));
+    }
+
+    // --- troubles -----------------------------------------------------------------------------
+
+    pub(super) fn fill(&mut self, full: bool) {
+        self.troubles.full =
+            full.then(|| Full { room: self.rng.random_range(0..ROOM), copies: self.rng.random_ratio(1, 2) });
+    }
+
+    /// Flips a bit of a file, larger files first, where it finds data before long.
+    pub(super) fn flip_bit(&mut self) -> Option<(String, u64)> {
+        let files = &self.files;
+        let length = |file: FileId| files[&file].certain().written().len();
+        let all = self.names.certain().map(|(_, file)| length(file)).sum::<usize>();
+        if all == 0 {
+            return None;
+        }
+        let mut chosen = None;
+        for _ in 0..64 {
+            let mut place = self.rng.random_range(0..all);
+            for (name, file) in self.names.certain() {
+                if place < length(file) {
+                    chosen = Some((name.clone(), file, place));
+                    break;
+                }
+                place -= length(file);
+            }
+            if chosen.as_ref().is_some_and(|&(_, file, at)| files[&file].certain().written()[at] != 0) {
+                break;
+            }
+        }
+        let (name, file, place) = chosen?;
+        let bit = place * 8 + self.rng.random_range(0..8);
+        self.file_mut(file).flip(bit);
+        (&name, bit).hash(&mut self.digest);
+        Some((name, bit as u64))
+    }
+}
+
+/// What a power cut leaves of what was not synced.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Nothing,
+    Everything,
+    /// Each piece with this chance, in percent.
+    Torn(u32),
+}
+
+impl Fate {
+    fn draw(rng: &mut impl Rng) -> Fate {
+        match rng.random_range(0..4) {
+            0 => Fate::Nothing,
+            1 => Fate::Everything,
+            _ => Fate::Torn(rng.random_range(1..100)),
+        }
+    }
+
+    fn keeps(self, rng: &mut impl Rng) -> bool {
+        match self {
+            Fate::Nothing => false,
+            Fate::Everything => true,
+            Fate::Torn(percent) => rng.random_ratio(percent, 100),
+        }
+    }
+}
