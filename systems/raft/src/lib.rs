@@ -9,6 +9,7 @@
 //!
 //! Where to read: [`seam`] says what goes in and out; `raft.rs` has the one `step`; then
 //! `election.rs`, `leader.rs`, `follower.rs`, `read.rs` in the order in which a cluster comes to life.
+//! [`invariants`] says what must be true of a cluster whatever happens to it, and [`bug`] how to make it false.
 //! Section numbers (§5.2) are those of the Raft paper, extended version; "dissertation" is Ongaro's.
 //!
 //! Left out so far: membership changes, snapshots and compaction, check-quorum, leases, leadership
@@ -19,6 +20,7 @@ pub mod bug;
 pub mod codec;
 pub mod entry;
 pub mod ids;
+pub mod invariants;
 pub mod log;
 pub mod machine;
 pub mod message;
@@ -26,6 +28,7 @@ pub mod progress;
 pub mod quorum;
 pub mod seam;
 
+mod aside;
 mod election;
 mod follower;
 mod leader;
@@ -35,6 +38,7 @@ mod read;
 pub use bug::{Bug, Bugs};
 pub use entry::{Command, Entry, Payload, Proposal, Request, Suffix};
 pub use ids::{EntryId, Index, Mono, NodeId, Now, RequestId, SessionId, Term, Wall};
+pub use invariants::{Invariants, Property, Violation};
 pub use log::Log;
 pub use machine::StateMachine;
 pub use message::{Envelope, Message};

@@ -6,6 +6,7 @@
 //!
 //! Left out: compaction. The log grows until snapshots arrive; `base` is where it will then start.
 
+use crate::aside::Aside;
 use crate::entry::{Entry, Suffix};
 use crate::ids::{EntryId, Index, Term, Wall};
 
@@ -14,12 +15,28 @@ use crate::ids::{EntryId, Index, Term, Wall};
 pub struct Log {
     base: EntryId,
     entries: Vec<Entry>,
+    writes: Aside<Writes>,
+}
+
+/// How often a log was written to, and from where the last times: for whoever watches it and cannot
+/// compare all of it after every step.
+#[derive(Clone, Copy, Debug, Default)]
+struct Writes {
+    count: u64,
+    /// The first index that a write touched, in the place of its number modulo the length.
+    from: [Index; 4],
+}
+
+impl Writes {
+    fn place(&self, number: u64) -> usize {
+        usize::try_from(number % self.from.len() as u64).expect("a remainder is small")
+    }
 }
 
 impl Log {
     /// A log that holds these entries from the very first.
     pub fn new(suffix: Suffix) -> Log {
-        Log { base: suffix.after(), entries: suffix.into_entries() }
+        Log { base: suffix.after(), entries: suffix.into_entries(), writes: Aside::default() }
     }
 
     /// The name of the last entry.
@@ -86,8 +103,27 @@ impl Log {
     pub fn replace(&mut self, suffix: Suffix) {
         assert!(self.has(suffix.after()), "a log is continued from an entry that it has");
         let keep = self.place(suffix.first_index()).expect("the base is never replaced");
+        let Aside(writes) = &mut self.writes;
+        writes.from[writes.place(writes.count)] = suffix.first_index();
+        writes.count += 1;
         self.entries.truncate(keep);
         self.entries.extend(suffix.into_entries());
+    }
+
+    /// How often it was written to since it was made.
+    pub fn writes(&self) -> u64 {
+        self.writes.0.count
+    }
+
+    /// The lowest index that was written to since there had been `count` writes; `None` if there were no
+    /// more. A log remembers only a few: if there were too many since, any entry may be another.
+    pub fn touched_since(&self, count: u64) -> Option<Index> {
+        let Aside(writes) = &self.writes;
+        let remembered = writes.from.len() as u64;
+        if count > writes.count || writes.count - count > remembered {
+            return Some(self.base.index.next());
+        }
+        (count..writes.count).map(|number| writes.from[writes.place(number)]).min()
     }
 
     /// The last entry here that could also be in a log whose entry at `other.index` is `other`:
@@ -144,6 +180,21 @@ mod tests {
         log.replace(run(2, 1, &[3]));
         assert_eq!(log.last(), EntryId::new(3, 3));
         assert_eq!(log.id_at(Index(4)), None);
+    }
+
+    #[test]
+    fn a_log_tells_from_where_it_was_written() {
+        let mut log = log(&[1, 1, 2, 2]);
+        let before = log.writes();
+        assert_eq!(log.touched_since(before), None);
+        log.replace(run(4, 2, &[2]));
+        log.replace(run(2, 1, &[3]));
+        log.replace(run(3, 3, &[3]));
+        assert_eq!(log.touched_since(before), Some(Index(3)));
+        assert_eq!(log.touched_since(before + 2), Some(Index(4)));
+        log.replace(run(4, 3, &[3]));
+        log.replace(run(5, 3, &[3]));
+        assert_eq!(log.touched_since(before), Some(Index(1)), "it remembers no more than four");
     }
 
     #[test]

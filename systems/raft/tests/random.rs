@@ -1,5 +1,5 @@
 //! Random lives of small clusters: messages lost, repeated and out of order, crashes at any moment,
-//! disks that are slow. After every step the four properties of Figure 3 must hold; at the end, when
+//! disks that are slow. After every step the invariants must hold; at the end, when
 //! everything is mended, the cluster must make progress.
 //!
 //! This is a first net, cheap enough for every build. It is blind to the log on disk, to replies and
@@ -157,7 +157,7 @@ proptest! {
 /// The net holds: with a leader that calls entries committed before a quorum has them, lives that
 /// the correct core survives are refused.
 #[test]
-#[should_panic(expected = "applied another entry")]
+#[should_panic(expected = "against quorum holds")]
 fn a_planted_bug_is_caught() {
     let mut cluster = Cluster::new(3, |config| config.bugs = raft::Bugs::of([raft::Bug::AckBeforeQuorum]));
     let elect = |cluster: &mut Cluster, id| {

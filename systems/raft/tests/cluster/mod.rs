@@ -1,4 +1,4 @@
-//! A cluster in a box: the cores, a disk and a mailbox for each, and four properties that must hold
+//! A cluster in a box: the cores, a disk and a mailbox for each, and the invariants, which must hold
 //! after every step. Nothing happens unless a test asks for it.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses its part of the box")]
 
@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use raft::{
-    Answer, Config, Entry, Envelope, HardState, Input, Mono, NodeId, Now, Output, Payload, Persist,
-    PersistId, Proposal, Raft, Request, RequestId, Restored, Role, SessionId, Suffix, Term, Timer, Voters,
-    Wall,
+    Answer, Config, Entry, Envelope, HardState, Input, Invariants, Mono, NodeId, Now, Output, Payload,
+    Persist, PersistId, Proposal, Raft, Request, RequestId, Restored, Role, SessionId, Suffix, Timer,
+    Violation, Voters, Wall,
 };
 
 /// One node: its core while it runs, and what survives a crash.
@@ -38,9 +38,10 @@ pub struct Cluster {
     pub slow_disks: bool,
     /// Goes on after a broken property, so that a story with a bug can be told to its end.
     pub tolerant: bool,
+    /// The first property that did not hold. What comes after it is not judged.
+    pub violation: Option<Violation>,
+    invariants: Invariants,
     adjust: Box<dyn Fn(&mut Config)>,
-    leaders: BTreeMap<Term, NodeId>,
-    committed: Vec<Entry>,
     next_request: u64,
 }
 
@@ -70,9 +71,9 @@ impl Cluster {
             sent: Vec::new(),
             slow_disks: false,
             tolerant: false,
+            violation: None,
+            invariants: Invariants::new(Voters::new(ids.clone())),
             adjust: Box::new(adjust),
-            leaders: BTreeMap::new(),
-            committed: Vec::new(),
             next_request: 0,
         };
         for id in ids {
@@ -91,7 +92,9 @@ impl Cluster {
         let log = Suffix::new(raft::EntryId::default(), node.log.clone()).expect("a disk holds a log");
         let restored = Restored { hard: node.hard, log };
         let mut out = Output::default();
-        node.raft = Some(Raft::restart(config, restored, self.now, &mut out));
+        let raft = node.raft.insert(Raft::restart(config, restored, self.now, &mut out));
+        let verdict = self.invariants.restarted(raft);
+        self.judge(verdict);
         self.perform(id, out);
     }
 
@@ -113,11 +116,30 @@ impl Cluster {
     pub fn step(&mut self, id: NodeId, input: Input) {
         let Some(raft) = &mut self.nodes.get_mut(&id).unwrap().raft else { return };
         let mut out = Output::default();
-        raft.step(self.now, input, &mut out);
-        self.perform(id, out);
-        if !self.tolerant {
-            self.check();
+        if let Input::Read(reads) = &input {
+            for read in reads {
+                self.invariants.asked(*read);
+            }
         }
+        raft.step(self.now, input, &mut out);
+        let verdict = self.invariants.observe(raft);
+        self.judge(verdict);
+        self.perform(id, out);
+    }
+
+    fn judge(&mut self, verdict: Result<(), Violation>) {
+        if let Err(violation) = verdict {
+            assert!(self.tolerant, "against {}: {violation}", violation.property());
+            self.violation.get_or_insert(violation);
+        }
+    }
+
+    /// A message leaves its node.
+    fn send(&mut self, envelope: Envelope) {
+        let verdict = self.invariants.sent(&envelope);
+        self.judge(verdict);
+        self.sent.push(envelope.to_string());
+        self.mail.push_back(envelope);
     }
 
     pub fn timeout(&mut self, id: NodeId, timer: Timer) {
@@ -182,10 +204,10 @@ impl Cluster {
             node.log.truncate(keep);
             node.log.extend(suffix.into_entries());
         }
-        while node.held.front().is_some_and(|(needs, _)| *needs <= write.id) {
-            let (_, envelope) = node.held.pop_front().unwrap();
-            self.sent.push(envelope.to_string());
-            self.mail.push_back(envelope);
+        let ready = node.held.iter().take_while(|(needs, _)| *needs <= write.id).count();
+        let ready: Vec<_> = node.held.drain(..ready).collect();
+        for (_, envelope) in ready {
+            self.send(envelope);
         }
         self.step(id, Input::Persisted(write.id));
     }
@@ -197,72 +219,35 @@ impl Cluster {
             self.crash(id);
             return;
         }
-        let node = self.nodes.get_mut(&id).unwrap();
         for envelope in out.send_now {
-            self.sent.push(envelope.to_string());
-            self.mail.push_back(envelope);
+            self.send(envelope);
         }
+        let node = self.nodes.get_mut(&id).unwrap();
         for write in out.persist {
             assert!(write.id > node.last_write, "writes are numbered in order");
             node.last_write = write.id;
             node.writing.push_back(write);
         }
-        for envelope in out.send_after {
-            if node.writing.is_empty() {
-                self.sent.push(envelope.to_string());
-                self.mail.push_back(envelope);
-            } else {
-                node.held.push_back((node.last_write, envelope));
+        if node.writing.is_empty() {
+            for envelope in out.send_after {
+                self.send(envelope);
             }
+        } else {
+            let needs = node.last_write;
+            node.held.extend(out.send_after.into_iter().map(|envelope| (needs, envelope)));
         }
-        node.applied.extend(out.apply);
-        self.answers.extend(out.answer.into_iter().map(|answer| (id, answer)));
+        for entry in out.apply {
+            let verdict = self.invariants.applied(id, &entry);
+            self.judge(verdict);
+            self.nodes.get_mut(&id).unwrap().applied.push(entry);
+        }
+        for answer in out.answer {
+            let verdict = self.invariants.answered(id, &answer);
+            self.judge(verdict);
+            self.answers.push((id, answer));
+        }
         while !self.slow_disks && !self.nodes[&id].writing.is_empty() {
             self.complete(id);
-        }
-    }
-
-    /// Election safety, log matching, leader completeness and state machine safety (Figure 3).
-    pub fn check(&mut self) {
-        for (id, node) in &self.nodes {
-            for (place, entry) in node.applied.iter().enumerate() {
-                match self.committed.get(place) {
-                    Some(known) => assert_eq!(known, entry, "{id} applied another entry at {}", place + 1),
-                    None => self.committed.push(entry.clone()),
-                }
-            }
-        }
-        let running: Vec<&Raft> = self.nodes.values().filter_map(|node| node.raft.as_ref()).collect();
-        for raft in &running {
-            if raft.role() == Role::Leader {
-                let first = *self.leaders.entry(raft.term()).or_insert(raft.id());
-                assert_eq!(first, raft.id(), "two leaders in {}", raft.term());
-                let newest = running.iter().all(|other| other.term() <= raft.term());
-                if newest {
-                    for entry in &self.committed {
-                        assert_eq!(
-                            raft.log().get(entry.id.index),
-                            Some(entry),
-                            "{raft} lacks what is committed"
-                        );
-                    }
-                }
-            }
-            for other in &running {
-                let shared = raft.log().last().index.min(other.log().last().index);
-                let common = (1..=shared.0)
-                    .rev()
-                    .map(raft::Index)
-                    .find(|index| raft.log().id_at(*index) == other.log().id_at(*index));
-                if let Some(common) = common {
-                    let before = raft::Index(0);
-                    assert_eq!(
-                        raft.log().between(before, common),
-                        other.log().between(before, common),
-                        "{raft} and {other} share {common} and differ before it"
-                    );
-                }
-            }
         }
     }
 

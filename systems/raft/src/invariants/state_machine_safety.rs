@@ -1,0 +1,86 @@
+//! No two nodes execute different entries in one place (§5.4.3).
+//!
+//! It is checked where it is decided: no two nodes *call* different entries of one place committed, and
+//! no log that held a committed entry loses it while its node lives. What a node then executes must be
+//! what was committed, by name and by content.
+
+use super::Violation;
+use super::log_matching::Chronicle;
+use crate::entry::Entry;
+use crate::ids::{EntryId, Index, NodeId, Term};
+
+/// What is committed, as far as any node ever knew.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Agreed(Vec<Committed>);
+
+/// A committed entry.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Committed {
+    pub(super) id: EntryId,
+    /// The lowest term in which a node knew it: it was committed in that term, or before. Never falls
+    /// from one place to the next, since whoever knows of one entry knows of those before it.
+    pub(super) term: Term,
+    by: NodeId,
+}
+
+impl Agreed {
+    /// How far.
+    pub(super) fn upto(&self) -> Index {
+        Index(self.0.len() as u64)
+    }
+
+    pub(super) fn last(&self) -> Option<Committed> {
+        self.0.last().copied()
+    }
+
+    /// What is committed in the place that is counted from 0 as `at`.
+    pub(super) fn at(&self, at: usize) -> Option<Committed> {
+        self.0.get(at).copied()
+    }
+
+    /// The last entry that was surely committed before `term`.
+    pub(super) fn before(&self, term: Term) -> Option<Committed> {
+        let count = self.0.partition_point(|committed| committed.term < term);
+        self.at(count.checked_sub(1)?)
+    }
+
+    /// `node`, in `term`, calls the entry in the place `at` committed.
+    pub(super) fn commit(
+        &mut self,
+        node: NodeId,
+        term: Term,
+        at: usize,
+        id: EntryId,
+    ) -> Result<(), Violation> {
+        let Some(known) = self.0.get_mut(at) else {
+            self.0.push(Committed { id, term, by: node });
+            return Ok(());
+        };
+        if known.id != id {
+            return Err(Violation::TwoCommitted { node, entry: id, first: known.by, other: known.id });
+        }
+        known.term = known.term.min(term);
+        Ok(())
+    }
+
+    /// The log of `node` no longer has `lost`, which stood in the place `at`.
+    pub(super) fn dropped(&self, node: NodeId, at: usize, lost: EntryId) -> Result<(), Violation> {
+        match self.at(at) {
+            Some(known) if known.id == lost => Err(Violation::CommittedDropped { node, entry: lost }),
+            _ => Ok(()),
+        }
+    }
+
+    /// `node` executes `entry`.
+    pub(super) fn execute(
+        &self,
+        node: NodeId,
+        entry: &Entry,
+        chronicle: &Chronicle,
+    ) -> Result<(), Violation> {
+        let at = entry.id.index.0.checked_sub(1).and_then(|at| usize::try_from(at).ok());
+        let committed = at.and_then(|at| self.at(at)).map(|committed| committed.id);
+        let right = committed == Some(entry.id) && chronicle.entry(entry.id) == Some(entry);
+        if right { Ok(()) } else { Err(Violation::ExecutedOther { node, entry: entry.id, committed }) }
+    }
+}
