@@ -23,7 +23,7 @@ impl Edit {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct File {
     now: Content,
     certain: Content,

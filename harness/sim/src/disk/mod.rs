@@ -25,8 +25,8 @@
 //! A change costs what it writes, whatever the size of the file. Zeros at the end of a file take no room;
 //! reading them does, so a simulated log wants small segments. Everything random is drawn from one seed.
 //! There are no disks that lie about syncs and none that write to the wrong place: no log of one copy can
-//! stand on those. Sectors are never torn inside, as their makers promise. A rename may lose both
-//! names, which journalling file systems rule out and POSIX does not.
+//! stand on those. Sectors are never torn inside, as their makers promise. A rename may lose both names,
+//! or leave both, which journalling file systems rule out and POSIX does not.
 
 mod content;
 mod file;

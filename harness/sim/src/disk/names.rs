@@ -1,6 +1,6 @@
 //! The names in a folder: as a process sees them, and as they would be after a power cut.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use wal::FileId;
@@ -67,5 +67,17 @@ impl Names {
         }
         self.now.clone_from(&self.certain);
         lost
+    }
+
+    /// Names that lead where an earlier one leads: a rename of which the power left both sides. To be
+    /// called when all names are certain; each of them is to lead to a copy of its own.
+    pub(super) fn part(&mut self, mut copy: impl FnMut(FileId) -> FileId) {
+        let mut seen = BTreeSet::new();
+        for file in self.now.values_mut() {
+            if !seen.insert(*file) {
+                *file = copy(*file);
+            }
+        }
+        self.certain.clone_from(&self.now);
     }
 }

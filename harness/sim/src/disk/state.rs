@@ -214,6 +214,12 @@ impl State {
         let names = self.names.cut(|| fate.keeps(rng));
         let fate = Fate::draw(rng);
         let bytes = self.files.values_mut().map(|file| file.cut(|| fate.keeps(rng))).sum();
+        self.names.part(|file| {
+            self.last_file += 1;
+            let copy = FileId(self.last_file);
+            self.files.insert(copy, self.files[&file].clone());
+            copy
+        });
         self.cut_after = None;
         self.is_cut = false;
         self.bury();
