@@ -92,6 +92,7 @@ pub struct Replica<M: StateMachine, D: Disk> {
     /// Calls of this turn: they go to the core together.
     turn: Turn,
     halted: bool,
+    torn: Option<wal::recovery::Cut>,
 }
 
 /// This node's session, under which its clients' writes are numbered.
@@ -132,6 +133,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         effects: &mut Effects<M::Reply>,
     ) -> Result<Replica<M, D>, OpenError> {
         let (wal, recovered) = Wal::open(disk, &config.identity, config.log)?;
+        let torn = recovered.cut;
         let log = Suffix::new(EntryId::default(), recovered.entries).ok_or(OpenError::Disorder)?;
         let restored = Restored { hard: recovered.hard, log };
         let mut core = raft::Config::new(config.identity.node, config.voters.clone());
@@ -154,6 +156,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             held: VecDeque::new(),
             turn: Turn::default(),
             halted: false,
+            torn,
         };
         replica.perform(out, effects);
         Ok(replica)
@@ -223,6 +226,12 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
     /// The state machine, as far as this node has executed the log.
     pub fn machine(&self) -> &M {
         &self.machine
+    }
+
+    /// Where the log was torn when it was opened, if it was: there the power had interrupted a write of which
+    /// nobody had been told.
+    pub fn torn(&self) -> Option<&wal::recovery::Cut> {
+        self.torn.as_ref()
     }
 
     /// The core, for those who check it.
