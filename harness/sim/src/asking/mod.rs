@@ -38,6 +38,9 @@ mod replies;
 mod sets;
 mod unique_ids;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use history::{Key, Outcome};

@@ -1,0 +1,167 @@
+//! Whole runs in a small world, and op by op what is asked and what is understood.
+
+mod lists;
+mod ops;
+mod world;
+
+use checker::Budget;
+use history::Outcome;
+use kv::{Answer, Refusal, Reply, Revision};
+use replica::{Failed, Unknown};
+use workload::{ListAppend, Name, Simulated};
+
+use super::{Asked, Asking, Call, Visitor, with_workload};
+use world::{Mistake, Sent, play, play_and_watch};
+
+const OPS: usize = 1500;
+
+/// What the workload's own checkers say of a run.
+struct Judge {
+    seed: u64,
+    mistake: Mistake,
+}
+
+impl Visitor for Judge {
+    type Out = &'static str;
+
+    fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> &'static str {
+        let history = play(&workload, self.seed, self.mistake, OPS);
+        let [checker] = &workload.checkers()[..] else { panic!("one checker") };
+        checker.check(&history, &Budget::default()).word()
+    }
+}
+
+fn verdict(name: Simulated, seed: u64, mistake: Mistake) -> &'static str {
+    if name != Simulated::ListAppend {
+        return with_workload(name, Judge { seed, mistake });
+    }
+    let judged = lists::judge(&play(&ListAppend::default(), seed, mistake, OPS));
+    if judged.is_ok() { "valid" } else { "invalid" }
+}
+
+#[test]
+fn a_store_without_mistakes_is_valid_by_every_workload_however_calls_meet_and_answers_get_lost() {
+    for name in Simulated::ALL {
+        for seed in 0..10 {
+            assert_eq!(verdict(name, seed, Mistake::None), "valid", "{name}, seed {seed}");
+        }
+    }
+}
+
+/// What each workload catches; the rest of the mistakes it cannot see.
+fn catches(name: Simulated) -> &'static [Mistake] {
+    match name {
+        // Elements, money and lists are guarded, or the same for being there twice; ids are drawn anew.
+        Simulated::Set | Simulated::Bank | Simulated::ListAppend => &[Mistake::OldReads, Mistake::LostWrites],
+        // Nobody reads.
+        Simulated::UniqueIds => &[Mistake::LostWrites],
+        Simulated::Real(Name::Register | Name::CasRegister) | Simulated::Counter => {
+            &[Mistake::OldReads, Mistake::LostWrites, Mistake::Twins]
+        }
+    }
+}
+
+#[test]
+fn every_mistake_is_caught_by_the_workloads_that_can_see_it_and_by_no_other() {
+    for name in Simulated::ALL {
+        for mistake in [Mistake::OldReads, Mistake::LostWrites, Mistake::Twins] {
+            let expected = if catches(name).contains(&mistake) { "invalid" } else { "valid" };
+            for seed in 0..2 {
+                assert_eq!(verdict(name, seed, mistake), expected, "{name}, {mistake:?}, seed {seed}");
+            }
+        }
+    }
+}
+
+/// What must hold of every call of every op.
+struct Laws;
+
+impl Visitor for Laws {
+    type Out = ();
+
+    fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) {
+        let mut calls = 0;
+        play_and_watch(&workload, 1, Mistake::None, 300, &mut |sent| {
+            refusals_fail_and_silence_is_info_only_of_a_change(&sent);
+            what_is_no_answer_is_nonsense(&sent);
+            calls += 1;
+        });
+        assert!(calls >= 300);
+    }
+}
+
+fn understood<W: Asking>(sent: &Sent<'_, W>, outcome: replica::Outcome<Reply>) -> Option<Outcome<W::Ret>> {
+    match sent.workload.answered(sent.op, sent.key, sent.open.clone(), outcome) {
+        Ok(Asked::Over(outcome)) => Some(outcome),
+        Ok(Asked::Again(..)) => panic!("nothing to go on with"),
+        Err(_) => None,
+    }
+}
+
+fn refusals_fail_and_silence_is_info_only_of_a_change<W: Asking>(sent: &Sent<'_, W>) {
+    let refused = understood(sent, replica::Outcome::Failed(Failed::Overwritten));
+    assert!(matches!(refused, Some(Outcome::Fail(_))), "{refused:?}");
+    let writes = matches!(sent.call, Call::Write { .. });
+    for silence in [Unknown::LeaderChanged, Unknown::Timeout, Unknown::Halted] {
+        match understood(sent, replica::Outcome::Unknown(silence)) {
+            Some(Outcome::Info(_)) => assert!(writes, "{:?} changes nothing", sent.call),
+            Some(Outcome::Fail(_)) => assert!(!writes, "{:?} may have happened", sent.call),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn what_is_no_answer_is_nonsense<W: Asking>(sent: &Sent<'_, W>) {
+    for result in [Ok(Answer::Compacted), Ok(Answer::Size(1)), Err(Refusal::EmptyKey)] {
+        let reply = Reply { revision: Revision(7), result };
+        assert!(understood(sent, replica::Outcome::Done(reply)).is_none(), "{:?}", sent.call);
+    }
+}
+
+#[test]
+fn every_call_fails_when_refused_is_open_when_a_change_is_unanswered_and_knows_nonsense() {
+    for name in Simulated::ALL {
+        with_workload(name, Laws);
+    }
+}
+
+/// How many of a hundred ops come through.
+struct ComeThrough;
+
+impl Visitor for ComeThrough {
+    type Out = usize;
+
+    fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> usize {
+        let history = play(&workload, 1, Mistake::None, OPS);
+        let ok = history.attempts.iter().filter(|attempt| attempt.ret().is_some()).count();
+        100 * ok / history.attempts.len()
+    }
+}
+
+#[test]
+fn most_ops_come_through_though_some_are_overtaken() {
+    for name in Simulated::ALL {
+        let blind = !matches!(name, Simulated::Bank | Simulated::ListAppend);
+        let least = if blind { 90 } else { 60 };
+        let come_through = with_workload(name, ComeThrough);
+        assert!(come_through >= least, "{name}: {come_through} of 100");
+    }
+}
+
+/// The names by which a run finds its workload.
+struct OfWhom;
+
+impl Visitor for OfWhom {
+    type Out = &'static str;
+
+    fn visit<W: Asking + Clone + Send + Sync + 'static>(self, _: W) -> &'static str {
+        std::any::type_name::<W>()
+    }
+}
+
+#[test]
+fn a_name_leads_to_its_workload() {
+    let found =
+        Simulated::ALL.map(|name| with_workload(name, OfWhom).rsplit("::").next().unwrap_or_default());
+    assert_eq!(found, ["Registers", "Registers", "Sets", "Counters", "UniqueIds", "Banks", "ListAppend"]);
+}
