@@ -9,10 +9,13 @@ use std::fmt;
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-use crate::fault::{Fault, Sever};
+use crate::chance;
+use crate::fault::{Fault, Harm, Pace, Sever, Skew, Weather};
 use crate::ids::{NodeId, Nodes, list};
 use crate::kind::Kind;
+use crate::route::Route;
 use crate::shape::{Impossible, Shape};
+use crate::span::Shift;
 
 /// Whom a fault is meant for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -82,15 +85,19 @@ pub enum Aim {
         /// What becomes of the bytes.
         sever: Sever,
     },
-    /// The death of these.
-    Kill {
-        /// Whose.
-        who: Who,
+    /// Weather on these links.
+    Packets {
+        /// On which.
+        route: Route,
+        /// What becomes of messages.
+        weather: Weather,
     },
-    /// The standstill of these.
-    Pause {
+    /// Harm to these nodes.
+    Harm {
         /// Whose.
         who: Who,
+        /// Which.
+        harm: Harm,
     },
     /// This very fault.
     Exactly(Fault),
@@ -103,35 +110,58 @@ impl Aim {
     /// The form of this kind that tells most about most systems: it goes for the leader, because a
     /// leader that does not know of its end is where promises break.
     pub fn telling(kind: Kind) -> Aim {
+        let leader = |harm| Aim::Harm { who: Who::Leader, harm };
         match kind {
             Kind::Partition => Aim::Partition { shape: Shape::IsolateLeader, sever: Sever::Hold },
-            Kind::Kill => Aim::Kill { who: Who::Leader },
-            Kind::Pause => Aim::Pause { who: Who::Leader },
+            Kind::Packets => Aim::Packets { route: Route::Leader, weather: chance::telling_weather() },
+            Kind::Kill => leader(Harm::Kill),
+            Kind::Pause => leader(Harm::Pause),
+            Kind::Power => leader(Harm::Power),
+            Kind::Clock => leader(Harm::Clock(Skew::Jump { by: Shift::millis(10_000) })),
+            Kind::SlowDisk => leader(Harm::SlowDisk(Pace::Stuck)),
+            Kind::FullDisk => leader(Harm::FullDisk),
+            Kind::FailedSync => leader(Harm::FailedSync),
+            Kind::BitFlip => leader(Harm::BitFlip),
+            Kind::Wipe => leader(Harm::Wipe),
         }
     }
 
     /// Any form of this kind that so many nodes allow.
     pub fn random(kind: Kind, nodes: usize, rng: &mut impl Rng) -> Aim {
-        let role = |rng| Who::ROLES.choose(rng).expect("there are five of them").clone();
-        match kind {
+        let harm = match kind {
             Kind::Partition => {
                 let shapes: Vec<Shape> =
                     Shape::ALL.into_iter().filter(|shape| shape.least() <= nodes).collect();
                 let shape = shapes.choose(rng).copied().unwrap_or(Shape::One);
                 let sever = *[Sever::Hold, Sever::Cut].choose(rng).expect("there are two of them");
-                Aim::Partition { shape, sever }
+                return Aim::Partition { shape, sever };
             }
-            Kind::Kill => Aim::Kill { who: role(rng) },
-            Kind::Pause => Aim::Pause { who: role(rng) },
-        }
+            Kind::Packets => {
+                let route = *Route::ALL.choose(rng).expect("there are four of them");
+                return Aim::Packets { route, weather: chance::weather(rng) };
+            }
+            Kind::Kill => Harm::Kill,
+            Kind::Pause => Harm::Pause,
+            Kind::Power => Harm::Power,
+            Kind::Clock => Harm::Clock(chance::skew(rng)),
+            Kind::SlowDisk => Harm::SlowDisk(chance::pace(rng)),
+            Kind::FullDisk => Harm::FullDisk,
+            Kind::FailedSync => Harm::FailedSync,
+            Kind::BitFlip => Harm::BitFlip,
+            Kind::Wipe => Harm::Wipe,
+        };
+        // What a disk has forgotten does not come back: a majority of rotten disks ends a cluster.
+        let lasting = matches!(kind, Kind::BitFlip | Kind::Wipe);
+        let roles = if lasting { &Who::ROLES[..3] } else { &Who::ROLES[..] };
+        Aim::Harm { who: roles.choose(rng).expect("there are several of them").clone(), harm }
     }
 
     /// What kind of fault it asks for.
     pub fn kind(&self) -> Kind {
         match self {
             Aim::Partition { .. } => Kind::Partition,
-            Aim::Kill { .. } => Kind::Kill,
-            Aim::Pause { .. } => Kind::Pause,
+            Aim::Packets { .. } => Kind::Packets,
+            Aim::Harm { harm, .. } => harm.kind(),
             Aim::Exactly(fault) => fault.kind(),
         }
     }
@@ -147,20 +177,23 @@ impl Aim {
             Aim::Partition { shape, sever } => {
                 Fault::Partition { grudge: shape.grudge(nodes, leader, rng)?, sever: *sever }
             }
-            Aim::Kill { who } => Fault::Kill { nodes: who.resolve(nodes, leader, rng)? },
-            Aim::Pause { who } => Fault::Pause { nodes: who.resolve(nodes, leader, rng)? },
+            Aim::Packets { route, weather } => {
+                Fault::Packets { links: route.links(nodes, leader, rng)?, weather: *weather }
+            }
+            Aim::Harm { who, harm } => harm.on(who.resolve(nodes, leader, rng)?),
             Aim::Exactly(fault) => fault.clone(),
         })
     }
 }
 
 impl fmt::Display for Aim {
-    /// `partition isolate-leader (hold)`, `kill leader`, `pause one`.
+    /// `partition isolate-leader (hold)`, `kill leader`, `clock one (drift -20%)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind();
         match self {
-            Aim::Partition { shape, sever } => write!(f, "partition {shape} ({sever})"),
-            Aim::Kill { who } => write!(f, "kill {who}"),
-            Aim::Pause { who } => write!(f, "pause {who}"),
+            Aim::Partition { shape, sever } => write!(f, "{kind} {shape} ({sever})"),
+            Aim::Packets { route, weather } => write!(f, "{kind} {route} ({weather})"),
+            Aim::Harm { who, harm } => write!(f, "{kind} {who}{harm}"),
             Aim::Exactly(fault) => fault.fmt(f),
         }
     }
@@ -172,6 +205,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::fault::Grudge;
     use crate::ids::cluster;
 
     #[test]
@@ -201,8 +235,11 @@ mod tests {
             assert_eq!(aim.resolve(&nodes, None, &mut rng), Err(Impossible::NoLeader));
             let fault = aim.resolve(&nodes, Some(NodeId(2)), &mut rng).unwrap();
             match fault {
-                Fault::Kill { nodes } | Fault::Pause { nodes } => assert_eq!(nodes, [NodeId(2)].into()),
                 Fault::Partition { grudge, .. } => assert_eq!(grudge.to_string(), "n2 | n1 n3"),
+                Fault::Packets { links, .. } => {
+                    assert_eq!(links, Grudge::apart(NodeId(2), &nodes).links());
+                }
+                other => assert_eq!(other.harm().unwrap().1, &Nodes::from([NodeId(2)])),
             }
         }
     }

@@ -3,83 +3,34 @@
 //! The set is closed: reading [`Fault`] is reading the catalogue. Each fault knows how to inject and
 //! heal itself on a [`Target`], the little that it must know of a world, whether that consists of
 //! processes and sockets or of values in a simulator.
+//!
+//! Several faults may last at once, and heals must not undo each other: a node that a power cut holds
+//! down must not be started by the heal of a kill. So each fault [claims](Fault::claims) what it
+//! works on, and no two that last at once claim the same. Whoever reads, draws or plays a schedule
+//! keeps to that. What different claims allow is wanted: a node cut off *and* on a slow disk, then
+//! without power, is where recovery meets what nobody thought of.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub mod claim;
+pub mod grudge;
+pub mod harm;
+pub mod target;
+pub mod weather;
+
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 
-use itertools::{Itertools, iproduct};
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::{Birth, Death, Evidence, LinkCounts, ProcessState};
-use crate::ids::{Link, NodeId, Nodes, list};
+use crate::evidence::Evidence;
+use crate::ids::{Link, Nodes, list};
 use crate::kind::Kind;
 
-/// How a cut link treats what is sent over it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Sever {
-    /// Bytes wait and arrive after the heal, as under packet loss with TCP. The receiver then meets
-    /// messages from a time that everybody else has left: the best test of terms and epochs.
-    Hold,
-    /// Connections break at once, and new ones are turned away.
-    Cut,
-}
-
-impl fmt::Display for Sever {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Sever::Hold => "hold",
-            Sever::Cut => "cut",
-        })
-    }
-}
-
-/// Who does not hear whom.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Grudge {
-    /// Nodes of different blocks do not hear each other. A node in no block hears everybody.
-    Blocks(Vec<Nodes>),
-    /// Exactly these directions are cut.
-    Links(BTreeSet<Link>),
-}
-
-impl Grudge {
-    /// One node on one side, all others on the other.
-    pub fn apart(node: NodeId, nodes: &Nodes) -> Grudge {
-        Grudge::Blocks(vec![[node].into(), nodes.iter().copied().filter(|other| *other != node).collect()])
-    }
-
-    /// Every direction that is cut.
-    pub fn links(&self) -> BTreeSet<Link> {
-        match self {
-            Grudge::Links(links) => links.clone(),
-            Grudge::Blocks(blocks) => {
-                let between = blocks.iter().permutations(2).map(|pair| iproduct!(pair[0], pair[1]));
-                between.flatten().map(|(from, to)| Link::new(*from, *to)).collect()
-            }
-        }
-    }
-
-    /// Every node that it speaks of.
-    pub fn nodes(&self) -> Nodes {
-        match self {
-            Grudge::Blocks(blocks) => blocks.iter().flatten().copied().collect(),
-            Grudge::Links(links) => links.iter().flat_map(|link| [link.from, link.to]).collect(),
-        }
-    }
-}
-
-impl fmt::Display for Grudge {
-    /// `n1 | n2 n3`, or `n1→n2 n1→n3`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Grudge::Blocks(blocks) => f.write_str(&itertools::join(blocks.iter().map(list), " | ")),
-            Grudge::Links(links) => f.write_str(&list(links)),
-        }
-    }
-}
+pub use claim::Claim;
+pub use grudge::{Grudge, Sever};
+pub use harm::{Harm, Pace, Skew};
+pub use target::{Target, Trouble};
+pub use weather::Weather;
 
 /// A fault with its targets resolved: the same value breaks the same things, today and in a replay.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -93,7 +44,8 @@ pub enum Fault {
         /// What becomes of the bytes.
         sever: Sever,
     },
-    /// The processes of these nodes die, and are started again when it heals.
+    /// The processes of these nodes die, and are started again when it heals. Their disks keep all that
+    /// was written, synced or not: the kernel outlives a process.
     Kill {
         /// Whose.
         nodes: Nodes,
@@ -104,27 +56,60 @@ pub enum Fault {
         /// Whose.
         nodes: Nodes,
     },
-}
-
-/// What a fault must be able to do to a world.
-///
-/// Each call has taken effect when it returns. An error means that the world could not be brought
-/// into the wanted state: a failure of the harness, which ends the run.
-pub trait Target {
-    /// Cuts these links. None of them is cut by another fault.
-    fn sever(&mut self, links: &BTreeSet<Link>, how: Sever) -> io::Result<()>;
-    /// Mends these links, at once, and tells what the cut kept from arriving.
-    fn mend(&mut self, links: &BTreeSet<Link>) -> io::Result<BTreeMap<Link, LinkCounts>>;
-    /// Kills these nodes, all before any is waited for. One that had died before is reported as it died.
-    fn kill(&mut self, nodes: &Nodes) -> io::Result<Vec<Death>>;
-    /// Starts these nodes again, on what their disks kept.
-    fn restart(&mut self, nodes: &Nodes) -> io::Result<Vec<Birth>>;
-    /// Stops these nodes, all before any is waited for. The dead are passed over.
-    fn pause(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>>;
-    /// What these nodes are doing. The dead are passed over.
-    fn states(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>>;
-    /// Lets these nodes go on. One that died meanwhile is passed over.
-    fn resume(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>>;
+    /// The power of these nodes goes: they die, and what was not synced is lost, wholly or in part. They
+    /// are started again when it heals. Who answered before the sync is found out.
+    Power {
+        /// Whose.
+        nodes: Nodes,
+    },
+    /// Messages on these links are delayed, lost, repeated, overtaken.
+    Packets {
+        /// On which.
+        links: BTreeSet<Link>,
+        /// What becomes of them.
+        weather: Weather,
+    },
+    /// The clocks of these nodes are wrong. Who believes that a lease still lasts, or that one of
+    /// somebody else is over, is found out.
+    Clock {
+        /// Whose.
+        nodes: Nodes,
+        /// In which way.
+        skew: Skew,
+    },
+    /// The disks of these nodes are slow.
+    SlowDisk {
+        /// Whose.
+        nodes: Nodes,
+        /// How slow.
+        pace: Pace,
+    },
+    /// The disks of these nodes are full. A node that cannot write must halt, not guess; the heal makes
+    /// room, and starts it again if it ended.
+    FullDisk {
+        /// Whose.
+        nodes: Nodes,
+    },
+    /// The next sync of each of these nodes fails, once, and what it should have made safe is lost. A node
+    /// must not try again and believe the second answer: it must halt. The heal starts it again if it
+    /// ended.
+    FailedSync {
+        /// Whose.
+        nodes: Nodes,
+    },
+    /// These nodes die, one bit on the disk of each rots, and they are started again when it heals. A node
+    /// that finds the damage refuses to start, and stays down for good: so it should.
+    BitFlip {
+        /// Whose.
+        nodes: Nodes,
+    },
+    /// These nodes die, and start again on empty disks when it heals. No protocol survives that in which a
+    /// promise is a vote on a disk: a node that forgets its vote can give it twice. So it is part of
+    /// no mixture, and happens only to those who ask for it by name.
+    Wipe {
+        /// Whose.
+        nodes: Nodes,
+    },
 }
 
 impl Fault {
@@ -132,147 +117,103 @@ impl Fault {
     pub fn kind(&self) -> Kind {
         match self {
             Fault::Partition { .. } => Kind::Partition,
+            Fault::Packets { .. } => Kind::Packets,
             Fault::Kill { .. } => Kind::Kill,
             Fault::Pause { .. } => Kind::Pause,
+            Fault::Power { .. } => Kind::Power,
+            Fault::Clock { .. } => Kind::Clock,
+            Fault::SlowDisk { .. } => Kind::SlowDisk,
+            Fault::FullDisk { .. } => Kind::FullDisk,
+            Fault::FailedSync { .. } => Kind::FailedSync,
+            Fault::BitFlip { .. } => Kind::BitFlip,
+            Fault::Wipe { .. } => Kind::Wipe,
         }
+    }
+
+    /// What it does and to whom, if it is one that is done to nodes and not to links.
+    pub fn harm(&self) -> Option<(Harm, &Nodes)> {
+        Some(match self {
+            Fault::Partition { .. } | Fault::Packets { .. } => return None,
+            Fault::Kill { nodes } => (Harm::Kill, nodes),
+            Fault::Pause { nodes } => (Harm::Pause, nodes),
+            Fault::Power { nodes } => (Harm::Power, nodes),
+            Fault::Clock { nodes, skew } => (Harm::Clock(*skew), nodes),
+            Fault::SlowDisk { nodes, pace } => (Harm::SlowDisk(*pace), nodes),
+            Fault::FullDisk { nodes } => (Harm::FullDisk, nodes),
+            Fault::FailedSync { nodes } => (Harm::FailedSync, nodes),
+            Fault::BitFlip { nodes } => (Harm::BitFlip, nodes),
+            Fault::Wipe { nodes } => (Harm::Wipe, nodes),
+        })
     }
 
     /// Every node that it speaks of.
     pub fn nodes(&self) -> Nodes {
         match self {
             Fault::Partition { grudge, .. } => grudge.nodes(),
-            Fault::Kill { nodes } | Fault::Pause { nodes } => nodes.clone(),
+            Fault::Packets { links, .. } => links.iter().flat_map(|link| [link.from, link.to]).collect(),
+            _ => self.harm().map(|(_, nodes)| nodes.clone()).unwrap_or_default(),
         }
     }
 
     /// Breaks it.
     pub fn inject(&self, on: &mut dyn Target) -> io::Result<Evidence> {
+        let mut found = Evidence::default();
         match self {
-            Fault::Partition { grudge, sever } => {
-                on.sever(&grudge.links(), *sever)?;
-                Ok(Evidence::default())
+            Fault::Partition { grudge, sever } => on.sever(&grudge.links(), *sever)?,
+            Fault::Packets { links, weather } => on.weather(links, *weather)?,
+            Fault::Kill { nodes } => found.deaths = on.kill(nodes)?,
+            Fault::Pause { nodes } => found.states = on.pause(nodes)?,
+            Fault::Power { nodes } => (found.deaths, found.lost) = on.cut_power(nodes)?,
+            Fault::Clock { nodes, skew } => found.clocks = on.skew(nodes, *skew)?,
+            Fault::SlowDisk { nodes, pace } => on.trouble(nodes, Trouble::Slow(*pace))?,
+            Fault::FullDisk { nodes } => on.trouble(nodes, Trouble::Full)?,
+            Fault::FailedSync { nodes } => on.trouble(nodes, Trouble::FailedSync)?,
+            Fault::BitFlip { nodes } => {
+                found.deaths = on.kill(nodes)?;
+                found.rotten = on.rot(nodes)?;
             }
-            Fault::Kill { nodes } => Ok(Evidence { deaths: on.kill(nodes)?, ..Evidence::default() }),
-            Fault::Pause { nodes } => Ok(Evidence { states: on.pause(nodes)?, ..Evidence::default() }),
+            Fault::Wipe { nodes } => {
+                found.deaths = on.kill(nodes)?;
+                found.lost = on.wipe(nodes)?;
+            }
         }
+        Ok(found)
     }
 
     /// Mends it.
     pub fn heal(&self, on: &mut dyn Target) -> io::Result<Evidence> {
+        let mut found = Evidence::default();
         match self {
-            Fault::Partition { grudge, .. } => {
-                Ok(Evidence { links: on.mend(&grudge.links())?, ..Evidence::default() })
-            }
-            Fault::Kill { nodes } => Ok(Evidence { births: on.restart(nodes)?, ..Evidence::default() }),
+            Fault::Partition { grudge, .. } => found.links = on.mend(&grudge.links())?,
+            Fault::Packets { links, .. } => found.packets = on.clear_up(links)?,
             Fault::Pause { nodes } => {
-                let found = on.states(nodes)?; // whether they stood still all the while
-                Ok(Evidence { found, states: on.resume(nodes)?, ..Evidence::default() })
+                found.found = on.states(nodes)?; // whether they stood still all the while
+                found.states = on.resume(nodes)?;
             }
+            Fault::Clock { nodes, .. } => found.clocks = on.set_right(nodes)?,
+            Fault::SlowDisk { nodes, pace } => found.disks = on.relieve(nodes, Trouble::Slow(*pace))?,
+            Fault::FullDisk { nodes } => found.disks = on.relieve(nodes, Trouble::Full)?,
+            Fault::FailedSync { nodes } => found.disks = on.relieve(nodes, Trouble::FailedSync)?,
+            Fault::Kill { .. } | Fault::Power { .. } | Fault::BitFlip { .. } | Fault::Wipe { .. } => {}
         }
+        if let Some((harm, nodes)) = self.harm()
+            && harm.ends_nodes()
+        {
+            found.births = on.restart(nodes)?;
+            found.refusals = on.refusals(nodes)?;
+        }
+        Ok(found)
     }
 }
 
 impl fmt::Display for Fault {
-    /// `partition n1 | n2 n3 (hold)`, `kill n2`.
+    /// `partition n1 | n2 n3 (hold)`, `kill n2`, `clock n1 (jump +2.5s)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind();
         match self {
-            Fault::Partition { grudge, sever } => write!(f, "partition {grudge} ({sever})"),
-            Fault::Kill { nodes } => write!(f, "kill {}", list(nodes)),
-            Fault::Pause { nodes } => write!(f, "pause {}", list(nodes)),
+            Fault::Partition { grudge, sever } => write!(f, "{kind} {grudge} ({sever})"),
+            Fault::Packets { links, weather } => write!(f, "{kind} {} ({weather})", list(links)),
+            _ => self.harm().map_or(Ok(()), |(harm, nodes)| write!(f, "{kind} {}{harm}", list(nodes))),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::cluster;
-
-    /// A world of assignments.
-    #[derive(PartialEq, Default)]
-    struct World {
-        cut: BTreeSet<Link>,
-        dead: Nodes,
-        still: Nodes,
-    }
-
-    impl Target for World {
-        fn sever(&mut self, links: &BTreeSet<Link>, _how: Sever) -> io::Result<()> {
-            self.cut.extend(links);
-            Ok(())
-        }
-        fn mend(&mut self, links: &BTreeSet<Link>) -> io::Result<BTreeMap<Link, LinkCounts>> {
-            self.cut.retain(|link| !links.contains(link));
-            Ok(links.iter().map(|link| (*link, LinkCounts::default())).collect())
-        }
-        fn kill(&mut self, nodes: &Nodes) -> io::Result<Vec<Death>> {
-            self.dead.extend(nodes);
-            Ok(Vec::new())
-        }
-        fn restart(&mut self, nodes: &Nodes) -> io::Result<Vec<Birth>> {
-            self.dead.retain(|node| !nodes.contains(node));
-            Ok(Vec::new())
-        }
-        fn pause(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>> {
-            self.still.extend(nodes);
-            Ok(Vec::new())
-        }
-        fn states(&mut self, _nodes: &Nodes) -> io::Result<Vec<ProcessState>> {
-            Ok(Vec::new())
-        }
-        fn resume(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>> {
-            self.still.retain(|node| !nodes.contains(node));
-            Ok(Vec::new())
-        }
-    }
-
-    fn faults() -> [Fault; 4] {
-        let bridge = Grudge::Blocks(vec![[NodeId(1), NodeId(2)].into(), [NodeId(4), NodeId(5)].into()]);
-        [
-            Fault::Partition { grudge: bridge, sever: Sever::Hold },
-            Fault::Partition {
-                grudge: Grudge::Links([Link::new(NodeId(1), NodeId(2))].into()),
-                sever: Sever::Cut,
-            },
-            Fault::Kill { nodes: [NodeId(2)].into() },
-            Fault::Pause { nodes: [NodeId(3)].into() },
-        ]
-    }
-
-    #[test]
-    fn a_healed_world_is_as_it_was() {
-        let mut world = World::default();
-        for fault in faults() {
-            fault.inject(&mut world).unwrap();
-            assert!(world != World::default(), "{fault} changed nothing");
-            fault.heal(&mut world).unwrap();
-            assert!(world == World::default(), "{fault} left something behind");
-        }
-    }
-
-    #[test]
-    fn blocks_cut_both_directions_between_them_and_none_within() {
-        let links = Grudge::apart(NodeId(2), &cluster(3)).links();
-        let expected: BTreeSet<Link> =
-            ["n1→n2", "n2→n1", "n3→n2", "n2→n3"].iter().map(|text| text.parse().unwrap()).collect();
-        assert_eq!(links, expected);
-    }
-
-    #[test]
-    fn a_fault_reads_in_a_history_as_it_is_said() {
-        let json = faults().map(|fault| serde_json::to_string(&fault).unwrap());
-        assert_eq!(
-            json,
-            [
-                r#"{"fault":"partition","blocks":[["n1","n2"],["n4","n5"]],"sever":"hold"}"#,
-                r#"{"fault":"partition","links":["n1→n2"],"sever":"cut"}"#,
-                r#"{"fault":"kill","nodes":["n2"]}"#,
-                r#"{"fault":"pause","nodes":["n3"]}"#,
-            ]
-        );
-        for (fault, json) in faults().into_iter().zip(json) {
-            assert_eq!(serde_json::from_str::<Fault>(&json).unwrap(), fault);
-        }
-        assert_eq!(faults()[0].to_string(), "partition n1 n2 | n4 n5 (hold)");
     }
 }

@@ -2,37 +2,73 @@
 //!
 //! ```toml
 //! [[step]]
-//! at = "2s"
-//! until = "7s"
+//! at = "2s"                          # or after = 1200 (ops), or when = "leader-changed"
+//! until = "7s"                       # or lasting = "5s", or lasting = "~5s": about so long
 //! fault = "partition"
 //! blocks = [["n1"], ["n2", "n3"]]    # or links = ["n1→n2"], or shape = "ring"
-//! sever = "hold"
+//! sever = "hold"                     # or "cut"
 //!
 //! [[step]]
-//! at = "12s"
-//! until = "17s"
-//! fault = "kill"                     # or "pause"
-//! nodes = "leader"                   # or a list of nodes
+//! when = "leader-changed"
+//! every = "~5s"                      # and again, about so long after, until the run is over
+//! lasting = "800ms"
+//! fault = "kill"                     # or pause, power, full-disk, failed-sync, bit-flip, wipe
+//! nodes = "leader"                   # or one, minority, majority, all, or a list of nodes
+//!
+//! [[step]]
+//! after = 1200
+//! lasting = "3s"
+//! fault = "packets"
+//! links = "leader"                   # or all, one-node, one-link, or a list of links
+//! weather = { delay = "40ms", jitter = "10ms", loss = 5, duplicate = 1, reorder = 2 }
+//!
+//! [[step]]
+//! at = "20s"
+//! lasting = "5s"
+//! fault = "clock"
+//! nodes = "minority"
+//! skew = { jump = "+2.5s" }          # or { drift = -20 }, or { strobe = "+200ms", every = "20ms" }
+//!
+//! [[step]]
+//! at = "22s"
+//! lasting = "2s"
+//! fault = "slow-disk"
+//! nodes = "one"
+//! pace = "stuck"                     # or what each sync takes longer: "40ms"
 //! ```
 //!
-//! What a run writes names nodes and links; what a person writes may name roles and shapes, which
-//! are resolved when the time comes. Every complaint names the line, and everything that will not
-//! work is refused when the file is read, not in the middle of a run.
+//! And whatever chance adds to it, night after night:
+//!
+//! ```toml
+//! until = "60s"                      # nothing repeats or is drawn beyond
+//! [random]
+//! kinds = "kill,partition"           # or "all"
+//! day = "~5s"                        # both drawn by chance if not given
+//! night = "~5s"
+//! [weights]
+//! kill = 3                           # next to what the others have
+//! ```
+//!
+//! What a run writes names moments, nodes and links; what a person writes may name triggers, roles and
+//! shapes, which are resolved when the time comes. Every complaint names the line, and everything that
+//! will not work is refused when the file is read, not in the middle of a run. Two faults that are
+//! known to meet on one node or link are refused too; those of which nobody can know it yet are put off
+//! when it comes to that, or given up aloud.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::ops::Range;
-use std::str::FromStr;
+mod harm;
+mod reader;
+mod write;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::aim::{Aim, Who};
-use crate::fault::{Fault, Grudge, Sever};
-use crate::ids::{Link, NodeId, Nodes, Time, list};
-use crate::kind::Kind;
-use crate::schedule::{Schedule, Step};
-use crate::shape::Shape;
+use crate::aim::Aim;
+use crate::ids::{Nodes, Time};
+use crate::kind::{Kind, Kinds};
+use crate::schedule::{Deed, End, Happening, Schedule, Start, Step};
+use crate::span::{Span, Wait};
+use crate::storm::{Storm, Weights};
+use reader::{Field, Reader, RoleOrList};
 
 /// What is wrong with a schedule, and where.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -47,29 +83,43 @@ pub struct BadSchedule {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
+    until: Option<Spanned<String>>,
+    random: Option<Spanned<Random>>,
+    weights: Option<Spanned<std::collections::BTreeMap<Spanned<String>, u32>>>,
     #[serde(default)]
     step: Vec<Spanned<Entry>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
-    at: Spanned<String>,
-    until: Spanned<String>,
-    fault: Spanned<String>,
-    shape: Option<Spanned<String>>,
-    blocks: Option<Spanned<Vec<Vec<String>>>>,
-    links: Option<Spanned<Vec<String>>>,
-    sever: Option<Spanned<String>>,
-    nodes: Option<Spanned<RoleOrList>>,
+struct Random {
+    kinds: Spanned<String>,
+    day: Option<Spanned<String>>,
+    night: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a role such as \"leader\" or a list of nodes such as [\"n1\"]")]
-enum RoleOrList {
-    Role(String),
-    List(Vec<String>),
+#[serde(deny_unknown_fields)]
+struct Entry {
+    at: Option<Spanned<String>>,
+    after: Option<Spanned<u64>>,
+    when: Option<Spanned<String>>,
+    every: Option<Spanned<String>>,
+    until: Option<Spanned<String>>,
+    lasting: Option<Spanned<String>>,
+    fault: Spanned<String>,
+    shape: Option<Spanned<String>>,
+    blocks: Option<Spanned<Vec<Vec<String>>>>,
+    links: Option<Spanned<RoleOrList>>,
+    sever: Option<Spanned<String>>,
+    weather: Option<Spanned<harm::WeatherEntry>>,
+    nodes: Option<Spanned<RoleOrList>>,
+    skew: Option<Spanned<harm::SkewEntry>>,
+    pace: Option<Spanned<String>>,
 }
+
+/// Nothing repeats faster, and no day or night is shorter: it would be a slip of the pen.
+const SHORTEST: Span = Span::millis(10);
 
 impl Schedule {
     /// Reads a schedule for a cluster of these nodes.
@@ -77,297 +127,138 @@ impl Schedule {
         let reader = Reader { text, nodes };
         let document: Document = toml::from_str(text)
             .map_err(|error| reader.bad(&error.span().unwrap_or_default(), error.message()))?;
-        let mut steps: Vec<Step> = Vec::new();
-        for entry in &document.step {
-            let step = reader.step(entry)?;
-            let clash = steps.iter().find(|other| {
-                other.aim.kind() == step.aim.kind() && step.at < other.until && other.at < step.until
-            });
-            if let Some(other) = clash {
-                let said = format!("this {} overlaps the one at {}", step.aim.kind(), other.at);
-                return Err(reader.bad(&entry.span(), said));
+        let steps = document.step.iter().map(|entry| reader.step(entry)).collect::<Result<Vec<Step>, _>>()?;
+        reader.apart(&document.step, &steps)?;
+        let random = match (&document.random, &document.weights) {
+            (None, Some(weights)) => {
+                return Err(
+                    reader.bad(&weights.span(), "weights are for what is drawn: there is no [random]")
+                );
             }
-            steps.push(step);
-        }
-        steps.sort_by_key(|step| step.at);
-        Ok(Schedule { steps })
+            (None, None) => None,
+            (Some(random), weights) => {
+                let weights = weights.iter().flat_map(|weights| weights.get_ref());
+                let weights = weights.map(|(kind, weight)| Ok((reader.read::<Kind>(kind)?, *weight)));
+                Some(reader.storm(random, weights.collect::<Result<Weights, _>>()?)?)
+            }
+        };
+        let until = document.until.as_ref().map(|until| reader.read::<Time>(until)).transpose()?;
+        Ok(Schedule { steps, random, until })
     }
-
-    /// Writes it so that [`Schedule::parse`] reads the same.
-    pub fn to_toml(&self) -> String {
-        let mut text = String::from("# What was broken, and when. Repeat it: harness run --schedule FILE\n");
-        for step in &self.steps {
-            let head =
-                format!("at = \"{}\"\nuntil = \"{}\"\nfault = \"{}\"", step.at, step.until, step.aim.kind());
-            writeln!(text, "\n[[step]]\n{head}\n{}", fields(&step.aim))
-                .expect("writing to a string succeeds");
-        }
-        text
-    }
-}
-
-fn fields(aim: &Aim) -> String {
-    match aim {
-        Aim::Partition { shape, sever } => format!("shape = \"{shape}\"\nsever = \"{sever}\""),
-        Aim::Kill { who: Who::These(nodes) }
-        | Aim::Pause { who: Who::These(nodes) }
-        | Aim::Exactly(Fault::Kill { nodes } | Fault::Pause { nodes }) => {
-            format!("nodes = {}", quoted(nodes))
-        }
-        Aim::Kill { who } | Aim::Pause { who } => format!("nodes = \"{who}\""),
-        Aim::Exactly(Fault::Partition { grudge, sever }) => {
-            let cut = match grudge {
-                Grudge::Blocks(blocks) => {
-                    format!("blocks = [{}]", itertools::join(blocks.iter().map(quoted), ", "))
-                }
-                Grudge::Links(links) => format!("links = {}", quoted(links)),
-            };
-            format!("{cut}\nsever = \"{sever}\"")
-        }
-    }
-}
-
-fn quoted<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
-    format!("[{}]", itertools::join(items.into_iter().map(|item| format!("\"{item}\"")), ", "))
-}
-
-struct Reader<'a> {
-    text: &'a str,
-    nodes: &'a Nodes,
 }
 
 impl Reader<'_> {
-    fn bad(&self, span: &Range<usize>, problem: impl Into<String>) -> BadSchedule {
-        let before = self.text.as_bytes().iter().take(span.start);
-        BadSchedule { line: 1 + before.filter(|byte| **byte == b'\n').count(), problem: problem.into() }
-    }
-
-    fn read<T: FromStr<Err: ToString>>(&self, field: &Spanned<String>) -> Result<T, BadSchedule> {
-        field.get_ref().parse().map_err(|error: T::Err| self.bad(&field.span(), error.to_string()))
-    }
-
-    fn step(&self, spanned: &Spanned<Entry>) -> Result<Step, BadSchedule> {
-        let entry = spanned.get_ref();
-        let (at, until) = (self.read::<Time>(&entry.at)?, self.read::<Time>(&entry.until)?);
-        if until <= at {
-            return Err(self.bad(&entry.until.span(), format!("ends at {until}, and begins at {at}")));
+    fn storm(&self, random: &Spanned<Random>, weights: Weights) -> Result<Storm, BadSchedule> {
+        let Random { kinds, day, night } = random.get_ref();
+        let drawn = Kinds::parse(kinds.get_ref(), &Kind::ALL);
+        let drawn = drawn.map_err(|error| self.bad(&kinds.span(), error.to_string()))?;
+        if let Some(stranger) = weights.keys().find(|kind| !drawn.as_slice().contains(kind)) {
+            let said = format!("`{stranger}` has a weight and is not among the kinds");
+            return Err(self.bad(&random.span(), said));
         }
-        let aim = match self.read::<Kind>(&entry.fault)? {
-            Kind::Partition => self.partition(spanned)?,
-            Kind::Kill => match self.whom(spanned, Kind::Kill)? {
-                Who::These(nodes) => Aim::Exactly(Fault::Kill { nodes }),
-                who => Aim::Kill { who },
-            },
-            Kind::Pause => match self.whom(spanned, Kind::Pause)? {
-                Who::These(nodes) => Aim::Exactly(Fault::Pause { nodes }),
-                who => Aim::Pause { who },
-            },
-        };
-        Ok(Step { at, until, aim })
+        let wait = |field: &Option<Spanned<String>>| field.as_ref().map(|field| self.wait(field)).transpose();
+        Ok(Storm { kinds: drawn, weights, day: wait(day)?, night: wait(night)? })
     }
 
-    fn partition(&self, spanned: &Spanned<Entry>) -> Result<Aim, BadSchedule> {
-        let entry = spanned.get_ref();
-        if let Some(nodes) = &entry.nodes {
-            return Err(
-                self.bad(&nodes.span(), "a partition has `shape`, `blocks` or `links`, and no `nodes`")
-            );
+    fn wait(&self, field: &Spanned<String>) -> Result<Wait, BadSchedule> {
+        let wait = self.read::<Wait>(field)?;
+        if wait.mean() < SHORTEST {
+            return Err(self.bad(&field.span(), format!("{wait} is too short: at least {SHORTEST}")));
         }
-        let sever = match &entry.sever {
-            None => Sever::Hold,
-            Some(field) => match field.get_ref().as_str() {
-                "hold" => Sever::Hold,
-                "cut" => Sever::Cut,
-                other => {
-                    return Err(self.bad(&field.span(), format!("unknown sever `{other}`; known: hold, cut")));
-                }
-            },
-        };
-        let grudge = match (&entry.shape, &entry.blocks, &entry.links) {
-            (Some(shape), None, None) => {
-                let place = shape.span();
-                let shape = self.read::<Shape>(shape)?;
-                if self.nodes.len() < shape.least() {
-                    let (least, there) = (shape.least(), self.nodes.len());
-                    return Err(
-                        self.bad(&place, format!("`{shape}` needs {least} nodes, and there are {there}"))
-                    );
-                }
-                return Ok(Aim::Partition { shape, sever });
-            }
-            (None, Some(blocks), None) => self.blocks(blocks)?,
-            (None, None, Some(links)) => self.links(links)?,
-            _ => {
-                let said = "a partition needs exactly one of `shape`, `blocks` and `links`";
-                return Err(self.bad(&spanned.span(), said));
-            }
-        };
-        Ok(Aim::Exactly(Fault::Partition { grudge, sever }))
+        Ok(wait)
     }
 
-    fn blocks(&self, field: &Spanned<Vec<Vec<String>>>) -> Result<Grudge, BadSchedule> {
-        let place = field.span();
-        let blocks = field
-            .get_ref()
-            .iter()
-            .map(|block| self.known(block, &place))
-            .collect::<Result<Vec<Nodes>, _>>()?;
-        let named: usize = field.get_ref().iter().map(Vec::len).sum();
-        let grudge = Grudge::Blocks(blocks);
-        if grudge.nodes().len() < named {
-            return Err(self.bad(&place, "a node stands in two blocks"));
-        }
-        self.cutting(grudge, &place)
+    fn step(&self, entry: &Spanned<Entry>) -> Result<Step, BadSchedule> {
+        let start = self.start(entry)?;
+        let every = entry.get_ref().every.as_ref().map(|every| self.wait(every)).transpose()?;
+        let end = self.end(entry, start, every)?;
+        Ok(Step { start, every, end, aim: self.aim(entry)? })
     }
 
-    fn links(&self, field: &Spanned<Vec<String>>) -> Result<Grudge, BadSchedule> {
-        let place = field.span();
-        let links = field.get_ref().iter().map(|text| text.parse::<Link>());
-        let links = links.collect::<Result<BTreeSet<Link>, _>>();
-        let grudge = Grudge::Links(links.map_err(|error| self.bad(&place, error.to_string()))?);
-        self.present(&grudge.nodes(), &place)?;
-        self.cutting(grudge, &place)
-    }
-
-    fn cutting(&self, grudge: Grudge, place: &Range<usize>) -> Result<Grudge, BadSchedule> {
-        if grudge.links().is_empty() { Err(self.bad(place, "this cuts nothing")) } else { Ok(grudge) }
-    }
-
-    /// Whose processes a fault is meant for that has `nodes` and nothing else.
-    fn whom(&self, spanned: &Spanned<Entry>, kind: Kind) -> Result<Who, BadSchedule> {
-        let entry = spanned.get_ref();
-        if entry.shape.is_some() || entry.blocks.is_some() || entry.links.is_some() || entry.sever.is_some() {
-            let said = format!("a {kind} has `nodes`, and nothing of a partition");
-            return Err(self.bad(&spanned.span(), said));
-        }
-        let Some(field) = &entry.nodes else {
-            return Err(self.bad(&spanned.span(), format!("a {kind} needs `nodes`")));
-        };
-        match field.get_ref() {
-            RoleOrList::List(names) if names.is_empty() => {
-                Err(self.bad(&field.span(), format!("this {kind}s nobody")))
-            }
-            RoleOrList::List(names) => Ok(Who::These(self.known(names, &field.span())?)),
-            RoleOrList::Role(role) => {
-                let found = Who::ROLES.into_iter().find(|who| who.to_string() == *role);
-                found.ok_or_else(|| {
-                    let known = itertools::join(Who::ROLES, ", ");
-                    let said = format!("unknown role `{role}`; known: {known}, or a list of nodes");
-                    self.bad(&field.span(), said)
+    fn start(&self, entry: &Spanned<Entry>) -> Result<Start, BadSchedule> {
+        let Entry { at, after, when, .. } = entry.get_ref();
+        match (at, after, when) {
+            (Some(at), None, None) => Ok(Start::At(self.read(at)?)),
+            (None, Some(after), None) => Ok(Start::After(*after.get_ref())),
+            (None, None, Some(when)) => {
+                let found = Happening::ALL.into_iter().find(|happening| happening.name() == when.get_ref());
+                found.map(Start::When).ok_or_else(|| {
+                    let known = itertools::join(Happening::ALL.map(Happening::name), ", ");
+                    let said = format!("nobody can see `{}` happen; known: {known}", when.get_ref());
+                    self.bad(&when.span(), said)
                 })
             }
+            _ => Err(self.bad(&entry.span(), "a step needs exactly one of `at`, `after` and `when`")),
         }
     }
 
-    fn known(&self, names: &[String], place: &Range<usize>) -> Result<Nodes, BadSchedule> {
-        let nodes = names.iter().map(|name| name.parse::<NodeId>()).collect::<Result<Nodes, _>>();
-        let nodes = nodes.map_err(|error| self.bad(place, error.to_string()))?;
-        self.present(&nodes, place)?;
-        Ok(nodes)
-    }
-
-    fn present(&self, nodes: &Nodes, place: &Range<usize>) -> Result<(), BadSchedule> {
-        match nodes.difference(self.nodes).next() {
-            None => Ok(()),
-            Some(stranger) => {
-                Err(self.bad(place, format!("there is no {stranger}; the nodes are {}", list(self.nodes))))
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use itertools::Itertools as _;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::ids::cluster;
-    use crate::kind::Kinds;
-    use crate::play::{Action, Nemesis};
-    use crate::schedule::Rhythm;
-
-    proptest! {
-        #[test]
-        fn a_schedule_is_read_as_it_was_written_both_as_asked_and_as_done(seed: u64, count in 1_u16..7) {
-            let nodes = cluster(count);
-            let asked =
-                Schedule::draw(seed, &Kinds::of(Kind::ALL), nodes.len(), Rhythm::default(), Time(200_123_456_789));
-            let asked = if count == 1 { Schedule::default() } else { asked };
-            prop_assert_eq!(Schedule::parse(&asked.to_toml(), &nodes), Ok(asked.clone()));
-
-            let mut nemesis = Nemesis::new(asked, nodes.clone(), seed);
-            let mut now = Time::default();
-            loop {
-                match nemesis.next(now, Some(NodeId(1))) {
-                    Action::Wait(until) => now = until,
-                    Action::Done => break,
-                    _ => {}
-                }
-            }
-            let done = nemesis.record();
-            prop_assert_eq!(Schedule::parse(&done.to_toml(), &nodes), Ok(done));
-        }
-    }
-
-    #[test]
-    fn the_example_in_the_documentation_is_read() {
-        let text = include_str!("file.rs");
-        let example = text.lines().skip_while(|line| *line != "//! ```toml").skip(1);
-        let example =
-            example.take_while(|line| *line != "//! ```").map(|line| line.trim_start_matches("//!"));
-        let example = itertools::join(example, "\n");
-        let schedule = Schedule::parse(&example, &cluster(3)).unwrap();
-        let said: Vec<String> = schedule.steps.iter().map(|step| step.aim.to_string()).collect();
-        assert_eq!(said, ["partition n1 | n2 n3 (hold)", "kill leader"]);
-    }
-
-    #[test]
-    fn a_malformed_schedule_names_the_line_and_the_cure() {
-        let cases = [
-            ("nodes = \"leader", "line 5: "),
-            ("node = \"leader\"", "line 5: unknown field `node`"),
-            ("nodes = 3", "line 5: expected a role such as \"leader\" or a list of nodes"),
-            ("nodes = \"boss\"", "line 5: unknown role `boss`; known: leader, one, minority, majority, all"),
-            ("nodes = [\"n9\"]", "line 5: there is no n9; the nodes are n1 n2 n3"),
-            ("nodes = [\"two\"]", "line 5: `two` is not a node such as \"n2\""),
-            ("nodes = []", "line 5: this kills nobody"),
-            ("", "line 1: a kill needs `nodes`"),
-            ("nodes = \"all\"\nsever = \"cut\"", "line 1: a kill has `nodes`"),
-        ];
-        for ((line, complaint), kind) in cases.into_iter().cartesian_product([Kind::Kill, Kind::Pause]) {
-            let text = format!("[[step]]\nat = \"2s\"\nuntil = \"7s\"\nfault = \"{kind}\"\n{line}\n");
-            let said = Schedule::parse(&text, &cluster(3)).unwrap_err().to_string();
-            assert!(said.starts_with(&complaint.replace("kill", kind.name())), "{line}: {said}");
-        }
-        let cases = [
-            ("shape = \"circle\"", "line 5: unknown shape `circle`"),
-            ("blocks = [[\"n1\"], [\"n1\", \"n2\"]]", "line 5: a node stands in two blocks"),
-            ("blocks = [[\"n1\"]]", "line 5: this cuts nothing"),
-            ("links = [\"n1\"]", "line 5: `n1` is not a link"),
-            ("links = []\nshape = \"one\"", "line 1: a partition needs exactly one of"),
-            ("shape = \"one\"\nsever = \"burn\"", "line 6: unknown sever `burn`; known: hold, cut"),
-        ];
-        for (line, complaint) in cases {
-            let text = format!("[[step]]\nat = \"2s\"\nuntil = \"7s\"\nfault = \"partition\"\n{line}\n");
-            let said = Schedule::parse(&text, &cluster(3)).unwrap_err().to_string();
-            assert!(said.starts_with(complaint), "{line}: {said}");
-        }
-    }
-
-    #[test]
-    fn faults_of_one_kind_may_not_overlap_but_different_kinds_may() {
-        let step = |at, until, fault: &str| {
-            format!("[[step]]\nat = \"{at}s\"\nuntil = \"{until}s\"\nfault = {fault}\n")
+    fn end(&self, entry: &Spanned<Entry>, start: Start, every: Option<Wait>) -> Result<End, BadSchedule> {
+        let Entry { until, lasting, .. } = entry.get_ref();
+        let until = match (until, lasting) {
+            (Some(until), None) => until,
+            (None, Some(lasting)) => return Ok(End::Lasting(self.read(lasting)?)),
+            _ => return Err(self.bad(&entry.span(), "a step needs either `until` or `lasting`")),
         };
-        let kill = "\"kill\"\nnodes = \"one\"";
-        let partition = "\"partition\"\nshape = \"one\"";
-        let both = step(2, 7, kill) + &step(3, 9, partition);
-        assert_eq!(Schedule::parse(&both, &cluster(3)).unwrap().steps.len(), 2);
-        let twice = step(2, 7, kill) + &step(6, 9, kill);
-        let said = Schedule::parse(&twice, &cluster(3)).unwrap_err().to_string();
-        assert_eq!(said, "line 6: this kill overlaps the one at 2s");
-        let said = Schedule::parse(&step(7, 7, kill), &cluster(3)).unwrap_err().to_string();
-        assert_eq!(said, "line 3: ends at 7s, and begins at 7s");
+        let Start::At(at) = start else {
+            return Err(self.bad(
+                &until.span(),
+                "`until` is for a step with `at`: say how long it lasts with `lasting`",
+            ));
+        };
+        if every.is_some() {
+            return Err(self.bad(&until.span(), "a step that comes again has `lasting`, and no `until`"));
+        }
+        let end = self.read::<Time>(until)?;
+        if end <= at {
+            return Err(self.bad(&until.span(), format!("ends at {end}, and begins at {at}")));
+        }
+        Ok(End::Until(end))
+    }
+
+    /// No two that will certainly meet on one node or link.
+    fn apart(&self, entries: &[Spanned<Entry>], steps: &[Step]) -> Result<(), BadSchedule> {
+        let certain = |step: &Step| match (step.start, step.until(), &step.aim) {
+            (Start::At(at), Some(until), Aim::Exactly(fault)) => {
+                Some(Deed { at, until, fault: fault.clone() })
+            }
+            _ => None,
+        };
+        let certain = entries.iter().zip(steps).filter_map(|(entry, step)| Some((entry, certain(step)?)));
+        let mut deeds: Vec<(&Spanned<Entry>, Deed)> = certain.collect();
+        deeds.sort_by_key(|(_, deed)| deed.at);
+        let mut lasting: Vec<&Deed> = Vec::new();
+        for (entry, deed) in &deeds {
+            lasting.retain(|other| other.until > deed.at);
+            if let Some(other) = lasting.iter().find(|other| other.clashes_with(deed)) {
+                let (kind, other_kind, at) = (deed.fault.kind(), other.fault.kind(), other.at);
+                let said = format!("this {kind} meets the {other_kind} of {at} on the same node or link");
+                return Err(self.bad(&entry.span(), said));
+            }
+            lasting.push(deed);
+        }
+        Ok(())
+    }
+
+    fn aim(&self, entry: &Spanned<Entry>) -> Result<Aim, BadSchedule> {
+        let kind = self.read::<Kind>(&entry.get_ref().fault)?;
+        let fields = match kind {
+            Kind::Partition => &[Field::Shape, Field::Blocks, Field::Links, Field::Sever][..],
+            Kind::Packets => &[Field::Links, Field::Weather],
+            Kind::Clock => &[Field::Nodes, Field::Skew],
+            Kind::SlowDisk => &[Field::Nodes, Field::Pace],
+            Kind::Kill
+            | Kind::Pause
+            | Kind::Power
+            | Kind::FullDisk
+            | Kind::FailedSync
+            | Kind::BitFlip
+            | Kind::Wipe => &[Field::Nodes],
+        };
+        self.only(entry, kind, fields)?;
+        match kind {
+            Kind::Partition => self.partition(entry),
+            Kind::Packets => self.packets(entry),
+            _ => self.harm(entry, kind),
+        }
     }
 }

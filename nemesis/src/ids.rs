@@ -7,8 +7,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
 /// A node of the cluster under test, written `n2`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct NodeId(pub u16);
@@ -31,7 +29,7 @@ pub struct Malformed {
 }
 
 impl Malformed {
-    fn new(text: &str, expected: &'static str) -> Malformed {
+    pub(crate) fn new(text: &str, expected: &'static str) -> Malformed {
         Malformed { text: text.to_owned(), expected }
     }
 }
@@ -129,13 +127,17 @@ impl FromStr for Time {
 
     /// `2s`, `2.5s`, `250ms`, `40us`, `7ns`. Digits finer than a nanosecond are refused, not rounded.
     fn from_str(text: &str) -> Result<Time, Malformed> {
-        let malformed = || Malformed::new(text, "a time such as \"2.5s\" or \"250ms\"");
-        let (number, unit) = [("ns", 1), ("us", 1_000), ("ms", 1_000_000), ("s", SECOND)]
-            .into_iter()
-            .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number, unit)))
-            .ok_or_else(malformed)?;
-        exact(number, unit).map(Time).ok_or_else(malformed)
+        let found = nanoseconds(text).map(Time);
+        found.ok_or_else(|| Malformed::new(text, "a time such as \"2.5s\" or \"250ms\""))
     }
+}
+
+/// How many nanoseconds `2.5s` or `250ms` are.
+pub(crate) fn nanoseconds(text: &str) -> Option<u64> {
+    let units = [("ns", 1), ("us", 1_000), ("ms", 1_000_000), ("s", SECOND)];
+    let (number, unit) =
+        units.into_iter().find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))?;
+    exact(number, unit)
 }
 
 /// `number` times `unit`, if that is a whole number that fits.
@@ -154,19 +156,21 @@ fn exact(number: &str, unit: u64) -> Option<u64> {
 /// Written by `Display`, read by `FromStr`: people see the same names everywhere.
 macro_rules! as_text {
     ($($name:ty),*) => {$(
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 to.collect_str(self)
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<$name, D::Error> {
-                String::deserialize(from)?.parse().map_err(de::Error::custom)
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<$name, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(from)?;
+                text.parse().map_err(serde::de::Error::custom)
             }
         }
     )*};
 }
+pub(crate) use as_text;
 
 as_text!(NodeId, Link, Time);
 

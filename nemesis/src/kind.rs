@@ -14,11 +14,62 @@ pub enum Kind {
     Kill,
     /// Processes stand still, and do not know it.
     Pause,
+    /// Machines lose their power, and what was not synced.
+    Power,
+    /// Messages are delayed, lost, repeated, overtaken.
+    Packets,
+    /// Clocks are wrong.
+    Clock,
+    /// Disks are slow.
+    SlowDisk,
+    /// Disks are full.
+    FullDisk,
+    /// A disk fails to keep what it was asked to.
+    FailedSync,
+    /// A disk forgets one bit.
+    BitFlip,
+    /// A disk forgets everything.
+    Wipe,
 }
 
 impl Kind {
-    /// All of them, in the order in which `all` lists them.
-    pub const ALL: [Kind; 3] = [Kind::Partition, Kind::Kill, Kind::Pause];
+    /// All of them, in the order in which they are listed.
+    pub const ALL: [Kind; 11] = [
+        Kind::Partition,
+        Kind::Kill,
+        Kind::Pause,
+        Kind::Power,
+        Kind::Packets,
+        Kind::Clock,
+        Kind::SlowDisk,
+        Kind::FullDisk,
+        Kind::FailedSync,
+        Kind::BitFlip,
+        Kind::Wipe,
+    ];
+
+    /// Those that real processes can be given: what a signal or a proxy can do.
+    pub const REAL: [Kind; 3] = [Kind::Partition, Kind::Kill, Kind::Pause];
+
+    /// Those that a simulator mixes when it is asked for `all`.
+    pub const SIMULATED: [Kind; 10] = [
+        Kind::Partition,
+        Kind::Kill,
+        Kind::Pause,
+        Kind::Power,
+        Kind::Packets,
+        Kind::Clock,
+        Kind::SlowDisk,
+        Kind::FullDisk,
+        Kind::FailedSync,
+        Kind::BitFlip,
+    ];
+
+    /// Whether a system that keeps its promises must keep them under this kind. Those that it need not
+    /// survive are no part of `all`: they happen to who asks for them by name.
+    pub fn is_fair(self) -> bool {
+        self != Kind::Wipe
+    }
 
     /// The name used on command lines, in schedules and as `f` in a history.
     pub fn name(self) -> &'static str {
@@ -26,6 +77,14 @@ impl Kind {
             Kind::Partition => "partition",
             Kind::Kill => "kill",
             Kind::Pause => "pause",
+            Kind::Power => "power",
+            Kind::Packets => "packets",
+            Kind::Clock => "clock",
+            Kind::SlowDisk => "slow-disk",
+            Kind::FullDisk => "full-disk",
+            Kind::FailedSync => "failed-sync",
+            Kind::BitFlip => "bit-flip",
+            Kind::Wipe => "wipe",
         }
     }
 
@@ -35,6 +94,14 @@ impl Kind {
             Kind::Partition => "heal-partition",
             Kind::Kill => "heal-kill",
             Kind::Pause => "heal-pause",
+            Kind::Power => "heal-power",
+            Kind::Packets => "heal-packets",
+            Kind::Clock => "heal-clock",
+            Kind::SlowDisk => "heal-slow-disk",
+            Kind::FullDisk => "heal-full-disk",
+            Kind::FailedSync => "heal-failed-sync",
+            Kind::BitFlip => "heal-bit-flip",
+            Kind::Wipe => "heal-wipe",
         }
     }
 
@@ -44,6 +111,18 @@ impl Kind {
             Kind::Partition => "links between nodes are cut: what is sent over them is held back or refused",
             Kind::Kill => "nodes die by SIGKILL, and are started again on what their disks kept",
             Kind::Pause => "nodes stand still by SIGSTOP, and go on as if no time had passed",
+            Kind::Power => "nodes lose their power, and whatever they had not synced",
+            Kind::Packets => "messages are delayed, lost, repeated and overtaken",
+            Kind::Clock => "clocks jump, run fast or slow, or jump to and fro",
+            Kind::SlowDisk => "disks take long to sync, or get stuck",
+            Kind::FullDisk => "disks have no room left, so that nodes must halt",
+            Kind::FailedSync => {
+                "one sync fails and what it should have kept is lost, so that nodes must halt"
+            }
+            Kind::BitFlip => "nodes die and one bit on their disks rots: who finds out must not start again",
+            Kind::Wipe => {
+                "nodes die and start again on empty disks; beyond what Raft promises, and in no mixture"
+            }
         }
     }
 }
@@ -108,11 +187,12 @@ impl Kinds {
         Kinds(itertools::Itertools::unique(kinds.into_iter()).collect())
     }
 
-    /// Reads `partition,kill`, `none`, or `all`, which means all that this world supports.
+    /// Reads `partition,kill`, `none`, or `all`, which means all that this world supports and that is
+    /// [fair](Kind::is_fair).
     pub fn parse(text: &str, supported: &[Kind]) -> Result<Kinds, UnknownFault> {
         let names: Vec<&str> = text.split(',').map(str::trim).collect();
         match names.as_slice() {
-            ["all"] => return Ok(Kinds::of(supported.iter().copied())),
+            ["all"] => return Ok(Kinds::of(supported.iter().copied().filter(|kind| kind.is_fair()))),
             ["none"] => return Ok(Kinds::default()),
             _ => {}
         }
@@ -155,23 +235,41 @@ mod tests {
 
     #[test]
     fn all_becomes_what_the_world_supports_and_says_so() {
-        assert_eq!(Kinds::parse("all", &Kind::ALL).unwrap().to_string(), "partition,kill,pause");
+        assert_eq!(Kinds::parse("all", &Kind::REAL).unwrap().to_string(), "partition,kill,pause");
         assert_eq!(Kinds::parse("all", &[Kind::Kill]).unwrap().to_string(), "kill");
         assert_eq!(Kinds::parse("none", &Kind::ALL).unwrap().to_string(), "none");
         assert_eq!(Kinds::parse("kill, partition,kill", &Kind::ALL).unwrap().to_string(), "kill,partition");
     }
 
     #[test]
+    fn what_no_system_need_survive_is_asked_for_by_name_or_not_at_all() {
+        let all = Kinds::parse("all", &Kind::ALL).unwrap();
+        assert_eq!(all, Kinds::of(Kind::SIMULATED));
+        assert!(!all.as_slice().contains(&Kind::Wipe));
+        assert_eq!(Kinds::parse("wipe,kill", &Kind::ALL).unwrap().to_string(), "wipe,kill");
+        assert!(Kind::REAL.into_iter().all(|kind| all.as_slice().contains(&kind)));
+    }
+
+    #[test]
+    fn each_kind_is_read_by_its_name_and_ends_under_another() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
+            assert_eq!(kind.heal_name(), format!("heal-{kind}"));
+        }
+    }
+
+    #[test]
     fn an_unknown_fault_is_named_beside_the_known_ones() {
         let said = |text: &str, supported: &[Kind]| Kinds::parse(text, supported).unwrap_err().to_string();
+        let known = itertools::join(Kind::ALL, ", ");
         assert_eq!(
             said("partitoin,kill", &Kind::ALL),
-            "unknown fault `partitoin`; did you mean `partition`? known: partition, kill, pause, all, none"
+            format!("unknown fault `partitoin`; did you mean `partition`? known: {known}, all, none")
         );
-        assert_eq!(said("", &Kind::ALL), "unknown fault ``; known: partition, kill, pause, all, none");
+        assert_eq!(said("", &Kind::ALL), format!("unknown fault ``; known: {known}, all, none"));
         assert_eq!(
-            said("partition", &[Kind::Kill]),
-            "fault `partition` is not supported here; supported: kill, all, none"
+            said("power", &Kind::REAL),
+            "fault `power` is not supported here; supported: partition,kill,pause, all, none"
         );
         assert_eq!(said("all,kill", &Kind::ALL), "`all` says it all: it cannot be mixed with other faults");
     }

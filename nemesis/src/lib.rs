@@ -5,7 +5,7 @@
 //! values break real processes (through `nemesis-net`) and simulated ones (through assignments),
 //! because all they know of a world is the [`Target`] it offers.
 //!
-//! Three ideas carry it.
+//! Four ideas carry it.
 //!
 //! * **Asked by role, written down by name.** "Cut off the leader" is an [`Aim`]. It is resolved to a
 //!   [`Fault`], which names nodes and links, *before* anything happens; the fault is what the history
@@ -13,28 +13,42 @@
 //! * **A fault proves itself.** Inject and heal return [`Evidence`]: bytes held on a cut link, a wait
 //!   status, a new process id. [`bite`] reads it; a run in which nothing bit proves nothing.
 //! * **Chance is an argument.** A [`Schedule`] is a function of a seed, and [`Nemesis`], which plays
-//!   it, of the time and the leader it is told. Same seed, same leaders, same faults.
+//!   it, of the time and of what it is told of the cluster. Same seed, same sights, same faults.
+//! * **What lasts at once leaves each other alone.** A fault [claims](fault::Claim) what it works on, so
+//!   that no heal undoes another fault.
 //!
-//! Left out so far: clocks, packets, disks, membership. Each will be one more variant of
-//! [`Fault`] with its own evidence; the compiler then names every place that must learn of it.
+//! Left out so far: membership. It will be one more variant of [`Fault`] with its own evidence; the
+//! compiler then names every place that must learn of it.
 #![forbid(unsafe_code)]
 
 pub mod aim;
+pub mod bite;
+mod chance;
 pub mod evidence;
 pub mod fault;
 pub mod file;
 pub mod ids;
 pub mod kind;
 pub mod play;
+pub mod route;
 pub mod schedule;
 pub mod shape;
+pub mod span;
+pub mod storm;
 
 pub use aim::{Aim, Unresolved, Who};
-pub use evidence::{Birth, Bite, Death, Evidence, LinkCounts, Met, ProcessState, bite};
-pub use fault::{Fault, Grudge, Sever, Target};
+pub use bite::{Bite, Met, bite};
+pub use evidence::{
+    Birth, ClockReading, Death, DiskCounts, Evidence, LinkCounts, Loss, Offsets, PacketCounts, ProcessState,
+    Refusal, Rot,
+};
+pub use fault::{Claim, Fault, Grudge, Harm, Pace, Sever, Skew, Target, Trouble, Weather};
 pub use file::BadSchedule;
 pub use ids::{Link, NodeId, Nodes, Time, cluster};
 pub use kind::{Kind, Kinds, UnknownFault};
-pub use play::{Action, Nemesis};
-pub use schedule::{Rhythm, Schedule, Step};
+pub use play::{Action, GivenUp, Nemesis, Seen};
+pub use route::Route;
+pub use schedule::{Deed, End, Happening, Rhythm, Schedule, Start, Step};
 pub use shape::{Impossible, Shape};
+pub use span::{Shift, Span, Wait};
+pub use storm::{Storm, Weights};

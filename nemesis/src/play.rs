@@ -1,10 +1,15 @@
-//! Playing a schedule: given the time and the leader, what is to be done now.
+//! Playing a schedule: given the time and what is seen of the cluster, what is to be done now.
 //!
 //! The runner asks every few milliseconds of real time, the simulator at every step of virtual time;
 //! neither decides anything itself. What was done is remembered as it was resolved and at the time
 //! it was done, so that [`Nemesis::record`] is a schedule that repeats the run.
+//!
+//! A step whose time has come may have to wait: for a leader to aim at, or for another fault that works on
+//! the same node or link, since no heal may undo another fault. It waits for as long as it would have
+//! lasted, and is then given up, aloud: a run must not look as if it had met what it did not meet.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -13,11 +18,28 @@ use rand_chacha::ChaCha8Rng;
 use crate::aim::Aim;
 use crate::fault::Fault;
 use crate::ids::{NodeId, Nodes, Time};
-use crate::schedule::{Schedule, Step};
+use crate::schedule::{Deed, End, Happening, Schedule, Start, Step};
 use crate::shape::Impossible;
 
-/// How soon to ask again when a fault waits for a leader to aim at.
+/// How soon to ask again when a fault waits for something that has no time.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// How long a fault waits at least before it is given up, if it has no end of its own.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+/// How often to draw other nodes for a role, before those that are meant are waited for.
+const DRAWS: usize = 8;
+/// What decides how long steps wait and last is drawn apart from whom they strike.
+const STREAM_OF_STEPS: u64 = 1 << 40;
+
+/// What can be seen of a cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Seen {
+    /// Who leads, as far as anyone can see.
+    pub leader: Option<NodeId>,
+    /// How many ops clients have invoked.
+    pub ops: u64,
+    /// How often the lead passed on.
+    pub leader_changes: u64,
+}
 
 /// What is to be done now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,12 +48,33 @@ pub enum Action {
     Inject(Fault),
     /// Mend this, which was broken before.
     Heal(Fault),
-    /// Give this up: its time has passed, and the role it was meant for was never filled.
-    Skip(Aim, Impossible),
+    /// Give this up, for this reason.
+    Skip(Aim, GivenUp),
     /// Nothing, until then.
     Wait(Time),
     /// Nothing any more.
     Done,
+}
+
+/// Why a fault was not injected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum GivenUp {
+    /// Nobody filled the role, or there are too few nodes.
+    Impossible(Impossible),
+    /// This worked on the same node or link all the while.
+    Clash(Fault),
+    /// Its time had passed when it could first be injected.
+    Late,
+}
+
+impl fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GivenUp::Impossible(why) => why.fmt(f),
+            GivenUp::Clash(other) => write!(f, "it would have met `{other}` on the same node or link"),
+            GivenUp::Late => f.write_str("its time had passed"),
+        }
+    }
 }
 
 /// A schedule being played.
@@ -39,37 +82,108 @@ pub enum Action {
 pub struct Nemesis {
     nodes: Nodes,
     seed: u64,
+    /// When nothing repeats any more.
+    horizon: Time,
+    steps: Vec<Planned>,
+    /// Those that wait for a moment: by it, and in the order of the list.
+    timed: BTreeSet<(Time, usize)>,
+    /// Those that wait for something else.
+    watched: Vec<usize>,
+    /// Those whose start has come, and that could not begin yet.
+    due: VecDeque<Due>,
+    /// How many leader changes there were when it was first asked.
+    baseline: Option<u64>,
     /// Faults begun so far, to give each its own chance.
     drawn: u64,
-    waiting: VecDeque<Step>,
-    /// Injected and not healed; `aim` is `Exactly`, `until` still the plan's.
-    active: Vec<(Fault, Step)>,
-    done: Vec<Step>,
+    /// Injected and not healed; `until` still the plan's.
+    active: Vec<Deed>,
+    done: Vec<Deed>,
+}
+
+/// A step, and how far it has come.
+#[derive(Clone, Debug)]
+struct Planned {
+    step: Step,
+    rng: ChaCha8Rng,
+    /// Whether its start has come at least once.
+    started: bool,
+    /// How many leader changes there were when it first began or was given up.
+    settled: Option<u64>,
+}
+
+/// A step whose start has come.
+#[derive(Clone, Debug)]
+struct Due {
+    index: usize,
+    end: DueEnd,
+    /// When it is given up.
+    patience: Time,
+    why: GivenUp,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum DueEnd {
+    Until(Time),
+    Lasting(Duration),
 }
 
 impl Nemesis {
-    /// Plays this schedule on these nodes. The seed decides what the schedule leaves to chance.
-    pub fn new(schedule: Schedule, nodes: Nodes, seed: u64) -> Nemesis {
+    /// Plays this schedule on these nodes, in a run that ends at `limit`. The seed decides what the
+    /// schedule leaves to chance.
+    pub fn new(schedule: Schedule, nodes: Nodes, seed: u64, limit: Time) -> Nemesis {
+        let horizon = schedule.until.map_or(limit, |until| until.min(limit));
         let mut steps = schedule.steps;
-        steps.sort_by_key(|step| step.at);
-        Nemesis { nodes, seed, drawn: 0, waiting: steps.into(), active: Vec::new(), done: Vec::new() }
+        steps.extend(schedule.random.into_iter().flat_map(|storm| storm.draw(seed, nodes.len(), horizon)));
+        let planned = steps.into_iter().zip(STREAM_OF_STEPS..).map(|(step, stream)| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(stream);
+            Planned { step, rng, started: false, settled: None }
+        });
+        let steps: Vec<Planned> = planned.collect();
+        let mut nemesis = Nemesis {
+            nodes,
+            seed,
+            horizon,
+            timed: BTreeSet::new(),
+            watched: Vec::new(),
+            due: VecDeque::new(),
+            baseline: None,
+            drawn: 0,
+            active: Vec::new(),
+            done: Vec::new(),
+            steps,
+        };
+        for (index, planned) in nemesis.steps.iter().enumerate() {
+            match planned.step.start {
+                Start::At(at) => drop(nemesis.timed.insert((at, index))),
+                Start::After(_) | Start::When(_) => nemesis.watched.push(index),
+            }
+        }
+        nemesis
     }
 
     /// What is to be done now. The caller does it, and asks again.
-    pub fn next(&mut self, now: Time, leader: Option<NodeId>) -> Action {
-        if let Some(due) = self.active.iter().position(|(_, step)| step.until <= now) {
-            return Action::Heal(self.heal(due, now));
+    pub fn next(&mut self, now: Time, seen: &Seen) -> Action {
+        self.baseline.get_or_insert(seen.leader_changes);
+        if let Some(index) = self.active.iter().position(|deed| deed.until <= now) {
+            return Action::Heal(self.heal(index, now));
         }
-        match self.waiting.front() {
-            Some(step) if step.at <= now => self.begin(now, leader),
-            Some(step) => Action::Wait(self.next_heal().map_or(step.at, |heal| heal.min(step.at))),
-            None => self.next_heal().map_or(Action::Done, Action::Wait),
+        if let Some((aim, why)) = self.start(now, seen) {
+            return Action::Skip(aim, why);
         }
+        for turn in 0..self.due.len() {
+            if let Some(action) = self.attempt(turn, now, seen) {
+                return action;
+            }
+        }
+        self.rest(now)
     }
 
     /// Ends it, now: what is still broken and must be healed. Nothing more will be injected.
     pub fn stop(&mut self, now: Time) -> Vec<Fault> {
-        self.waiting.clear();
+        self.timed.clear();
+        self.watched.clear();
+        self.due.clear();
         let mut broken = Vec::new();
         while !self.active.is_empty() {
             broken.push(self.heal(0, now));
@@ -77,123 +191,149 @@ impl Nemesis {
         broken
     }
 
-    /// What was not begun.
+    /// What was never begun, nor given up so far.
     pub fn waiting(&self) -> impl Iterator<Item = &Step> {
-        self.waiting.iter()
+        let timed = self.timed.iter().map(|(_, index)| *index);
+        let unmet = timed.chain(self.watched.iter().copied()).filter(|index| !self.steps[*index].started);
+        let due = self.due.iter().map(|due| due.index);
+        due.chain(unmet).map(|index| &self.steps[index].step)
     }
 
     /// What was done so far, as a schedule that repeats it.
     pub fn record(&self) -> Schedule {
-        let active = self.active.iter().map(|(_, step)| step);
-        let mut steps: Vec<Step> = self.done.iter().chain(active).cloned().collect();
-        steps.sort_by_key(|step| step.at);
-        Schedule { steps }
+        self.deeds().into_iter().collect()
+    }
+
+    /// What was done so far, in the order of its beginning.
+    pub fn deeds(&self) -> Vec<Deed> {
+        let mut deeds: Vec<Deed> = self.done.iter().chain(&self.active).cloned().collect();
+        deeds.sort_by_key(|deed| deed.at);
+        deeds
     }
 
     /// What is broken now.
     pub fn active(&self) -> impl Iterator<Item = &Fault> {
-        self.active.iter().map(|(fault, _)| fault)
+        self.active.iter().map(|deed| &deed.fault)
     }
 
-    fn begin(&mut self, now: Time, leader: Option<NodeId>) -> Action {
-        let step = self.waiting.pop_front().expect("a step is due");
+    /// Moves every step whose start has come to those that are due. One that comes again while it is
+    /// still waiting from the last time gives that up.
+    fn start(&mut self, now: Time, seen: &Seen) -> Option<(Aim, GivenUp)> {
+        loop {
+            let (at, index) = match self.timed.first() {
+                Some((at, _)) if *at <= now => self.timed.pop_first()?,
+                _ => {
+                    let turn = self.watched.iter().position(|index| self.happened(*index, seen))?;
+                    (now, self.watched.remove(turn))
+                }
+            };
+            let earlier = self.due.iter().position(|due| due.index == index);
+            let given_up = earlier.and_then(|turn| self.settle(turn, seen));
+            self.arm(index, at, now);
+            if let Some(due) = given_up {
+                return Some((self.steps[index].step.aim.clone(), due.why));
+            }
+        }
+    }
+
+    fn happened(&self, index: usize, seen: &Seen) -> bool {
+        match self.steps[index].step.start {
+            Start::At(_) => false,
+            Start::After(ops) => seen.ops >= ops,
+            Start::When(Happening::LeaderChanged) => {
+                let since = if index == 0 { self.baseline } else { self.steps[index - 1].settled };
+                since.is_some_and(|since| seen.leader_changes > since)
+            }
+        }
+    }
+
+    /// Makes a step due whose start was `at`, and says when it comes again. What was missed meanwhile is not
+    /// made up for.
+    fn arm(&mut self, index: usize, at: Time, now: Time) {
+        let planned = &mut self.steps[index];
+        planned.started = true;
+        let rng = &mut planned.rng;
+        let (end, patience) = match planned.step.end {
+            End::Until(until) => (DueEnd::Until(until), until),
+            End::Lasting(wait) => {
+                let lasting = wait.draw(rng).duration();
+                (DueEnd::Lasting(lasting), now.after(lasting.max(LEAST_PATIENCE)))
+            }
+        };
+        self.due.push_back(Due { index, end, patience, why: GivenUp::Late });
+        if let Some(every) = planned.step.every {
+            let every = every.draw(rng).duration();
+            let again = Some(at.after(every)).filter(|again| *again > now).unwrap_or(now.after(every));
+            if again < self.horizon {
+                self.timed.insert((again, index));
+            }
+        }
+    }
+
+    /// Begins what is due, if it can be; gives it up, if it must be.
+    fn attempt(&mut self, turn: usize, now: Time, seen: &Seen) -> Option<Action> {
+        let due = &self.due[turn];
+        let index = due.index;
+        let until = match due.end {
+            DueEnd::Until(until) => until,
+            DueEnd::Lasting(lasting) => now.after(lasting).min(self.horizon),
+        };
+        let (over, why) = if now >= due.patience.min(until) {
+            (true, due.why.clone())
+        } else {
+            match self.resolve(&self.steps[index].step.aim, seen) {
+                Ok(fault) => {
+                    self.drawn += 1;
+                    self.active.push(Deed { at: now, until, fault: fault.clone() });
+                    self.settle(turn, seen);
+                    return Some(Action::Inject(fault));
+                }
+                Err(why) => (matches!(why, GivenUp::Impossible(why) if why != Impossible::NoLeader), why),
+            }
+        };
+        if over {
+            self.settle(turn, seen);
+            return Some(Action::Skip(self.steps[index].step.aim.clone(), why));
+        }
+        self.due[turn].why = why;
+        None
+    }
+
+    /// A fault that meets none of those that last.
+    fn resolve(&self, aim: &Aim, seen: &Seen) -> Result<Fault, GivenUp> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(self.drawn + 1); // stream 0 may have drawn the schedule
-        match step.aim.resolve(&self.nodes, leader, &mut rng) {
-            Ok(fault) => {
-                self.drawn += 1;
-                let step = Step { at: now, aim: Aim::Exactly(fault.clone()), ..step };
-                self.active.push((fault.clone(), step));
-                Action::Inject(fault)
+        let mut clash = None;
+        for _ in 0..DRAWS {
+            let fault = aim.resolve(&self.nodes, seen.leader, &mut rng).map_err(GivenUp::Impossible)?;
+            match self.active.iter().find(|deed| deed.fault.clashes_with(&fault)) {
+                None => return Ok(fault),
+                Some(other) => clash = Some(other.fault.clone()),
             }
-            Err(Impossible::NoLeader) if now < step.until => {
-                self.waiting.push_front(step);
-                let soon = now.after(PATIENCE);
-                Action::Wait(self.next_heal().map_or(soon, |heal| heal.min(soon)))
-            }
-            Err(why) => Action::Skip(step.aim, why),
         }
+        Err(clash.map_or(GivenUp::Late, GivenUp::Clash))
+    }
+
+    fn settle(&mut self, turn: usize, seen: &Seen) -> Option<Due> {
+        let due = self.due.remove(turn)?;
+        self.steps[due.index].settled.get_or_insert(seen.leader_changes);
+        Some(due)
     }
 
     fn heal(&mut self, index: usize, now: Time) -> Fault {
-        let (fault, step) = self.active.remove(index);
-        let until = now.max(Time(step.at.0 + 1)); // in a schedule every fault lasts
-        self.done.push(Step { until, ..step });
+        let deed = self.active.remove(index);
+        let until = now.max(Time(deed.at.0 + 1)); // in a schedule every fault lasts
+        let fault = deed.fault.clone();
+        self.done.push(Deed { until, ..deed });
         fault
     }
 
-    fn next_heal(&self) -> Option<Time> {
-        self.active.iter().map(|(_, step)| step.until).min()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::cluster;
-    use crate::kind::{Kind, Kinds};
-    use crate::schedule::Rhythm;
-
-    fn schedule() -> Schedule {
-        Schedule::draw(7, &Kinds::of(Kind::ALL), 3, Rhythm::default(), Time::seconds(40))
-    }
-
-    /// Plays to the end under virtual time; returns what was done, and when.
-    fn play(nemesis: &mut Nemesis, leader: impl Fn(Time) -> Option<NodeId>) -> Vec<(Time, Action)> {
-        let (mut now, mut done) = (Time::default(), Vec::new());
-        loop {
-            match nemesis.next(now, leader(now)) {
-                Action::Done => return done,
-                Action::Wait(until) => {
-                    assert!(until > now, "waiting goes forward");
-                    now = until;
-                }
-                action => done.push((now, action)),
-            }
-        }
-    }
-
-    #[test]
-    fn every_injected_fault_is_healed_and_the_record_repeats_the_run() {
-        let mut nemesis = Nemesis::new(schedule(), cluster(3), 7);
-        let first = play(&mut nemesis, |_| Some(NodeId(2)));
-        let injected = first.iter().filter(|(_, action)| matches!(action, Action::Inject(_))).count();
-        assert_eq!((injected, first.len()), (4, 8));
-        let Action::Inject(fault) = &first[0].1 else { panic!("it begins with a fault") };
-        assert_eq!(fault.to_string(), "partition n2 | n1 n3 (hold)");
-
-        let again = play(&mut Nemesis::new(nemesis.record(), cluster(3), 99), |_| None);
-        assert_eq!(first, again, "neither another seed nor another leader changes what is written down");
-    }
-
-    #[test]
-    fn a_fault_waits_for_its_leader_and_keeps_its_end() {
-        let mut nemesis = Nemesis::new(schedule(), cluster(3), 7);
-        let late = |now| (now >= Time::seconds(4)).then_some(NodeId(1));
-        let done = play(&mut nemesis, late);
-        assert_eq!(done[0].0, Time::seconds(4));
-        assert_eq!(done[1].0, Time::seconds(7));
-    }
-
-    #[test]
-    fn a_fault_whose_leader_never_came_is_given_up_aloud() {
-        let mut nemesis = Nemesis::new(schedule(), cluster(3), 7);
-        let done = play(&mut nemesis, |_| None);
-        assert_eq!(done[0].1, Action::Skip(Aim::telling(Kind::Partition), Impossible::NoLeader));
-    }
-
-    #[test]
-    fn stopping_hands_back_all_that_is_broken_and_ends_it() {
-        let mut nemesis = Nemesis::new(schedule(), cluster(3), 7);
-        let Action::Inject(fault) = nemesis.next(Time::seconds(3), Some(NodeId(1))) else {
-            panic!("a fault was due")
-        };
-        let waiting: Vec<Time> = nemesis.waiting().map(|step| step.at).collect();
-        assert_eq!(waiting, [12, 22, 32].map(Time::seconds));
-        assert_eq!(nemesis.stop(Time::seconds(4)), vec![fault]);
-        assert_eq!(nemesis.waiting().count(), 0);
-        assert_eq!(nemesis.next(Time::seconds(30), Some(NodeId(1))), Action::Done);
-        let record = nemesis.record();
-        assert_eq!((record.steps[0].at, record.steps[0].until), (Time::seconds(3), Time::seconds(4)));
+    /// When to ask again.
+    fn rest(&self, now: Time) -> Action {
+        let heal = self.active.iter().map(|deed| deed.until).min();
+        let start = self.timed.first().map(|(at, _)| *at);
+        let impatient = !self.due.is_empty() || !self.watched.is_empty();
+        let soon = impatient.then(|| now.after(PATIENCE));
+        [heal, start, soon].into_iter().flatten().min().map_or(Action::Done, Action::Wait)
     }
 }

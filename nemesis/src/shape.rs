@@ -49,6 +49,9 @@ pub enum Impossible {
     /// Nobody leads, as far as anyone can see. It may change.
     #[error("no leader is known")]
     NoLeader,
+    /// Nobody to speak to.
+    #[error("one node has no links")]
+    NoLinks,
 }
 
 impl Shape {

@@ -14,7 +14,8 @@ type Section = (&'static str, Vec<(String, String)>);
 fn sections() -> Vec<Section> {
     let systems = runner::system::SYSTEMS.map(|system| (system.name().to_owned(), system.story().to_owned()));
     let workloads = workload::Name::ALL.map(|name| (name.to_string(), name.description().to_owned()));
-    let faults = nemesis::Kind::ALL.map(|kind| (kind.to_string(), kind.story().to_owned()));
+    let faults =
+        nemesis::Kind::ALL.map(|kind| (kind.to_string(), format!("{}: {}", worlds(kind), kind.story())));
     let models = Model::ALL.map(|model| (model.name().to_owned(), model.story().to_owned()));
     vec![
         ("systems", systems.into()),
@@ -23,6 +24,12 @@ fn sections() -> Vec<Section> {
         ("models", models.into()),
         ("bugs", bugs()),
     ]
+}
+
+/// Where a fault can be had.
+fn worlds(kind: nemesis::Kind) -> &'static str {
+    let real = runner::system::SYSTEMS.iter().any(|system| system.faults().contains(&kind));
+    if real { "run, sim" } else { "sim" }
 }
 
 fn bugs() -> Vec<(String, String)> {

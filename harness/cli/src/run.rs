@@ -84,7 +84,7 @@ fn plan(args: RunArgs, argv: Vec<String>) -> Result<Plan, Refusal> {
         workload: args.workload.parse().map_err(Refusal::wrong)?,
         time_limit: match args.time_limit {
             Some(limit) => seconds("--time-limit", limit)?,
-            None => schedule.as_ref().map_or(Plan::default().time_limit, until_healed),
+            None => schedule.as_ref().and_then(until_healed).unwrap_or(Plan::default().time_limit),
         },
         schedule,
         rhythm: rhythm(&args.interval)?,
@@ -131,10 +131,10 @@ fn read_schedule(path: &Path, nodes: u16) -> Result<Schedule, Refusal> {
     })
 }
 
-/// A little longer than the last fault lasts, so that clients see its end.
-fn until_healed(schedule: &Schedule) -> Duration {
-    let last = schedule.steps.iter().map(|step| step.until).max().unwrap_or_default();
-    last.since(nemesis::Time::default()) + Duration::from_secs(1)
+/// A little longer than the last fault lasts, so that clients see its end; nothing if nobody knows when
+/// that is.
+fn until_healed(schedule: &Schedule) -> Option<Duration> {
+    Some(schedule.last()?.since(nemesis::Time::default()) + Duration::from_secs(1))
 }
 
 /// `6`, or `2n` for twice the nodes.

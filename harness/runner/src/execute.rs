@@ -207,7 +207,7 @@ impl Run {
         let schedule = self.plan.schedule.clone().unwrap_or_else(|| {
             Schedule::draw(self.plan.seed, &self.plan.nemesis, nodes.len(), self.plan.rhythm, limit)
         });
-        Nemesis::new(schedule, nodes, self.plan.seed)
+        Nemesis::new(schedule, nodes, self.plan.seed, limit)
     }
 
     /// Gives the healed cluster time, and writes down when that began and how it ended.

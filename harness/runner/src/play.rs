@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use history::Operation;
-use nemesis::{Action, Evidence, Fault, Kind, Met, Nemesis, Time, bite};
+use nemesis::{Action, Evidence, Fault, Kind, Met, Nemesis, Nodes, Seen, Time, bite};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -81,8 +81,8 @@ impl<O: Operation> Player<O> {
         let mut played = Played::default();
         self.keep_schedule()?;
         while !stop.is_cancelled() {
-            let leader = self.leader.borrow().leader;
-            match self.nemesis.next(self.recorder.time(), leader) {
+            let seen = self.seen();
+            match self.nemesis.next(self.recorder.time(), &seen) {
                 Action::Inject(fault) => self.inject(fault, &mut played)?,
                 Action::Heal(fault) => self.heal(&fault, &mut played)?,
                 Action::Skip(aim, why) => {
@@ -102,7 +102,7 @@ impl<O: Operation> Player<O> {
         }
         let late = self.nemesis.waiting();
         let late = late.map(|step| {
-            let line = format!("{} at {}: given up, the run was over first", step.aim, step.at);
+            let line = format!("{} {}: given up, the run was over first", step.aim, step.start);
             (step.aim.kind(), line)
         });
         played.skipped.extend(late);
@@ -110,6 +110,13 @@ impl<O: Operation> Player<O> {
             self.heal(&fault, &mut played)?;
         }
         Ok(played)
+    }
+
+    /// What the nemesis may know of the cluster.
+    fn seen(&self) -> Seen {
+        let leadership = *self.leader.borrow();
+        let ops = self.recorder.moment(&Nodes::new()).invoked;
+        Seen { leader: leadership.leader, ops, leader_changes: leadership.changes }
     }
 
     fn inject(&mut self, fault: Fault, played: &mut Played) -> Result<(), Error> {

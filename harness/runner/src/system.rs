@@ -106,7 +106,7 @@ impl System for Raft {
     }
 
     fn faults(&self) -> &'static [Kind] {
-        &Kind::ALL
+        &Kind::REAL
     }
 
     fn launch(&self, node: NodeId, map: &Map, plan: &Plan) -> Launch {

@@ -97,7 +97,7 @@ async fn a_node_that_forgets_when_it_is_killed_is_caught() {
     let schedule = fs::read_to_string(report.folder.join("schedule.toml")).unwrap();
     let mut schedule = Schedule::parse(&schedule, &nemesis::cluster(1)).unwrap();
     assert_eq!(schedule.steps.len(), report.faults.len());
-    let late = Step { at: Time::seconds(60), until: Time::seconds(61), aim: schedule.steps[0].aim.clone() };
+    let late = Step::at(Time::seconds(60), Time::seconds(61), schedule.steps[0].aim.clone());
     schedule.steps.push(late);
     let again = go(Plan { schedule: Some(schedule), ..plan(&out) }).await.unwrap();
     assert_eq!(again.skipped, ["kill n1 at 60s: given up, the run was over first"]);

@@ -41,7 +41,7 @@ impl System for Etcd {
     }
 
     fn faults(&self) -> &'static [Kind] {
-        &Kind::ALL
+        &Kind::REAL
     }
 
     fn links(&self) -> Links {
