@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use kv::Store;
-use node::{Doors, End, StartError};
+use node::{DiskKind, Doors, End, StartError};
 use raft::{SessionId, Voters};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use wire::etcdserverpb::cluster_server::ClusterServer;
 use wire::etcdserverpb::kv_server::KvServer;
 use wire::etcdserverpb::maintenance_server::MaintenanceServer;
 
-use crate::args::{Listen, Plan};
+use crate::args::{Disk, Listen, Plan};
 use crate::connection::Connection;
 use crate::door::Door;
 use crate::outgoing;
@@ -118,10 +118,14 @@ fn config(plan: &Plan) -> node::Config {
     let mut replica = replica::Config::new(identity, voters, SessionId(rand::random()));
     replica.heartbeat = plan.heartbeat;
     replica.election = plan.election;
-    replica.bugs = plan.bugs.clone();
+    replica.bugs = plan.bugs;
     let mut config = node::Config::new(replica, plan.data_dir.clone(), plan.peers.clone());
     config.peer_dial.clone_from(&plan.peer_dial);
     config.sync_delay = plan.sync_delay;
+    config.disk = match plan.disk {
+        Disk::Real => DiskKind::Real,
+        Disk::Lossy => DiskKind::Lossy,
+    };
     config.client_urls.clone_from(&plan.client_urls);
     config
 }

@@ -3,58 +3,282 @@
 //! A testbed that never said no proves nothing. Each bug here is one that a real system shipped or a
 //! real student wrote; switched on, it must be found. The set is empty unless someone asks, and with
 //! `--no-default-features` it cannot be anything else.
+//!
+//! Each is switched in one place, marked by its name. Those of the protocol stand in this crate; those of
+//! a log on disk in `wal`; those of what clients are told in `replica`. All are named here, so that one
+//! list serves command lines, runs and tables.
+//!
+//! A bug makes the node do what the mistake would do, and nothing worse. Where a mistake would be silent,
+//! no assert of ours may give it away in every case: what is measured is whether the harm is found.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A mistake in the Raft core, with its number in the field's list of Raft mutants.
+/// A mistake. `R…` is its number in the field's list of Raft mutants.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Bug {
-    /// R13: a leader answers reads from its own state and asks no quorum whether it still leads.
-    SkipReadQuorum,
-    /// A leader calls an entry committed as soon as it is in its own log, before a quorum has it.
-    AckBeforeQuorum,
+    /// R1: a node votes for whoever asks, whether or not it has voted in that term.
+    VoteTwice,
     /// R2: a vote is not on disk, so a node that restarts may vote again in the same term.
     ForgetVote,
+    /// R3: a term is not on disk, so a node that restarts goes back to the term of its last entry.
+    ForgetTerm,
+    /// R4: a follower acknowledges entries that are not on its disk yet.
+    AckBeforeSync,
+    /// R5: a node votes for a candidate whose log lacks entries that its own has (§5.4.1).
+    VoteForAnyLog,
+    /// R6: of two logs, the longer one is called more up-to-date, whatever its last term (§5.4.1).
+    CompareIndexFirst,
     /// R7: a leader commits an entry of an old term because a majority has it (Figure 8).
     CommitOldTerm,
+    /// R8: half of the voters are taken for a majority.
+    CountHalf,
+    /// R9: a follower commits what its leader has committed, though its own entry there may be another.
+    TrustLeaderCommit,
+    /// R10: a follower looks at the index of the entry before an append, and not at its term (§5.3).
+    SkipTermCheck,
+    /// R11: a follower keeps its entries where the leader has others, and takes only what comes behind.
+    KeepConflict,
+    /// R12: an append that arrives late or again cuts what was appended since.
+    CutOnStaleAppend,
+    /// R13: a leader answers reads from its own state and asks no quorum whether it still leads.
+    SkipReadQuorum,
+    /// R14: a new leader answers reads before it knows how far the log is committed (§8).
+    ReadBeforeOwnCommit,
+    /// R15: a read joins the round that is under way; answers that are older than it confirm it.
+    ReuseReadRound,
+    /// R18: a leader does not step down when it hears of a greater term.
+    IgnoreGreaterTerm,
+    /// R19: a request that comes again is executed again.
+    IgnoreSessions,
+    /// R29: the election timer always runs equally long.
+    FixElectionTimer,
+    /// R30: a node runs for election without asking first whether it would win.
+    SkipPreVote,
+    /// R31: answers to questions of an earlier term are counted.
+    CountOldAnswers,
+    /// R32: a leader counts itself for entries that are not on its disk yet.
+    CountUnsynced,
+    /// R33: a leader executes and answers its clients' writes before they are committed.
+    ExecuteBeforeCommit,
+    /// R34: a client is told that its write failed when nobody knows.
+    FailInDoubt,
+    /// R35: a log that is opened does not look at its checksums.
+    SkipChecksum,
+    /// R36: a log that is opened ends at the first torn record, leaves it there, and goes on behind it.
+    KeepTornTail,
+    /// A leader calls an entry committed as soon as it is in its own log, before a quorum has it.
+    AckBeforeQuorum,
+    /// A sync that failed is taken for one that succeeded.
+    IgnoreFailedSync,
+    /// The name of a new segment is not synced, so a power cut may take the whole file.
+    SkipFolderSync,
+    /// A truncation leaves the mark where it was, so that the log seems to lack what was cut.
+    KeepMark,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 4] =
-        [Bug::SkipReadQuorum, Bug::AckBeforeQuorum, Bug::ForgetVote, Bug::CommitOldTerm];
+    pub const ALL: [Bug; 29] = [
+        Bug::VoteTwice,
+        Bug::ForgetVote,
+        Bug::ForgetTerm,
+        Bug::AckBeforeSync,
+        Bug::VoteForAnyLog,
+        Bug::CompareIndexFirst,
+        Bug::CommitOldTerm,
+        Bug::CountHalf,
+        Bug::TrustLeaderCommit,
+        Bug::SkipTermCheck,
+        Bug::KeepConflict,
+        Bug::CutOnStaleAppend,
+        Bug::SkipReadQuorum,
+        Bug::ReadBeforeOwnCommit,
+        Bug::ReuseReadRound,
+        Bug::IgnoreGreaterTerm,
+        Bug::IgnoreSessions,
+        Bug::FixElectionTimer,
+        Bug::SkipPreVote,
+        Bug::CountOldAnswers,
+        Bug::CountUnsynced,
+        Bug::ExecuteBeforeCommit,
+        Bug::FailInDoubt,
+        Bug::SkipChecksum,
+        Bug::KeepTornTail,
+        Bug::AckBeforeQuorum,
+        Bug::IgnoreFailedSync,
+        Bug::SkipFolderSync,
+        Bug::KeepMark,
+    ];
+
+    /// The numbers of the field's list that cannot be made here, and why not.
+    pub const NOT_APPLICABLE: [(&str, &str); 11] = [
+        ("R16", "there are no lease reads: no answer rests on a clock"),
+        ("R17", "there are no lease reads: no answer rests on a clock"),
+        ("R20", "there are no snapshots: the session table is made anew from the log"),
+        ("R21", "there are no snapshots"),
+        ("R22", "there are no snapshots"),
+        ("R23", "the log is never compacted"),
+        ("R24", "the applied index is not on disk: a restart executes the whole log again"),
+        ("R25", "the members are those of the first start"),
+        ("R26", "the members are those of the first start"),
+        ("R27", "the members are those of the first start"),
+        ("R28", "the members are those of the first start"),
+    ];
 
     /// The name used on command lines.
     pub fn name(self) -> &'static str {
-        match self {
-            Bug::SkipReadQuorum => "skip-read-quorum",
-            Bug::AckBeforeQuorum => "ack-before-quorum",
-            Bug::ForgetVote => "forget-vote",
-            Bug::CommitOldTerm => "commit-old-term",
-        }
+        self.facts().name
     }
 
     /// Its number in the field's list, where it has one.
     pub fn number(self) -> Option<&'static str> {
-        match self {
-            Bug::SkipReadQuorum => Some("R13"),
-            Bug::AckBeforeQuorum => None,
-            Bug::ForgetVote => Some("R2"),
-            Bug::CommitOldTerm => Some("R7"),
-        }
+        self.facts().number
     }
 
     /// What goes wrong, in one sentence.
     pub fn story(self) -> &'static str {
-        match self {
-            Bug::SkipReadQuorum => "a leader answers reads without asking a quorum whether it still leads",
-            Bug::AckBeforeQuorum => "a leader commits an entry before a quorum has it",
-            Bug::ForgetVote => "a node that restarts has forgotten whom it voted for",
-            Bug::CommitOldTerm => "a leader commits an entry of an old term because a majority has it",
-        }
+        self.facts().story
+    }
+
+    /// What comes of it: what a client sees, or which property breaks first.
+    pub fn expected(self) -> &'static str {
+        self.facts().shows
+    }
+
+    fn facts(self) -> &'static Facts {
+        &CATALOGUE[self as usize]
     }
 }
+
+/// What is known of a bug.
+struct Facts {
+    name: &'static str,
+    number: Option<&'static str>,
+    shows: &'static str,
+    story: &'static str,
+}
+
+/// What is known of a bug, in the order of the bugs.
+#[rustfmt::skip]
+const CATALOGUE: [Facts; Bug::ALL.len()] = [
+    Facts {
+        name: "vote-twice", number: Some("R1"), shows: "two leaders in a term",
+        story: "a node votes for whoever asks, whether or not it has voted in that term",
+    },
+    Facts {
+        name: "forget-vote", number: Some("R2"), shows: "two leaders in a term",
+        story: "a node that restarts has forgotten whom it voted for",
+    },
+    Facts {
+        name: "forget-term", number: Some("R3"), shows: "two leaders in a term",
+        story: "a node that restarts goes back to the term of its last entry",
+    },
+    Facts {
+        name: "ack-before-sync", number: Some("R4"), shows: "a lost write",
+        story: "a follower acknowledges entries before they are on its disk",
+    },
+    Facts {
+        name: "vote-for-any-log", number: Some("R5"), shows: "a lost write",
+        story: "a node votes for candidates whose logs lack what its own has",
+    },
+    Facts {
+        name: "compare-index-first", number: Some("R6"), shows: "a lost write",
+        story: "a node takes the longer of two logs for the more up-to-date one, whatever its last term",
+    },
+    Facts {
+        name: "commit-old-term", number: Some("R7"), shows: "a lost write",
+        story: "a leader commits an entry of an old term because a majority has it",
+    },
+    Facts {
+        name: "count-half", number: Some("R8"), shows: "two leaders in a term",
+        story: "half of the voters are taken for a majority",
+    },
+    Facts {
+        name: "trust-leader-commit", number: Some("R9"), shows: "a wrong entry executed",
+        story: "a follower commits as far as its leader did, though its own entries may be others",
+    },
+    Facts {
+        name: "skip-term-check", number: Some("R10"), shows: "a wrong entry executed",
+        story: "a follower takes an append if its log is long enough, whatever the term of the entry before",
+    },
+    Facts {
+        name: "keep-conflict", number: Some("R11"), shows: "a wrong entry executed",
+        story: "a follower keeps its own entries where its leader has others",
+    },
+    Facts {
+        name: "cut-on-stale-append", number: Some("R12"), shows: "a lost write",
+        story: "an append that arrives late or again cuts what was appended since",
+    },
+    Facts {
+        name: "skip-read-quorum", number: Some("R13"), shows: "a stale read",
+        story: "a leader answers reads without asking a quorum whether it still leads",
+    },
+    Facts {
+        name: "read-before-own-commit", number: Some("R14"), shows: "a stale read",
+        story: "a new leader answers reads before it knows how far the log is committed",
+    },
+    Facts {
+        name: "reuse-read-round", number: Some("R15"), shows: "a stale read",
+        story: "a read is confirmed by answers that are older than itself",
+    },
+    Facts {
+        name: "ignore-greater-term", number: Some("R18"), shows: "a node that serves no more",
+        story: "a leader does not step down when it hears of a greater term",
+    },
+    Facts {
+        name: "ignore-sessions", number: Some("R19"), shows: "a write executed twice",
+        story: "a request that comes again is executed again",
+    },
+    Facts {
+        name: "fix-election-timer", number: Some("R29"), shows: "long elections",
+        story: "the election timer always runs equally long, so that candidates keep splitting the vote",
+    },
+    Facts {
+        name: "skip-pre-vote", number: Some("R30"), shows: "needless elections",
+        story: "a node runs for election without asking first, and deposes a working leader when it returns",
+    },
+    Facts {
+        name: "count-old-answers", number: Some("R31"), shows: "a lost write",
+        story: "answers to questions of an earlier term are counted",
+    },
+    Facts {
+        name: "count-unsynced", number: Some("R32"), shows: "a lost write",
+        story: "a leader counts itself for entries that are not on its disk yet",
+    },
+    Facts {
+        name: "execute-before-commit", number: Some("R33"), shows: "a lost write",
+        story: "a leader executes and answers its clients' writes before they are committed",
+    },
+    Facts {
+        name: "fail-in-doubt", number: Some("R34"), shows: "a failed write that happened",
+        story: "a client is told that its write failed when nobody knows",
+    },
+    Facts {
+        name: "skip-checksum", number: Some("R35"), shows: "a wrong entry executed",
+        story: "a log that is opened does not look at its checksums",
+    },
+    Facts {
+        name: "keep-torn-tail", number: Some("R36"), shows: "a lost write",
+        story: "a log that is opened ends at a torn record, leaves it there, and goes on behind it",
+    },
+    Facts {
+        name: "ack-before-quorum", number: None, shows: "a lost write",
+        story: "a leader commits an entry before a quorum has it",
+    },
+    Facts {
+        name: "ignore-failed-sync", number: None, shows: "a lost write",
+        story: "a sync that failed is taken for one that succeeded",
+    },
+    Facts {
+        name: "skip-folder-sync", number: None, shows: "a lost write",
+        story: "the name of a new segment is not synced, so a power cut may take the whole file",
+    },
+    Facts {
+        name: "keep-mark", number: None, shows: "a node that does not start",
+        story: "a truncation leaves the mark where it was, and the log seems to lack what was cut",
+    },
+];
 
 impl fmt::Display for Bug {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,30 +307,78 @@ impl FromStr for Bug {
 }
 
 /// The mistakes that are switched on.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Bugs(#[cfg(feature = "bugs")] std::collections::BTreeSet<Bug>);
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Bugs(#[cfg(feature = "bugs")] u64);
 
 impl Bugs {
     /// None: what everybody should run.
-    pub fn none() -> Bugs {
-        Bugs::default()
+    pub const fn none() -> Bugs {
+        Bugs(
+            #[cfg(feature = "bugs")]
+            0,
+        )
     }
 
     /// Just these.
     #[cfg(feature = "bugs")]
     pub fn of(bugs: impl IntoIterator<Item = Bug>) -> Bugs {
-        Bugs(bugs.into_iter().collect())
+        Bugs(bugs.into_iter().fold(0, |set, bug| set | Bugs::bit(bug)))
     }
 
     /// Whether this one is on.
     #[cfg(feature = "bugs")]
-    pub fn has(&self, bug: Bug) -> bool {
-        self.0.contains(&bug)
+    pub fn has(self, bug: Bug) -> bool {
+        self.0 & Bugs::bit(bug) != 0
     }
 
     /// Whether this one is on. In this build, none can be.
     #[cfg(not(feature = "bugs"))]
-    pub fn has(&self, _bug: Bug) -> bool {
+    pub fn has(self, _bug: Bug) -> bool {
         false
+    }
+
+    /// Those that are on.
+    pub fn iter(self) -> impl Iterator<Item = Bug> {
+        Bug::ALL.into_iter().filter(move |bug| self.has(*bug))
+    }
+
+    #[cfg(feature = "bugs")]
+    fn bit(bug: Bug) -> u64 {
+        1 << (bug as u64)
+    }
+}
+
+#[cfg(all(test, feature = "bugs"))]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_bug_is_found_by_its_name_and_by_its_number() {
+        for (place, bug) in Bug::ALL.into_iter().enumerate() {
+            assert_eq!(bug as usize, place, "the catalogue has the order of the bugs");
+            assert_eq!(bug.name().parse(), Ok(bug));
+            assert!(bug.number().is_none_or(|number| number.to_lowercase().parse() == Ok(bug)));
+        }
+        assert!("R16".parse::<Bug>().is_err(), "what is not applicable has no name");
+    }
+
+    #[test]
+    fn every_number_of_the_list_is_a_bug_or_says_why_not() {
+        let bugs = Bug::ALL.into_iter().filter_map(Bug::number);
+        let numbers: Vec<&str> = bugs.chain(Bug::NOT_APPLICABLE.map(|(number, _)| number)).collect();
+        let all: BTreeSet<String> = (1..=36).map(|number| format!("R{number}")).collect();
+        assert_eq!(numbers.len(), all.len(), "none twice");
+        assert_eq!(numbers.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), all);
+    }
+
+    #[test]
+    fn a_set_has_what_was_put_into_it_and_nothing_else() {
+        for bug in Bug::ALL {
+            assert!(Bugs::of([bug]).iter().eq([bug]), "{bug}");
+        }
+        assert_eq!(Bugs::of(Bug::ALL).iter().count(), Bug::ALL.len());
+        assert_eq!(Bugs::none().iter().count(), 0);
     }
 }

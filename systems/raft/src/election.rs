@@ -17,6 +17,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::bug::Bug;
 use crate::ids::{EntryId, NodeId};
 use crate::leader::Leader;
 use crate::message::Message;
@@ -25,7 +26,12 @@ use crate::seam::{HardState, Output, Timer};
 
 impl Raft {
     pub(crate) fn on_election_timeout(&mut self, out: &mut Output) {
-        if !matches!(self.standing, Standing::Leader(_)) {
+        if matches!(self.standing, Standing::Leader(_)) {
+            return;
+        }
+        if self.config.bugs.has(Bug::SkipPreVote) {
+            self.run(out);
+        } else {
             self.ask_for_pre_votes(out);
         }
     }
@@ -42,7 +48,7 @@ impl Raft {
 
     /// Binds us to nothing: the asker may still lose, and we may still vote for another.
     pub(crate) fn on_request_pre_vote(&mut self, from: NodeId, last: EntryId, out: &mut Output) {
-        let granted = last >= self.log.last();
+        let granted = self.up_to_date(last);
         self.send_in_term(from, Message::PreVote { granted }, out);
     }
 
@@ -75,14 +81,28 @@ impl Raft {
     /// everything ours does. The first keeps one leader per term; the second keeps every committed
     /// entry in the logs of later leaders (§5.4.1).
     pub(crate) fn on_request_vote(&mut self, candidate: NodeId, last: EntryId, out: &mut Output) {
-        let free = self.hard.vote.is_none_or(|vote| vote == candidate);
-        let current = last >= self.log.last();
+        let again = self.config.bugs.has(Bug::VoteTwice);
+        let free = again || self.hard.vote.is_none_or(|vote| vote == candidate);
+        let current = self.up_to_date(last);
         let granted = free && current;
         if granted {
             self.hard.vote = Some(candidate);
             out.arm.insert(Timer::Election);
         }
         self.send_after(candidate, Message::Vote { granted }, out);
+    }
+
+    /// Whether a log that ends with `last` is at least as up-to-date as ours (§5.4.1): the later term
+    /// wins, and in one term the longer log.
+    fn up_to_date(&self, last: EntryId) -> bool {
+        let ours = self.log.last();
+        if self.config.bugs.has(Bug::VoteForAnyLog) {
+            return true;
+        }
+        if self.config.bugs.has(Bug::CompareIndexFirst) {
+            return (last.index, last.term) >= (ours.index, ours.term);
+        }
+        last >= ours
     }
 
     pub(crate) fn on_vote(&mut self, from: NodeId, granted: bool, out: &mut Output) {

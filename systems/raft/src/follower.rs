@@ -8,6 +8,7 @@
 //! *contradicts* is cut, not one that the message merely does not mention. And nothing committed is
 //! ever cut: a leader that asks for it has lost its past, or we have, and this node stops.
 
+use crate::bug::Bug;
 use crate::entry::Suffix;
 use crate::ids::{EntryId, Index, NodeId, Wall};
 use crate::message::Message;
@@ -40,7 +41,9 @@ impl Raft {
             return;
         }
         let after = suffix.after();
-        if !self.log.has(after) {
+        let long_enough = after.index <= self.log.last().index;
+        let joins = self.log.has(after) || (long_enough && self.config.bugs.has(Bug::SkipTermCheck));
+        if !joins {
             if after.index <= self.commit {
                 self.fence(from, after.index, out);
                 return;
@@ -56,10 +59,26 @@ impl Raft {
                 self.fence(from, index, out);
                 return;
             }
+            let kept = self.config.bugs.has(Bug::KeepConflict);
+            let index = if kept { index.max(self.log.last().index.next()) } else { index };
             self.write(self.tail_from(suffix, index));
+        } else if self.config.bugs.has(Bug::CutOnStaleAppend) {
+            self.cut_behind(last.max(self.commit));
         }
         self.commit_upto(commit.min(last));
-        self.send_after(from, Message::Matched { upto: last }, out);
+        if self.config.bugs.has(Bug::AckBeforeSync) {
+            self.send_now(from, Message::Matched { upto: last }, out);
+        } else {
+            self.send_after(from, Message::Matched { upto: last }, out);
+        }
+    }
+
+    /// What no follower should do: drops all entries behind `last` (`Bug::CutOnStaleAppend`).
+    fn cut_behind(&mut self, last: Index) {
+        let end = self.log.id_at(last).expect("the log goes at least so far");
+        if end != self.log.last() {
+            self.write(Suffix::new(end, Vec::new()).expect("an empty run has no gaps"));
+        }
     }
 
     /// Whether a leader of this term can have such entries: of no later term, and no older than those

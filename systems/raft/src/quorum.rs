@@ -9,39 +9,48 @@ use crate::ids::NodeId;
 
 /// Those whose majority decides.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Voters(BTreeSet<NodeId>);
+pub struct Voters {
+    nodes: BTreeSet<NodeId>,
+    quorum: usize,
+}
 
 impl Voters {
     /// These nodes.
     pub fn new(nodes: impl IntoIterator<Item = NodeId>) -> Voters {
-        Voters(nodes.into_iter().collect())
+        let nodes: BTreeSet<NodeId> = nodes.into_iter().collect();
+        Voters { quorum: nodes.len() / 2 + 1, nodes }
+    }
+
+    /// The same, by somebody who cannot count: `Bug::CountHalf`.
+    pub(crate) fn miscounted(self) -> Voters {
+        Voters { quorum: (self.nodes.len() / 2).max(1), ..self }
     }
 
     /// How many a quorum needs.
     pub fn quorum(&self) -> usize {
-        self.0.len() / 2 + 1
+        self.quorum
     }
 
     /// Whether these nodes contain a quorum.
     pub fn decide(&self, nodes: &BTreeSet<NodeId>) -> bool {
-        self.0.intersection(nodes).count() >= self.quorum()
+        self.nodes.intersection(nodes).count() >= self.quorum()
     }
 
     /// The greatest value that a quorum has reached, each voter having reached `of(voter)`.
     pub fn reached<T: Ord + Default>(&self, of: impl Fn(NodeId) -> T) -> T {
-        let mut values: Vec<T> = self.0.iter().map(|node| of(*node)).collect();
+        let mut values: Vec<T> = self.nodes.iter().map(|node| of(*node)).collect();
         values.sort_unstable_by(|a, b| b.cmp(a));
         values.into_iter().nth(self.quorum() - 1).unwrap_or_default()
     }
 
     /// Whether it votes.
     pub fn contains(&self, node: NodeId) -> bool {
-        self.0.contains(&node)
+        self.nodes.contains(&node)
     }
 
     /// In order.
     pub fn iter(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.0.iter().copied()
+        self.nodes.iter().copied()
     }
 
     /// All but one, in order.
@@ -51,12 +60,12 @@ impl Voters {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.nodes.len()
     }
 
     /// Whether there are none, as in a node that belongs to no cluster yet.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.nodes.is_empty()
     }
 }
 

@@ -121,13 +121,19 @@ struct Writes {
 impl Raft {
     /// A node that starts, or starts again with what its disk remembered. It begins as a follower;
     /// its first output arms the election timer.
-    pub fn restart(config: Config, restored: Restored, now: Now, out: &mut Output) -> Raft {
+    pub fn restart(mut config: Config, restored: Restored, now: Now, out: &mut Output) -> Raft {
         let used = restored != Restored::default();
         let silent_until = used.then(|| now.mono.after(config.election_min));
         out.arm.insert(Timer::Election);
         let mut hard = restored.hard;
         if config.bugs.has(Bug::ForgetVote) {
             hard.vote = None;
+        }
+        if config.bugs.has(Bug::ForgetTerm) && hard.term > restored.log.last().term {
+            hard = HardState { term: restored.log.last().term, vote: None };
+        }
+        if config.bugs.has(Bug::CountHalf) {
+            config.voters = config.voters.miscounted();
         }
         Raft {
             now,
@@ -169,7 +175,8 @@ impl Raft {
         if asks_for_vote && term >= self.hard.term && self.loyal() {
             return;
         }
-        if term > self.hard.term {
+        let deaf = self.leading().is_some() && self.config.bugs.has(Bug::IgnoreGreaterTerm);
+        if term > self.hard.term && !deaf {
             self.enter(term, out);
         }
         let current = term == self.hard.term;
@@ -191,7 +198,7 @@ impl Raft {
             Message::Append { suffix, commit } => self.on_append(from, suffix, commit, out),
             Message::Heartbeat { round, commit } => self.on_heartbeat(from, round, commit, out),
             // An answer to a question of another term answers nothing.
-            _ if !current => {}
+            _ if !current && !self.config.bugs.has(Bug::CountOldAnswers) => {}
             Message::PreVote { granted } => self.on_pre_vote(from, granted, out),
             Message::Vote { granted } => self.on_vote(from, granted, out),
             Message::Matched { upto } => self.on_matched(from, upto, out),
@@ -242,6 +249,9 @@ impl Raft {
     /// How much of our own log is surely on disk: below every index that an outstanding write
     /// touches. An entry's name could not tell: 7@t1 may be written, truncated and written again.
     pub(crate) fn durable(&self) -> Index {
+        if self.config.bugs.has(Bug::CountUnsynced) {
+            return self.log.last().index;
+        }
         let touched = self.writes.outstanding.iter().filter_map(|(_, first, _)| *first).min();
         touched.map_or(self.log.last().index, Index::previous)
     }

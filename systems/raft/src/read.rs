@@ -89,7 +89,8 @@ impl Raft {
     }
 
     fn take_read(&mut self, origin: Option<NodeId>, ids: Vec<RequestId>, out: &mut Output) {
-        if self.config.bugs.has(Bug::SkipReadQuorum) {
+        let bugs = self.config.bugs;
+        if bugs.has(Bug::SkipReadQuorum) {
             self.answer_reads(origin, ids, self.commit, out);
             return;
         }
@@ -99,12 +100,13 @@ impl Raft {
             self.refuse(origin, ids, Refusal::Full, out);
             return;
         }
-        if commit < leader.first {
+        if commit < leader.first && !bugs.has(Bug::ReadBeforeOwnCommit) {
             leader.reads.early.push((origin, ids));
             return;
         }
-        let needs = leader.reads.round + 1;
         let idle = leader.reads.waiting.is_empty();
+        let joins = !idle && bugs.has(Bug::ReuseReadRound);
+        let needs = if joins { leader.reads.round } else { leader.reads.round + 1 };
         leader.reads.waiting.push((needs, commit, (origin, ids)));
         if idle {
             self.begin_round(out);
@@ -129,7 +131,8 @@ impl Raft {
         let Standing::Leader(leader) = &self.standing else { return };
         let round = leader.reads.round;
         for (follower, progress) in &leader.followers {
-            let commit = self.commit.min(progress.matched);
+            let trusted = self.config.bugs.has(Bug::TrustLeaderCommit);
+            let commit = if trusted { self.commit } else { self.commit.min(progress.matched) };
             self.send_now(*follower, Message::Heartbeat { round, commit }, out);
         }
         self.confirm_reads(out);

@@ -5,8 +5,9 @@ use std::io;
 use std::time::Duration;
 
 use raft::{
-    Answer, Bugs, Command, Entry, EntryId, Envelope, Index, Input, NodeId, Now, Output, Payload, PersistId,
-    Proposal, Raft, Refusal, Request, RequestId, Restored, SessionId, StateMachine, Suffix, Voters,
+    Answer, Bug, Bugs, Command, Entry, EntryId, Envelope, Index, Input, NodeId, Now, Output, Payload,
+    PersistId, Proposal, Raft, Refusal, Request, RequestId, Restored, SessionId, StateMachine, Suffix,
+    Voters,
 };
 use wal::{Completion, Disk, Group, Identity, Ticket, Wal};
 
@@ -132,23 +133,25 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         now: Now,
         effects: &mut Effects<M::Reply>,
     ) -> Result<Replica<M, D>, OpenError> {
-        let (wal, recovered) = Wal::open(disk, &config.identity, config.log)?;
+        let options = wal::Options { bugs: config.bugs, ..config.log };
+        let (wal, recovered) = Wal::open(disk, &config.identity, options)?;
         let torn = recovered.cut;
         let log = Suffix::new(EntryId::default(), recovered.entries).ok_or(OpenError::Disorder)?;
         let restored = Restored { hard: recovered.hard, log };
         let mut core = raft::Config::new(config.identity.node, config.voters.clone());
         core.election_min = config.election.0;
-        core.bugs = config.bugs.clone();
+        core.bugs = config.bugs;
         let mut out = Output::default();
         let raft = Raft::restart(core, restored, now, &mut out);
         let own = OwnSession { id: config.boot, next: 2, state: Opening::Closed, parked: Vec::new() };
+        let waiting = Waiting::new(config.bugs);
         let mut replica = Replica {
             config,
             raft,
             wal,
             machine,
             sessions: Sessions::new(sessions::LIMIT),
-            waiting: Waiting::new(),
+            waiting,
             own,
             applied: Index(0),
             unwritten: (Group::default(), PersistId(0)),
@@ -367,6 +370,9 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
     fn wait_for(&self, timer: raft::Timer) -> Wait {
         match timer {
             raft::Timer::Heartbeat => Wait::Exactly(self.config.heartbeat),
+            raft::Timer::Election if self.config.bugs.has(Bug::FixElectionTimer) => {
+                Wait::Exactly(self.config.election.0)
+            }
             raft::Timer::Election => Wait::Between(self.config.election.0, self.config.election.1),
         }
     }
@@ -376,31 +382,42 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         self.applied = entry.id.index;
         self.waiting.committed(entry, &mut effects.reply);
         let Some(request) = &entry.request else { return };
-        let outcome = match self.sessions.judge(request, entry.stamp, entry.id.index.0) {
-            Verdict::Forgotten | Verdict::Repeat(None) => Outcome::Unknown(Unknown::Forgotten),
-            Verdict::Repeat(Some(reply)) => Outcome::Done(reply),
-            Verdict::Execute => match &entry.payload {
-                Payload::Command(command) => {
-                    let reply = self.machine.apply(entry, command);
-                    self.sessions.record(request.id, Some(reply.clone()));
-                    Outcome::Done(reply)
-                }
-                Payload::Noop | Payload::OpenSession => {
-                    self.sessions.record(request.id, None);
-                    self.own.opened(request.id);
-                    return;
-                }
-            },
+        let verdict = self.sessions.judge(request, entry.stamp, entry.id.index.0);
+        let again = matches!(verdict, Verdict::Repeat(_)) && self.config.bugs.has(Bug::IgnoreSessions);
+        let outcome = match verdict {
+            _ if again => self.execute(request.id, entry),
+            Verdict::Forgotten | Verdict::Repeat(None) => Some(Outcome::Unknown(Unknown::Forgotten)),
+            Verdict::Repeat(Some(reply)) => Some(Outcome::Done(reply)),
+            Verdict::Execute => self.execute(request.id, entry),
         };
+        let Some(outcome) = outcome else { return };
         if request.id.session == self.own.id && !self.sessions.knows(self.own.id) {
             self.own.lost();
         }
         self.waiting.settle(request.id, &outcome, &mut effects.reply);
     }
 
+    /// Hands a command to the machine; an entry that is none has no reply.
+    fn execute(&mut self, id: RequestId, entry: &Entry) -> Option<Outcome<M::Reply>> {
+        if let Payload::Command(command) = &entry.payload {
+            let reply = self.machine.apply(entry, command);
+            self.sessions.record(id, Some(reply.clone()));
+            Some(Outcome::Done(reply))
+        } else {
+            self.sessions.record(id, None);
+            self.own.opened(id);
+            None
+        }
+    }
+
     fn on_answer(&mut self, answer: Answer, effects: &mut Effects<M::Reply>) {
         match answer {
-            Answer::Accepted { id, entry } => self.waiting.accepted(id, entry),
+            Answer::Accepted { id, entry } => {
+                self.waiting.accepted(id, entry);
+                if self.config.bugs.has(Bug::ExecuteBeforeCommit) {
+                    self.execute_early(entry.index, effects);
+                }
+            }
             Answer::Forwarded { id, .. } => self.waiting.forwarded(id),
             Answer::ReadAt { id, index } => self.waiting.read_at(id, index),
             Answer::Refused { id, why } => {
@@ -413,6 +430,15 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
                 };
                 self.waiting.refused(id, why, &mut effects.reply);
             }
+        }
+    }
+
+    /// What no replica should do: executes an entry of its own log that may yet be overwritten. The
+    /// session table sees to it that it is not executed again when it is committed
+    /// (`Bug::ExecuteBeforeCommit`).
+    fn execute_early(&mut self, index: Index, effects: &mut Effects<M::Reply>) {
+        if let Some(entry) = self.raft.log().get(index).cloned() {
+            self.apply(&entry, effects);
         }
     }
 

@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use raft::{Entry, EntryId, Index, Mono, RequestId};
+use raft::{Bug, Bugs, Entry, EntryId, Index, Mono, RequestId};
 
 use crate::seam::{CallId, Failed, Outcome, Unknown};
 
@@ -31,6 +31,7 @@ pub(crate) struct Waiting<Q> {
     deadlines: VecDeque<(Mono, RequestId)>,
     /// How many calls there are, all together.
     count: usize,
+    bugs: Bugs,
 }
 
 #[derive(Debug)]
@@ -61,7 +62,7 @@ struct Read<Q> {
 type Replies<R> = Vec<(CallId, Outcome<R>)>;
 
 impl<Q> Waiting<Q> {
-    pub(crate) fn new() -> Waiting<Q> {
+    pub(crate) fn new(bugs: Bugs) -> Waiting<Q> {
         Waiting {
             writes: BTreeMap::new(),
             placed: BTreeMap::new(),
@@ -69,6 +70,7 @@ impl<Q> Waiting<Q> {
             due: BTreeSet::new(),
             deadlines: VecDeque::new(),
             count: 0,
+            bugs,
         }
     }
 
@@ -125,10 +127,18 @@ impl<Q> Waiting<Q> {
         }
         let outcome = match self.writes.get(&id).map(|write| write.place) {
             Some(Place::Here) => Outcome::Failed(why),
-            Some(Place::Forwarded) => Outcome::Unknown(Unknown::Refused),
+            Some(Place::Forwarded) => self.in_doubt(Unknown::Refused),
             Some(Place::Own) | None => return,
         };
         self.settle(id, &outcome, replies);
+    }
+
+    /// A write may have happened.
+    fn in_doubt<R>(&self, why: Unknown) -> Outcome<R> {
+        if self.bugs.has(Bug::FailInDoubt) {
+            return Outcome::Failed(Failed::LeaderChanged);
+        }
+        Outcome::Unknown(why)
     }
 
     /// A write has its answer.
@@ -177,7 +187,7 @@ impl<Q> Waiting<Q> {
         let doubtful: Vec<RequestId> =
             self.writes.iter().filter(|(_, write)| write.place != Place::Here).map(|(id, _)| *id).collect();
         for id in doubtful {
-            self.settle(id, &Outcome::Unknown(Unknown::LeaderChanged), replies);
+            self.settle(id, &self.in_doubt(Unknown::LeaderChanged), replies);
         }
         self.placed.clear();
         let stranded: Vec<RequestId> =
@@ -202,7 +212,7 @@ impl<Q> Waiting<Q> {
             let due = self.writes.get(&id).filter(|write| write.deadline <= now);
             let outcome = match due.map(|write| write.place) {
                 Some(Place::Here) => Outcome::Failed(Failed::NotSent),
-                Some(_) => Outcome::Unknown(Unknown::Timeout),
+                Some(_) => self.in_doubt(Unknown::Timeout),
                 None => continue,
             };
             self.settle(id, &outcome, replies);
@@ -250,7 +260,7 @@ mod tests {
 
     #[test]
     fn calls_that_are_answered_one_by_one_leave_nothing_behind() {
-        let mut waiting: Waiting<()> = Waiting::new();
+        let mut waiting: Waiting<()> = Waiting::new(Bugs::none());
         let mut replies: Replies<()> = Vec::new();
         for seq in 0..100 {
             let id = RequestId { seq, ..ID };
@@ -262,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_deadline_of_an_earlier_attempt_does_not_end_the_next() {
-        let mut waiting: Waiting<()> = Waiting::new();
+        let mut waiting: Waiting<()> = Waiting::new(Bugs::none());
         let mut replies: Replies<()> = Vec::new();
         waiting.add_write(RequestId { seq: 9, ..ID }, CallId(9), Mono(50));
         waiting.add_write(ID, CallId(1), Mono(50));

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use bytes::Bytes;
-use raft::{Entry, EntryId, Index, Term, codec};
+use raft::{Bug, Bugs, Entry, EntryId, Index, Term, codec};
 
 use crate::disk::{Disk, FileId, Ticket};
 use crate::error::{Corrupt, Failure, OpenError, Reason};
@@ -52,11 +52,13 @@ pub struct Options {
     /// How far ahead of the log zeros are written, so that a sync finds its blocks already allocated
     /// (a quarter to a third faster on ext4). 0 for never.
     pub zeros_ahead: u64,
+    /// Mistakes to make.
+    pub bugs: Bugs,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { segment_size: 64 << 20, zeros_ahead: 256 << 10 }
+        Options { segment_size: 64 << 20, zeros_ahead: 256 << 10, bugs: Bugs::none() }
     }
 }
 
@@ -119,7 +121,7 @@ impl<D: Disk> Wal<D> {
             }
             Some(_) => read_hard(&mut disk)?,
         };
-        let mut scan = recovery::scan(&mut disk, identity.cluster_hash(), hard.mark)?;
+        let mut scan = recovery::scan(&mut disk, identity.cluster_hash(), hard.mark, options.bugs)?;
         let last = scan.places.last().map_or(Term::default(), |place| place.id.term);
         if last > hard.state.term {
             return Err(corrupt(hard::FILE, Reason::TermBehindLog).into());
@@ -220,7 +222,9 @@ impl<D: Disk> Wal<D> {
         if self.failed.is_some() {
             return None;
         }
-        if let Err(error) = result {
+        if let Err(error) = result
+            && !self.options.bugs.has(Bug::IgnoreFailedSync)
+        {
             return Some(self.fail(Failure::new(what, &error)));
         }
         if self.waiting.is_empty() { self.advance() } else { None }
@@ -295,7 +299,9 @@ impl<D: Disk> Wal<D> {
         let mut removed = Vec::new();
         if let Some(run) = run.as_ref().filter(|run| run.after.index < self.last().index) {
             removed = self.cut(run.after.index);
-            next.mark = Mark { synced: self.end(), group: complete };
+            if !self.options.bugs.has(Bug::KeepMark) {
+                next.mark = Mark { synced: self.end(), group: complete };
+            }
         }
         let entries = run.map_or(Vec::new(), |run| run.entries);
         if next != self.hard || entries.is_empty() {
@@ -481,8 +487,12 @@ impl<D: Disk> Wal<D> {
                     self.disk.open(&name).map_err(|error| Failure::new(format!("making {name}"), &error))?;
                 let grow = self.disk.set_len(file, length);
                 let write = self.disk.write_at(file, 0, Bytes::from(header.encode()));
-                let (sync, sync_dir) = (self.disk.sync(file), self.disk.sync_dir());
-                self.wait_for([grow, write, sync, sync_dir], "making", &name);
+                let sync = self.disk.sync(file);
+                self.wait_for([grow, write, sync], "making", &name);
+                if !self.options.bugs.has(Bug::SkipFolderSync) {
+                    let named = self.disk.sync_dir();
+                    self.wait_for([named], "making", &name);
+                }
                 self.segment(number).file = Some(file);
             }
             Step::Write { number, offset, records, zeros } => {

@@ -70,8 +70,16 @@ pub fn put(encoded: &[u8], offset: u64, group: GroupNumber, group_start: u64, ou
 /// The record at the start of `bytes`, which begin at `offset` of the segment; `None` if there is none,
 /// or none that is sound.
 pub fn read(bytes: &[u8], offset: u64) -> Option<Record<'_>> {
+    let record = parse(bytes)?;
+    let whole = &bytes[..record.size()];
+    let expected = u32::from_le_bytes(*whole.first_chunk()?);
+    (checksum(offset, &whole[4..]) == expected).then_some(record)
+}
+
+/// What would be the record at the start of `bytes` if it were sound. Nobody should believe it.
+pub(crate) fn parse(bytes: &[u8]) -> Option<Record<'_>> {
     let mut header = bytes.get(..HEADER)?;
-    let expected = header.get_u32_le();
+    header.advance(4);
     if header[..4] != MAGIC {
         return None;
     }
@@ -80,11 +88,7 @@ pub fn read(bytes: &[u8], offset: u64) -> Option<Record<'_>> {
     let group_start = u64::from(header.get_u32_le());
     let group = GroupNumber(header.get_u64_le());
     let whole = bytes.get(..HEADER.checked_add(length)?)?;
-    (checksum(offset, &whole[4..]) == expected).then_some(Record {
-        group,
-        group_start,
-        encoded: &whole[HEADER..],
-    })
+    Some(Record { group, group_start, encoded: &whole[HEADER..] })
 }
 
 /// Every sound record that begins anywhere in `bytes`, with its offset. A record need not follow

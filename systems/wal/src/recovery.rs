@@ -18,7 +18,7 @@
 //! leaves unsynced writes that a reader sees and a power cut takes away), then the mark is moved to the
 //! end, which turns all that is torn into leftovers, and then useless segments go.
 
-use raft::{Entry, EntryId, HardState, Index};
+use raft::{Bug, Bugs, Entry, EntryId, HardState, Index};
 
 use crate::disk::{Disk, FileId};
 use crate::error::{Corrupt, Failure, OpenError, Reason};
@@ -95,9 +95,14 @@ impl Break {
 }
 
 /// Reads all segments, one at a time. Changes nothing.
-pub(crate) fn scan<D: Disk>(disk: &mut D, cluster: [u8; 16], mark: Mark) -> Result<Scan, OpenError> {
+pub(crate) fn scan<D: Disk>(
+    disk: &mut D,
+    cluster: [u8; 16],
+    mark: Mark,
+    bugs: Bugs,
+) -> Result<Scan, OpenError> {
     let numbers = segments_in(disk)?;
-    let mut reader = Reader::new(cluster, mark);
+    let mut reader = Reader::new(cluster, mark, bugs);
     let mut stopped = Break { at: Position::default(), reason: Reason::Blank };
     let mut continues = true;
     let mut tail: Vec<Segment> = Vec::new();
@@ -117,6 +122,10 @@ pub(crate) fn scan<D: Disk>(disk: &mut D, cluster: [u8; 16], mark: Mark) -> Resu
         }
         reader.files.push((number, segment.file));
         tail.push(segment);
+    }
+    if bugs.has(Bug::KeepTornTail) {
+        reader.go_on_behind(&tail);
+        return Ok(reader.into_scan(&tail));
     }
     reader.judge(stopped, &tail)?;
     Ok(reader.into_scan(&tail))
@@ -172,6 +181,7 @@ fn which_is_broken(before: Break, header: Break, segment: &Segment, last: Index)
 struct Reader {
     cluster: [u8; 16],
     mark: Mark,
+    bugs: Bugs,
     /// The group of the last record that counted.
     group: GroupNumber,
     entries: Vec<Entry>,
@@ -180,9 +190,9 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(cluster: [u8; 16], mark: Mark) -> Reader {
+    fn new(cluster: [u8; 16], mark: Mark, bugs: Bugs) -> Reader {
         let group = GroupNumber::default();
-        Reader { cluster, mark, group, entries: Vec::new(), places: Vec::new(), files: Vec::new() }
+        Reader { cluster, mark, bugs, group, entries: Vec::new(), places: Vec::new(), files: Vec::new() }
     }
 
     fn last(&self) -> EntryId {
@@ -225,7 +235,9 @@ impl Reader {
         loop {
             let at = Position { segment: segment.number, offset: offset as u64 };
             let rest = segment.bytes.get(offset..).unwrap_or_default();
-            let Some(record) = record::read(rest, at.offset) else {
+            let unchecked = self.bugs.has(Bug::SkipChecksum);
+            let record = if unchecked { record::parse(rest) } else { record::read(rest, at.offset) };
+            let Some(record) = record else {
                 let blank = rest.iter().take(record::HEADER).all(|&byte| byte == 0);
                 let reason = if blank { Reason::Blank } else { Reason::Damaged };
                 return Ok(Break { at, reason });
@@ -261,6 +273,15 @@ impl Reader {
             return Err(self.or_missing(stopped).corrupt(expected));
         }
         Ok(())
+    }
+
+    /// What no recovery should do: takes what could not be read for the end, leaves it where it is, and
+    /// has the log go on behind it (`Bug::KeepTornTail`).
+    fn go_on_behind(&mut self, tail: &[Segment]) {
+        let Some(last) = self.places.last_mut() else { return };
+        let Some(segment) = tail.iter().find(|segment| segment.number == last.end.segment) else { return };
+        let written = segment.bytes.iter().rposition(|&byte| byte != 0).map_or(0, |place| place as u64 + 1);
+        last.end.offset = last.end.offset.max(written);
     }
 
     /// Whether a sound record stands behind that was written after what is missing had been synced. A

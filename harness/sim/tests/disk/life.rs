@@ -29,7 +29,7 @@ enum Owner {
 fn open(disk: &SimDisk) -> Result<(Wal<SimDisk>, Recovered), OpenError> {
     let identity =
         Identity { cluster: "test".into(), name: "n1".into(), node: NodeId(1), members: vec!["n1".into()] };
-    Wal::open(disk.clone(), &identity, Options { segment_size: 1500, zeros_ahead: 64 })
+    Wal::open(disk.clone(), &identity, Options { segment_size: 1500, zeros_ahead: 64, ..Options::default() })
 }
 
 fn group(log: &[EntryId], (_, term, count, size): (u64, u64, usize, usize)) -> Group {

@@ -17,7 +17,7 @@ pub fn identity() -> Identity {
 
 /// Small segments, so that a short log has several.
 pub fn options() -> Options {
-    Options { segment_size: 600, zeros_ahead: 64 }
+    Options { segment_size: 600, zeros_ahead: 64, ..Options::default() }
 }
 
 pub fn open(disk: &MemoryDisk) -> Result<(Wal<MemoryDisk>, Recovered), OpenError> {
