@@ -1,5 +1,7 @@
 //! One file: as a process sees it, and as it would be after a power cut.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::content::Content;
@@ -55,8 +57,12 @@ impl File {
         self.unsynced.push(edit);
     }
 
-    pub(super) fn sync(&mut self) {
+    /// Makes all edits certain, and notes where they wrote.
+    pub(super) fn sync(&mut self, wrote: &mut Vec<Range<usize>>) {
         for edit in self.unsynced.drain(..) {
+            if let Edit::Write(offset, bytes) = &edit {
+                wrote.push(*offset..offset + bytes.len());
+            }
             edit.apply(&mut self.certain);
         }
     }

@@ -85,6 +85,7 @@ impl SimDisk {
         let ticket = state.queue.next()?;
         if state.troubles.stuck {
             state.queue.hang(ticket);
+            state.slowed += 1;
             return Some((ticket, u64::MAX));
         }
         Some((ticket, state.time(ticket, now)))
@@ -144,12 +145,12 @@ impl SimDisk {
 
     /// The next sync of a file fails, once. What it should have saved is gone from the disk, and stays
     /// in the cache until the process or the power goes.
-    pub fn fail_next_sync(&self) {
-        self.state().troubles.fail_next_sync = true;
+    pub fn fail_next_sync(&self, fails: bool) {
+        self.state().troubles.fail_next_sync = fails;
     }
 
-    /// Rots a bit of what was synced, and says of which file, and the how-manieth. Nothing if the disk
-    /// holds nothing for certain.
+    /// Rots a bit of what was synced some time ago, and says of which file, and the how-manieth. What the
+    /// last sync made safe is spared. Nothing if there is nothing else.
     pub fn flip_bit(&self) -> Option<(String, u64)> {
         self.state().flip_bit()
     }
@@ -169,6 +170,11 @@ impl SimDisk {
     /// How many changes failed.
     pub fn refused(&self) -> u64 {
         self.state().refused
+    }
+
+    /// How many syncs took longer than they would have, because the disk was slow or stuck.
+    pub fn slowed(&self) -> u64 {
+        self.state().slowed
     }
 
     /// Lets the power go when [`calls`](SimDisk::calls) has reached this number and one more change is
@@ -205,7 +211,9 @@ impl SimDisk {
 
 impl State {
     fn time(&mut self, ticket: Ticket, now: u64) -> u64 {
-        self.queue.time(ticket, now, self.troubles.slow, &mut self.rng)
+        let slow = self.troubles.slow;
+        self.slowed += u64::from(!slow.is_zero() && self.queue.is_sync(ticket));
+        self.queue.time(ticket, now, slow, &mut self.rng)
     }
 }
 

@@ -87,6 +87,11 @@ impl Queue {
         hanging
     }
 
+    /// Whether a change that is not done yet is a sync.
+    pub(super) fn is_sync(&self, ticket: Ticket) -> bool {
+        self.changes.get(&ticket).is_some_and(Change::is_sync)
+    }
+
     /// Says when a change that begins now will be done: after all that its lane is busy with.
     pub(super) fn time(&mut self, ticket: Ticket, now: u64, slow: Duration, rng: &mut impl Rng) -> u64 {
         let change = &self.changes[&ticket];

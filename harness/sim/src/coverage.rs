@@ -1,0 +1,94 @@
+//! What a life met: a life in which nothing went wrong proves nothing if nothing was tried.
+
+use std::collections::BTreeMap;
+
+use nemesis::Kind;
+use serde::Serialize;
+
+/// What a life met.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Coverage {
+    /// Things that happened.
+    pub events: u64,
+    /// Terms that had a leader.
+    pub elections: u64,
+    /// Logs that were cut back.
+    pub truncations: u64,
+    /// Torn writes that a node found and cut when it started.
+    pub torn_tails: u64,
+    /// Nodes that found their disk damaged and did not start.
+    pub refusals: u64,
+    /// Nodes that fenced themselves.
+    pub halts: u64,
+    /// Starts after the first.
+    pub restarts: u64,
+    /// Another node came to lead.
+    pub leader_changes: u64,
+    /// Faults injected, and those of them that had an effect, by kind.
+    #[serde(skip)]
+    pub faults: BTreeMap<Kind, (u64, u64)>,
+}
+
+/// What can be met besides faults, by name.
+pub const MARKS: [&str; 6] = ["leader change", "log cut back", "torn tail", "damage found", "node fenced", "restart"];
+
+impl Coverage {
+    /// How often each mark was met.
+    pub fn marks(&self) -> [(&'static str, u64); 6] {
+        let met = [
+            self.leader_changes,
+            self.truncations,
+            self.torn_tails,
+            self.refusals,
+            self.halts,
+            self.restarts,
+        ];
+        std::array::from_fn(|place| (MARKS[place], met[place]))
+    }
+
+    /// A fault of this kind ended, with an effect or without.
+    pub(crate) fn fault(&mut self, kind: Kind, bit: bool) {
+        let known = self.faults.entry(kind).or_default();
+        known.0 += 1;
+        known.1 += u64::from(bit);
+    }
+}
+
+/// What many lives met, together: in how many of them each thing was met, and how often.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Table {
+    /// How many lives.
+    pub lives: u64,
+    /// Things that happened, in all.
+    pub events: u64,
+    /// By kind of fault: lives in which one bit; faults injected; faults that bit.
+    pub faults: BTreeMap<Kind, (u64, u64, u64)>,
+    /// By mark: lives that met it; how often.
+    pub marks: BTreeMap<&'static str, (u64, u64)>,
+}
+
+impl Table {
+    /// One more life.
+    pub fn add(&mut self, coverage: &Coverage) {
+        self.lives += 1;
+        self.events += coverage.events;
+        for (kind, (injected, bit)) in &coverage.faults {
+            let known = self.faults.entry(*kind).or_default();
+            known.0 += u64::from(*bit > 0);
+            known.1 += injected;
+            known.2 += bit;
+        }
+        for (mark, times) in coverage.marks() {
+            let known = self.marks.entry(mark).or_default();
+            known.0 += u64::from(times > 0);
+            known.1 += times;
+        }
+    }
+
+    /// What was never met of what was asked for, by name.
+    pub fn never_met(&self, asked: &[Kind]) -> Vec<String> {
+        let faults = asked.iter().filter(|kind| self.faults.get(kind).is_none_or(|met| met.0 == 0));
+        let marks = self.marks.iter().filter(|(_, met)| met.0 == 0);
+        faults.map(ToString::to_string).chain(marks.map(|(mark, _)| (*mark).to_owned())).collect()
+    }
+}

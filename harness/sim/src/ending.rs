@@ -1,0 +1,138 @@
+//! How a life ended.
+
+use std::fmt;
+
+use checker::{Verdict, Why};
+use raft::NodeId;
+use raft::invariants::Violation;
+
+/// Something that cannot be, noticed while the life went on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Breach {
+    /// An invariant of the protocol does not hold.
+    Invariant(Violation),
+    /// A node says that a peer, or its own disk, has lost its past.
+    Diverged {
+        /// Which node.
+        node: NodeId,
+        /// In its words.
+        why: String,
+    },
+    /// A node does not start on a disk that nobody damaged.
+    Refused {
+        /// Which node.
+        node: NodeId,
+        /// In its words.
+        why: String,
+    },
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Breach::Invariant(violation) => write!(f, "{violation}"),
+            Breach::Diverged { node, why } => write!(f, "{node} halts: {why}"),
+            Breach::Refused { node, why } => {
+                write!(f, "{node} does not start, and nobody damaged its disk: {why}")
+            }
+        }
+    }
+}
+
+/// How a life ended.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Ending {
+    /// Every promise was kept, and in the end everybody was served.
+    Good,
+    /// Something happened that cannot be.
+    Broken(Breach),
+    /// An assertion of the system failed.
+    Panicked(String),
+    /// What clients saw cannot be explained.
+    Invalid(Box<checker::Witness>),
+    /// An answer was no value of the workload at all.
+    Nonsense(String),
+    /// Everything was healed, and yet it did not go on.
+    Stuck(String),
+    /// In the end the nodes that executed the same entries were not in the same state.
+    Differing(String),
+    /// The checker gave up, or there is none.
+    Unknown(String),
+}
+
+/// What went wrong, in a word: two endings of one sort are likely to have one cause.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Sort {
+    /// Nothing did.
+    Good,
+    /// Safety, as those see it who know the nodes.
+    Broken,
+    /// An assertion.
+    Panicked,
+    /// Safety, as clients see it.
+    Invalid,
+    /// Liveness.
+    Stuck,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl Ending {
+    /// What a checker's verdict makes of a life that went well so far.
+    pub(crate) fn judged(verdict: Verdict) -> Ending {
+        match verdict {
+            Verdict::Valid { .. } => Ending::Good,
+            Verdict::Invalid { witness } => Ending::Invalid(witness),
+            Verdict::Unknown { why: Why::OutOfTime } => Ending::Unknown("the checker ran out of time".into()),
+            Verdict::Unknown { why: Why::OutOfMemory } => {
+                Ending::Unknown("the checker ran out of memory".into())
+            }
+        }
+    }
+
+    /// What went wrong, in a word.
+    pub fn sort(&self) -> Sort {
+        match self {
+            Ending::Good => Sort::Good,
+            Ending::Broken(_) | Ending::Differing(_) => Sort::Broken,
+            Ending::Panicked(_) => Sort::Panicked,
+            Ending::Invalid(_) | Ending::Nonsense(_) => Sort::Invalid,
+            Ending::Stuck(_) => Sort::Stuck,
+            Ending::Unknown(_) => Sort::Unknown,
+        }
+    }
+
+    /// Whether a promise was broken, of safety or of progress.
+    pub fn is_bad(&self) -> bool {
+        !matches!(self.sort(), Sort::Good | Sort::Unknown)
+    }
+}
+
+impl fmt::Display for Sort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Sort::Good => "good",
+            Sort::Broken => "invariant",
+            Sort::Panicked => "assertion",
+            Sort::Invalid => "history",
+            Sort::Stuck => "stuck",
+            Sort::Unknown => "unknown",
+        })
+    }
+}
+
+impl fmt::Display for Ending {
+    /// One sentence.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ending::Good => f.write_str("every promise was kept"),
+            Ending::Broken(breach) => breach.fmt(f),
+            Ending::Panicked(said) => write!(f, "an assertion failed: {said}"),
+            Ending::Invalid(witness) => f.write_str(&witness.sentence),
+            Ending::Nonsense(said) => write!(f, "an answer that is none: {said}"),
+            Ending::Stuck(said) => write!(f, "stuck: {said}"),
+            Ending::Differing(said) => f.write_str(said),
+            Ending::Unknown(why) => write!(f, "unknown: {why}"),
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! One life of a cluster, from its first process to its verdict.
+//!
+//! ```text
+//! start all nodes, wait until one leads
+//! safety    clients work, faults come and go, invariants are checked after every step
+//! heal      everything is mended, whoever can be started is
+//! liveness  progress is demanded: every final read must be answered, every node must catch up
+//! judge     what clients saw is held against what they were promised; equal logs must be equal states
+//! ```
+//!
+//! It is the shape of a run against real processes, and drives the same generators, schedules and checkers.
+//! What differs is that time is a number, so that a minute takes as long as what happens in it, and that
+//! the same seed is the same life.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use checker::Budget;
+use history::Line;
+use nemesis::{Action, Deed, Evidence, Fault, Met, Nemesis, Schedule, Seen, Time, bite, cluster};
+use raft::Bugs;
+use replica::Replica;
+use serde_json::{Value, json};
+use workload::Generator;
+
+use crate::asking::Asking;
+use crate::clients::{Alarm, Clients, Counts, Given, Moment, paired};
+use crate::coverage::Coverage;
+use crate::ending::Ending;
+use crate::node::Standing;
+use crate::panics;
+use crate::settings::Settings;
+use crate::world::{Constitution, Dice, Outside, World};
+
+/// The store that is simulated: what `raft-node` serves.
+type Cluster = World<kv::Store>;
+
+const SECOND: u64 = 1_000_000_000;
+/// How long a new cluster may take until one leads.
+const FIRST_ELECTION: u64 = 10 * SECOND;
+/// How long a healed cluster may take until everything is answered that is asked. Clients rest up to half a
+/// second and wait up to one, so that is a matter of seconds, or of never.
+const RECOVERY: u64 = 60 * SECOND;
+/// How long a healed cluster may take until all its nodes have executed the same.
+const CATCH_UP: u64 = 20 * SECOND;
+
+/// Everything that fixes a life, but for the ops of its clients.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// What it is drawn from.
+    pub seed: u64,
+    /// How many nodes.
+    pub nodes: u16,
+    /// How many clients at once.
+    pub concurrency: usize,
+    /// How long clients and faults go on, in virtual time.
+    pub time_limit: Duration,
+    /// The circumstances.
+    pub settings: Settings,
+    /// What is broken, and when.
+    pub schedule: Schedule,
+    /// Mistakes to make.
+    pub bugs: Bugs,
+    /// Cut the power of a node after so many calls to its disk.
+    pub cut: Option<Cut>,
+}
+
+/// Cut the power of a node at one call to its disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cut {
+    /// Whose.
+    pub node: u16,
+    /// After how many calls.
+    pub calls: u64,
+}
+
+/// A life that is over.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// How it ended.
+    pub ending: Ending,
+    /// When, in virtual nanoseconds.
+    pub lasted: u64,
+    /// When clients and faults began.
+    pub began: u64,
+    /// How its ops ended.
+    pub counts: Counts,
+    /// What it met.
+    pub coverage: Coverage,
+    /// All that happened, as one number.
+    pub digest: u64,
+    /// The faults as they were carried out.
+    pub faults: Vec<Deed>,
+    /// How many calls each disk saw.
+    pub disk_calls: Vec<u64>,
+    /// What was happening, line by line, if that was asked for.
+    pub trace: Option<String>,
+}
+
+/// A life, and what its clients saw.
+pub(crate) struct Told<W: Asking> {
+    pub(crate) life: Life,
+    pub(crate) lines: Vec<Line<W::Op, W::Ret>>,
+    /// The line from which on there are only final reads.
+    pub(crate) concluded: usize,
+}
+
+/// Lives it.
+pub(crate) fn live<W: Asking + Clone>(
+    frame: &Frame,
+    workload: &W,
+    generator: Box<dyn Generator<Op = W::Op, Ret = W::Ret>>,
+    trace: bool,
+) -> Told<W> {
+    let mut living = Living::new(frame, workload.clone(), generator, trace);
+    // A life that ends in a panic is over: nothing of it is used again but what it wrote down.
+    let lived = catch_unwind(AssertUnwindSafe(|| panics::noted(|| living.live())));
+    let ending = match lived {
+        Ok(ending) => ending,
+        Err(_) => Ending::Panicked(panics::last()),
+    };
+    living.over(ending)
+}
+
+/// A life that goes on.
+struct Living<'a, W: Asking> {
+    frame: &'a Frame,
+    workload: W,
+    world: Cluster,
+    clients: Clients<W>,
+    generator: Box<dyn Generator<Op = W::Op, Ret = W::Ret>>,
+    nemesis: Nemesis,
+    lasting: Vec<Lasting>,
+    /// Time 0 of the history and of the schedule, on the world's clock.
+    start: u64,
+    /// When we will be woken.
+    look: Option<u64>,
+    /// The line from which on there are only final reads.
+    concluded: usize,
+}
+
+/// A fault that lasts.
+struct Lasting {
+    fault: Fault,
+    began: u64,
+    met: Moment,
+    evidence: Evidence,
+}
+
+impl<'a, W: Asking + Clone> Living<'a, W> {
+    fn new(
+        frame: &'a Frame,
+        workload: W,
+        generator: Box<dyn Generator<Op = W::Op, Ret = W::Ret>>,
+        trace: bool,
+    ) -> Living<'a, W> {
+        let constitution = Constitution {
+            nodes: frame.nodes,
+            seed: frame.seed,
+            settings: frame.settings.clone(),
+            bugs: frame.bugs,
+        };
+        let mut world = World::new(constitution, kv::Store::new);
+        world.trace = trace.then(String::new);
+        if let Some(Cut { node, calls }) = frame.cut {
+            world.nodes[usize::from(node) - 1].disk.cut_after(Some(calls));
+        }
+        let clients = Clients::new(workload.clone(), frame.nodes, frame.concurrency, 0);
+        let nemesis_seed = rand::Rng::next_u64(&mut Dice::Nemesis.of(frame.seed));
+        let limit = Time::default().after(frame.time_limit);
+        let nemesis = Nemesis::new(frame.schedule.clone(), cluster(frame.nodes), nemesis_seed, limit);
+        Living {
+            frame,
+            workload,
+            world,
+            clients,
+            generator,
+            nemesis,
+            lasting: Vec::new(),
+            start: 0,
+            look: None,
+            concluded: usize::MAX,
+        }
+    }
+
+    fn live(&mut self) -> Ending {
+        self.birth();
+        let limit = self.start + nanoseconds(self.frame.time_limit);
+        let good = self.safety(limit) && self.heal() && self.liveness();
+        if let Some(breach) = self.world.breach.take() {
+            return Ending::Broken(breach);
+        }
+        // What clients saw is judged even if the cluster is stuck: a broken promise says more than a missed one.
+        match self.judge() {
+            Ending::Good if !good => Ending::Stuck(self.what_hangs()),
+            Ending::Good => self.compare(),
+            worse => worse,
+        }
+    }
+
+    fn birth(&mut self) {
+        for id in cluster(self.frame.nodes) {
+            self.world.start_again(raft::NodeId(id.0));
+        }
+        while self.world.leader().is_none() && self.world.breach.is_none() && self.world.now < FIRST_ELECTION {
+            self.world.wake_at(self.world.now + 10_000_000, Alarm::Look.name());
+            self.wait(FIRST_ELECTION);
+        }
+        self.start = self.world.now;
+        self.clients =
+            Clients::new(self.workload.clone(), self.frame.nodes, self.frame.concurrency, self.start);
+    }
+
+    /// Clients work and faults come and go. Whether nothing that cannot be has happened.
+    fn safety(&mut self, limit: u64) -> bool {
+        loop {
+            self.play(limit);
+            let given = self.clients.hand_out(&mut self.world, self.generator.as_mut());
+            if let Given::Until(Some(until)) = given {
+                self.look_at(until);
+            }
+            if !self.wait(limit) {
+                return self.world.breach.is_none();
+            }
+        }
+    }
+
+    /// Mends everything, and lets what is open end.
+    fn heal(&mut self) -> bool {
+        for fault in self.nemesis.stop(Time(self.world.now - self.start)) {
+            self.heal_fault(&fault);
+        }
+        self.world.mend_all();
+        let limit = self.world.now + 10 * SECOND;
+        while !self.clients.idle() {
+            if !self.wait(limit) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Demands progress.
+    fn liveness(&mut self) -> bool {
+        self.concluded = self.clients.lines().len();
+        self.generator.conclude();
+        let limit = self.world.now + RECOVERY;
+        loop {
+            match self.clients.hand_out(&mut self.world, self.generator.as_mut()) {
+                Given::Done if self.clients.idle() => break,
+                Given::Until(Some(until)) => self.look_at(until),
+                Given::Done | Given::Until(None) => {}
+            }
+            if !self.wait(limit) {
+                return false;
+            }
+        }
+        self.generator.given_up() == 0 && self.catch_up()
+    }
+
+    /// Whether all nodes that live come to have executed the same.
+    fn catch_up(&mut self) -> bool {
+        let limit = self.world.now + CATCH_UP;
+        while !self.level() {
+            self.world.wake_at(self.world.now + 50_000_000, Alarm::Look.name());
+            if !self.wait(limit) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn level(&self) -> bool {
+        let mut applied = self.replicas().map(|replica| replica.status().applied);
+        let first = applied.next();
+        applied.all(|other| Some(other) == first)
+    }
+
+    fn replicas(&self) -> impl Iterator<Item = &Replica<kv::Store, crate::disk::SimDisk>> {
+        self.world.nodes.iter().filter_map(|node| node.replica.as_ref())
+    }
+
+    /// One thing happens that concerns us. Not when it is `limit`, or when something cannot be.
+    fn wait(&mut self, limit: u64) -> bool {
+        let Some(news) = self.world.advance(limit) else { return false };
+        for node in std::mem::take(&mut self.world.ended) {
+            // What is under way to its clients arrives first.
+            self.world.wake_at(self.world.now + 500_000, Alarm::Broken(nemesis::NodeId(node.0)).name());
+        }
+        let (world, generator) = (&mut self.world, self.generator.as_mut());
+        match news {
+            Outside::Answer(call, outcome) => self.clients.answer(world, generator, call, outcome),
+            Outside::Refused(call) => self.clients.refused(world, generator, call),
+            Outside::Ended => {}
+            Outside::Wake(name) => match Alarm::named(name) {
+                Alarm::Look => self.look = self.look.filter(|at| *at > self.world.now),
+                Alarm::Patience(call) => self.clients.out_of_patience(world, generator, call),
+                Alarm::Broken(node) => self.clients.disconnected(world, generator, node),
+            },
+        }
+        true
+    }
+
+    fn look_at(&mut self, time: u64) {
+        if self.look.is_none_or(|look| time < look) {
+            self.look = Some(time);
+            self.world.wake_at(time, Alarm::Look.name());
+        }
+    }
+
+    // --- faults -------------------------------------------------------------------------------
+
+    fn play(&mut self, limit: u64) {
+        loop {
+            let seen = Seen {
+                leader: self.world.leader().map(|leader| nemesis::NodeId(leader.0)),
+                ops: self.clients.invoked(),
+                leader_changes: self.world.leader_changes(),
+            };
+            match self.nemesis.next(Time(self.world.now - self.start), &seen) {
+                Action::Inject(fault) => self.inject(fault),
+                Action::Heal(fault) => self.heal_fault(&fault),
+                Action::Skip(aim, why) => self.world.tell(|| format!("given up: {aim}, {why}")),
+                Action::Wait(until) => return self.look_at((until.0 + self.start).min(limit)),
+                Action::Done => return,
+            }
+        }
+    }
+
+    fn inject(&mut self, fault: Fault) {
+        self.world.tell(|| format!("fault: {fault}"));
+        let name = fault.kind().name();
+        self.clients.nemesis(self.world.now, name, said(&fault, None));
+        let evidence = fault.inject(&mut self.world).expect("a simulated world does what it is told");
+        self.clients.nemesis(self.world.now, name, said(&fault, Some(&evidence)));
+        let met = self.clients.moment(&fault.nodes());
+        self.lasting.push(Lasting { fault, began: self.world.now, met, evidence });
+    }
+
+    fn heal_fault(&mut self, fault: &Fault) {
+        let lasting = self.lasting.iter().position(|lasting| lasting.fault == *fault);
+        let lasting = self.lasting.remove(lasting.expect("only what was injected is healed"));
+        let met = self.met(&lasting);
+        self.world.tell(|| format!("healed: {fault}"));
+        let name = fault.kind().heal_name();
+        self.clients.nemesis(self.world.now, name, said(fault, None));
+        let evidence = fault.heal(&mut self.world).expect("a simulated world does what it is told");
+        self.clients.nemesis(self.world.now, name, said(fault, Some(&evidence)));
+        let bite = bite(fault, &lasting.evidence, &evidence, met);
+        self.world.coverage.fault(fault.kind(), bite.bit());
+    }
+
+    fn met(&self, lasting: &Lasting) -> Met {
+        let (before, after) = (lasting.met, self.clients.moment(&lasting.fault.nodes()));
+        Met {
+            ops: after.invoked - before.invoked + before.open,
+            outlived: after.open_here + after.lost_here - before.lost_here,
+            lasted: Duration::from_nanos(self.world.now - lasting.began),
+        }
+    }
+
+    // --- the end ------------------------------------------------------------------------------
+
+    fn judge(&self) -> Ending {
+        if let Some(said) = self.clients.nonsense() {
+            return Ending::Nonsense(said.to_owned());
+        }
+        let history = paired(self.clients.lines());
+        let budget = Budget { time: Duration::from_secs(20), memory: 1 << 30 };
+        let checkers = self.workload.checkers();
+        if checkers.is_empty() {
+            return Ending::Unknown("nobody judges this workload yet".to_owned());
+        }
+        let verdicts = checkers.iter().map(|checker| checker.check(&history, &budget));
+        verdicts.reduce(checker::Verdict::and).map_or(Ending::Good, Ending::judged)
+    }
+
+    /// Whoever executed the same must be in the same state.
+    fn compare(&self) -> Ending {
+        let mut states = self.replicas().map(|replica| (replica.raft().id(), replica.machine().digest()));
+        let Some((first, digest)) = states.next() else {
+            return Ending::Stuck("no node lives".to_owned());
+        };
+        match states.find(|(_, other)| *other != digest) {
+            None => Ending::Good,
+            Some((other, _)) => {
+                Ending::Differing(format!("{first} and {other} executed the same log and hold different states"))
+            }
+        }
+    }
+
+    /// What a person would look at first when nothing goes on.
+    fn what_hangs(&self) -> String {
+        let unread = self.generator.given_up();
+        let nodes = self.world.nodes.iter().map(|node| match (&node.replica, &node.standing) {
+            (Some(replica), _) => format!("{} applied={}", replica.raft(), replica.status().applied),
+            (None, Standing::Refused(why)) => format!("{} refused to start: {why}", node.id),
+            (None, Standing::Halted(why)) => format!("{} halted: {why}", node.id),
+            (None, _) => format!("{} is down", node.id),
+        });
+        let nodes: Vec<String> = nodes.collect();
+        let open = if self.clients.idle() { "" } else { "ops are open; " };
+        let unread = if unread > 0 { format!("{unread} final reads were given up; ") } else { String::new() };
+        format!("{open}{unread}{}", nodes.join("; "))
+    }
+
+    fn over(self, ending: Ending) -> Told<W> {
+        let mut coverage = self.world.coverage.clone();
+        coverage.leader_changes = self.world.leader_changes();
+        let life = Life {
+            ending,
+            lasted: self.world.now,
+            began: self.start,
+            counts: self.clients.counts(),
+            coverage,
+            digest: self.world.digest(),
+            faults: self.nemesis.deeds(),
+            disk_calls: self.world.nodes.iter().map(|node| node.disk.calls()).collect(),
+            trace: self.world.trace,
+        };
+        Told { life, lines: self.clients.into_lines(), concluded: self.concluded }
+    }
+}
+
+/// A fault as the value of a history's line, with the evidence on the second one.
+fn said(fault: &Fault, evidence: Option<&Evidence>) -> Value {
+    let mut value = json!(fault);
+    if let Value::Object(fields) = &mut value {
+        fields.shift_remove("fault"); // `f` says it
+        fields.extend(evidence.map(|evidence| ("evidence".to_owned(), json!(evidence))));
+    }
+    value
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

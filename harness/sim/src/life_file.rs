@@ -1,0 +1,228 @@
+//! A life in a file: everything that fixes it, to be lived again.
+//!
+//! A seed is the shortest way to say which life is meant, and holds as long as the simulator draws what it
+//! draws today. A shrunk life has no such seed: its ops and faults were drawn by nobody. So it is written
+//! down, as JSON that a person can read and change: the circumstances, the faults as a schedule in the
+//! usual words, and the ops one by one.
+
+use std::time::Duration;
+
+use history::Writer;
+use nemesis::{Schedule, Time, cluster};
+use raft::{Bug, Bugs};
+use serde::{Deserialize, Serialize};
+use workload::{Simulated, until};
+
+use crate::asking::{Asking, Visitor, with_workload};
+use crate::life::{Frame, Life, Told, live};
+use crate::plan::Plan;
+use crate::settings::Settings;
+use crate::shrink::{Script, shrink};
+use crate::tape::{Ask, Tape, WrittenAsk};
+
+/// A life, as it is written in a file.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LifeFile {
+    /// What simulates it.
+    pub system: String,
+    /// What its ops are of.
+    pub workload: String,
+    /// What is drawn from it: delays, timeouts, what a power cut leaves.
+    pub seed: u64,
+    /// How many nodes.
+    pub nodes: u16,
+    /// How many clients at once.
+    pub concurrency: usize,
+    /// How long clients and faults go on, in nanoseconds.
+    pub time_limit: u64,
+    /// The circumstances.
+    pub settings: Settings,
+    /// Mistakes made, by name.
+    pub bugs: Vec<String>,
+    /// What is broken, and when: a schedule, a line of it each.
+    pub schedule: Vec<String>,
+    /// What is asked, and when.
+    pub asks: Vec<WrittenAsk>,
+}
+
+/// Why a file is no life.
+#[derive(Debug, thiserror::Error)]
+pub enum BadLife {
+    /// It is not written as one.
+    #[error("{0}")]
+    Written(#[from] serde_json::Error),
+    /// Nobody simulates that.
+    #[error("the system is `{0}`, and only `raft` can be simulated")]
+    System(String),
+    /// No such workload.
+    #[error("{0}")]
+    Workload(#[from] workload::UnknownSimulated),
+    /// No such mistake.
+    #[error("{0}")]
+    Bug(#[from] raft::bug::UnknownBug),
+    /// Its schedule cannot be read.
+    #[error("its schedule: {0}")]
+    Schedule(#[from] nemesis::BadSchedule),
+    /// An op that the workload does not have.
+    #[error("its ops: {0}")]
+    Ask(#[from] history::Unreadable),
+    /// A number that makes no sense.
+    #[error("{0}")]
+    Number(&'static str),
+}
+
+/// A life that was lived, and what its clients saw, as a history in JSON lines.
+#[derive(Clone, Debug)]
+pub struct Story {
+    /// The life.
+    pub life: Life,
+    /// What clients saw.
+    pub history: Vec<u8>,
+}
+
+/// A bad life made small.
+#[derive(Clone, Debug)]
+pub struct Shrunk {
+    /// What fixes it.
+    pub file: LifeFile,
+    /// Its story.
+    pub story: Story,
+    /// How many ops are left.
+    pub ops: usize,
+    /// How many faults.
+    pub faults: usize,
+}
+
+impl LifeFile {
+    /// Reads one.
+    pub fn parse(text: &str) -> Result<LifeFile, BadLife> {
+        let file: LifeFile = serde_json::from_str(text)?;
+        file.frame()?;
+        file.name()?;
+        Ok(file)
+    }
+
+    /// As it is written.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("numbers and texts can be written");
+        text.push('\n');
+        text
+    }
+
+    /// Lives it, and writes down what happens if asked to.
+    pub fn live(&self, trace: bool) -> Result<Story, BadLife> {
+        struct Again<'a>(&'a LifeFile, Frame, bool);
+        impl Visitor for Again<'_> {
+            type Out = Result<Story, BadLife>;
+
+            fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Self::Out {
+                let Again(file, frame, trace) = self;
+                let asks = file.asks.iter().map(Ask::read).collect::<Result<Vec<_>, _>>()?;
+                let limit = Time::default().after(frame.time_limit);
+                let tape: Tape<W::Op, W::Ret> = Tape::new(&asks, frame.concurrency);
+                Ok(story(live(&frame, &workload, Box::new(until(limit.0, tape)), trace)))
+            }
+        }
+        with_workload(self.name()?, Again(self, self.frame()?, trace))
+    }
+
+    fn name(&self) -> Result<Simulated, BadLife> {
+        if self.system != "raft" {
+            return Err(BadLife::System(self.system.clone()));
+        }
+        Ok(self.workload.parse()?)
+    }
+
+    fn frame(&self) -> Result<Frame, BadLife> {
+        if self.nodes == 0 || self.nodes > 9 {
+            return Err(BadLife::Number("a cluster has one to nine nodes"));
+        }
+        if self.concurrency == 0 || self.concurrency > 1000 {
+            return Err(BadLife::Number("there are one to a thousand clients"));
+        }
+        let bugs = self.bugs.iter().map(|name| name.parse::<Bug>()).collect::<Result<Vec<_>, _>>()?;
+        Ok(Frame {
+            seed: self.seed,
+            nodes: self.nodes,
+            concurrency: self.concurrency,
+            time_limit: Duration::from_nanos(self.time_limit),
+            settings: self.settings.clone(),
+            schedule: Schedule::parse(&self.schedule.join("\n"), &cluster(self.nodes))?,
+            bugs: bugs_of(&bugs),
+            cut: None,
+        })
+    }
+}
+
+#[cfg(feature = "bugs")]
+fn bugs_of(bugs: &[Bug]) -> Bugs {
+    Bugs::of(bugs.iter().copied())
+}
+
+/// This build makes no mistakes on purpose.
+#[cfg(not(feature = "bugs"))]
+fn bugs_of(_: &[Bug]) -> Bugs {
+    Bugs::none()
+}
+
+impl Plan {
+    /// Lives the life of this seed again, and writes down what clients saw; and what happens, if asked to.
+    pub fn tell(&self, seed: u64, trace: bool) -> Story {
+        struct Tell<'a>(&'a Plan, u64, bool);
+        impl Visitor for Tell<'_> {
+            type Out = Story;
+
+            fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Story {
+                let Tell(plan, seed, trace) = self;
+                story(live(&plan.frame(seed), &workload, plan.generator(&workload, seed), trace))
+            }
+        }
+        with_workload(self.workload, Tell(self, seed, trace))
+    }
+
+    /// Makes the life of this seed small, which must be a bad one. `None` if it fails only with the ops that its
+    /// generator asks, and not with the same ops from a list. `seen` is told how many ops and faults are left,
+    /// and how much has happened in the lives that were tried.
+    pub fn shrink(&self, seed: u64, seen: &mut dyn FnMut(usize, usize, u64)) -> Option<Shrunk> {
+        struct Small<'a>(&'a Plan, u64, &'a mut dyn FnMut(usize, usize, u64));
+        impl Visitor for Small<'_> {
+            type Out = Option<Shrunk>;
+
+            fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Option<Shrunk> {
+                let Small(plan, seed, seen) = self;
+                let frame = plan.frame(seed);
+                let told = live(&frame, &workload, plan.generator(&workload, seed), false);
+                let (script, _) = shrink(&workload, &frame, &told, seen)?;
+                let (ops, faults) = (script.asks.len(), script.deeds.len());
+                let file = written(plan.workload, &script);
+                Some(Shrunk { file, story: story(script.live(&workload, true)), ops, faults })
+            }
+        }
+        with_workload(self.workload, Small(self, seed, seen))
+    }
+}
+
+fn written<Op: history::Operation + Send + 'static>(workload: Simulated, script: &Script<Op>) -> LifeFile {
+    let Frame { seed, nodes, concurrency, time_limit, settings, schedule, bugs, .. } = script.frame();
+    LifeFile {
+        system: "raft".to_owned(),
+        workload: workload.to_string(),
+        seed,
+        nodes,
+        concurrency,
+        time_limit: u64::try_from(time_limit.as_nanos()).unwrap_or(u64::MAX),
+        settings,
+        bugs: Bug::ALL.into_iter().filter(|bug| bugs.has(*bug)).map(|bug| bug.name().to_owned()).collect(),
+        schedule: schedule.to_toml().lines().map(str::to_owned).collect(),
+        asks: script.asks.iter().map(Ask::write).collect(),
+    }
+}
+
+fn story<W: Asking>(told: Told<W>) -> Story {
+    let mut writer = Writer::new(Vec::new());
+    for line in told.lines {
+        writer.line(line).expect("what clients saw keeps the rules of a history");
+    }
+    Story { life: told.life, history: writer.into_inner() }
+}

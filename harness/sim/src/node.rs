@@ -1,0 +1,122 @@
+//! One node: a replica, its disk, its clocks and its timers, and whether it lives.
+
+use raft::{Mono, NodeId, StateMachine};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use replica::{Event, Replica, Timer, Wait};
+
+use crate::clock::Clock;
+use crate::disk::SimDisk;
+
+/// Whether a node lives, and if not, why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// Its process runs.
+    Up,
+    /// Its process stands still and does not know it.
+    Paused,
+    /// Its process was killed, or lost its power.
+    Dead,
+    /// It fenced itself.
+    Halted(String),
+    /// It found its log damaged, and does not start any more.
+    Refused(String),
+}
+
+pub(crate) struct Node<M: StateMachine> {
+    pub(crate) id: NodeId,
+    /// While its process runs or stands still.
+    pub(crate) replica: Option<Replica<M, SimDisk>>,
+    pub(crate) disk: SimDisk,
+    pub(crate) clock: Clock,
+    pub(crate) standing: Standing,
+    /// Whether a bit on its disk rotted: then it may refuse to start.
+    pub(crate) damaged: bool,
+    /// How many syncs its disk had slowed down and how many requests refused when its trouble began.
+    pub(crate) counted: (u64, u64),
+    /// Whether its wall clock jumps to and fro.
+    pub(crate) strobing: bool,
+    /// Counts its processes: what belongs to an earlier one is nothing to this one.
+    pub(crate) boot: u32,
+    /// What came in and was not looked at.
+    pub(crate) inbox: Vec<Event<M::Query>>,
+    pub(crate) timers: Timers,
+    /// Before that it is busy with its last turn.
+    pub(crate) busy_until: u64,
+    /// When the next turn is noted for.
+    pub(crate) turn_at: Option<u64>,
+}
+
+impl<M: StateMachine> Node<M> {
+    /// A node that was never started.
+    pub(crate) fn new(id: NodeId, disk: SimDisk, dice: ChaCha8Rng) -> Node<M> {
+        Node {
+            id,
+            replica: None,
+            disk,
+            clock: Clock::starting(0, 0),
+            standing: Standing::Dead,
+            damaged: false,
+            counted: (0, 0),
+            strobing: false,
+            boot: 0,
+            inbox: Vec::new(),
+            timers: Timers { deadlines: Vec::new(), dice },
+            busy_until: 0,
+            turn_at: None,
+        }
+    }
+
+    /// Whether it has a process, be it one that stands still.
+    pub(crate) fn lives(&self) -> bool {
+        matches!(self.standing, Standing::Up | Standing::Paused)
+    }
+
+    /// Whether it could be started.
+    pub(crate) fn can_start(&self) -> bool {
+        matches!(self.standing, Standing::Dead | Standing::Halted(_))
+    }
+
+    /// Its process ends, and with it all that it had in memory.
+    pub(crate) fn end(&mut self, standing: Standing) {
+        self.replica = None;
+        self.inbox.clear();
+        self.timers.deadlines.clear();
+        self.turn_at = None;
+        self.standing = standing;
+    }
+}
+
+/// A node's timers, on its own monotonic clock. There are so few that looking through them is fastest.
+pub(crate) struct Timers {
+    deadlines: Vec<(Timer, Mono)>,
+    dice: ChaCha8Rng,
+}
+
+impl Timers {
+    /// Starts a timer, or starts it anew.
+    pub(crate) fn arm(&mut self, timer: Timer, wait: Wait, now: Mono) {
+        let wait = match wait {
+            Wait::Exactly(wait) => wait,
+            Wait::Between(least, most) if least < most => self.dice.random_range(least..most),
+            Wait::Between(least, _) => least,
+        };
+        let deadline = now.after(wait);
+        match self.deadlines.iter_mut().find(|(known, _)| *known == timer) {
+            Some(known) => known.1 = deadline,
+            None => self.deadlines.push((timer, deadline)),
+        }
+    }
+
+    /// When the next one runs out.
+    pub(crate) fn next(&self) -> Option<Mono> {
+        self.deadlines.iter().map(|(_, deadline)| *deadline).min()
+    }
+
+    /// One that has run out, which stops with that; the first in the order of their names.
+    pub(crate) fn due(&mut self, now: Mono) -> Option<Timer> {
+        let due = self.deadlines.iter().enumerate().filter(|(_, (_, deadline))| *deadline <= now);
+        let (place, _) = due.min_by_key(|(_, (timer, _))| *timer)?;
+        Some(self.deadlines.swap_remove(place).0)
+    }
+}

@@ -1,0 +1,103 @@
+//! What is lived through, and what a seed makes of it.
+
+use std::time::Duration;
+
+use nemesis::{Kinds, Schedule, Time};
+use raft::Bugs;
+use rand::Rng;
+use workload::{Simulated, stagger, until};
+
+use crate::asking::{Asking, Visitor, with_workload};
+use crate::life::{Frame, Life, live};
+use crate::settings::Settings;
+use crate::world::Dice;
+
+/// What many lives have in common.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What clients do.
+    pub workload: Simulated,
+    /// How many nodes.
+    pub nodes: u16,
+    /// How many clients at once.
+    pub concurrency: usize,
+    /// Ops per second of virtual time, over all clients; 0 for as fast as they are answered.
+    pub rate: f64,
+    /// How long clients and faults go on, in virtual time.
+    pub time_limit: Duration,
+    /// Faults to mix.
+    pub kinds: Kinds,
+    /// The faults themselves, instead of drawn ones.
+    pub schedule: Option<Schedule>,
+    /// Mistakes to make.
+    pub bugs: Bugs,
+}
+
+impl Default for Plan {
+    /// A minute of five nodes, ten clients and 30 ops a second, in fine weather.
+    fn default() -> Plan {
+        Plan {
+            workload: Simulated::Real(workload::Name::Register),
+            nodes: 5,
+            concurrency: 10,
+            rate: 30.0,
+            time_limit: Duration::from_mins(1),
+            kinds: Kinds::default(),
+            schedule: None,
+            bugs: Bugs::none(),
+        }
+    }
+}
+
+impl Plan {
+    /// What this seed makes of it: faults, circumstances, everything but the ops.
+    pub fn frame(&self, seed: u64) -> Frame {
+        let limit = Time::default().after(self.time_limit);
+        let storm = || {
+            let drawn = Dice::Storm.of(seed).next_u64();
+            Schedule::storm(drawn, &self.kinds, usize::from(self.nodes), limit)
+        };
+        Frame {
+            seed,
+            nodes: self.nodes,
+            concurrency: self.concurrency,
+            time_limit: self.time_limit,
+            settings: Settings::draw(&mut Dice::Settings.of(seed)),
+            schedule: self.schedule.clone().unwrap_or_else(storm),
+            bugs: self.bugs,
+            cut: None,
+        }
+    }
+
+    /// Lives the life of this seed.
+    pub fn live(&self, seed: u64) -> Life {
+        self.live_in(&self.frame(seed), false)
+    }
+
+    /// Lives the life of this frame's seed in a frame that may be another than the seed's own, and writes
+    /// down what happens if asked to.
+    pub fn live_in(&self, frame: &Frame, trace: bool) -> Life {
+        struct One<'a>(&'a Plan, &'a Frame, bool);
+        impl Visitor for One<'_> {
+            type Out = Life;
+
+            fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Life {
+                let One(plan, frame, trace) = self;
+                live(frame, &workload, plan.generator(&workload, frame.seed), trace).life
+            }
+        }
+        with_workload(self.workload, One(self, frame, trace))
+    }
+
+    /// Who decides what is asked in the life of this seed.
+    pub(crate) fn generator<W: Asking>(
+        &self,
+        workload: &W,
+        seed: u64,
+    ) -> Box<dyn workload::Generator<Op = W::Op, Ret = W::Ret>> {
+        let mut dice = Dice::Ops.of(seed);
+        let ops = workload.generator(dice.next_u64());
+        let limit = Time::default().after(self.time_limit);
+        Box::new(until(limit.0, stagger(self.rate, dice.next_u64(), ops)))
+    }
+}

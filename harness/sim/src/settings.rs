@@ -1,0 +1,62 @@
+//! What a seed decides besides its faults: how fast links and nodes are, and how the log is laid out.
+//!
+//! A simulator that always runs with the defaults finds what happens with the defaults. So every life
+//! draws its own: segments so small that they roll within seconds, links that keep the order and links
+//! that do not, nodes that take their time.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::network::Pace;
+
+/// The circumstances of one life.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Settings {
+    /// How long messages between nodes take.
+    pub pace: Pace,
+    /// How long a node needs for one turn of its event loop, in nanoseconds.
+    pub turn: u64,
+    /// How long a segment of the log is, in bytes.
+    pub segment_size: u64,
+    /// How far ahead of the log zeros are written, in bytes.
+    pub zeros_ahead: u64,
+    /// How often a leader shows that it is there.
+    pub heartbeat: Duration,
+    /// How long to wait for a leader: at least, and less than.
+    pub election: (Duration, Duration),
+}
+
+impl Settings {
+    /// Drawn from these dice.
+    pub fn draw(dice: &mut ChaCha8Rng) -> Settings {
+        let least = *pick(dice, &[50_000, 200_000, 1_000_000, 5_000_000]);
+        let spread = *pick(dice, &[0, 100_000, 1_000_000, 10_000_000]);
+        Settings {
+            pace: Pace { least, spread, ordered: dice.random_bool(0.7) },
+            turn: *pick(dice, &[10_000, 50_000, 500_000]),
+            segment_size: *pick(dice, &[4 << 10, 16 << 10, 64 << 10]),
+            zeros_ahead: *pick(dice, &[0, 512, 4096]),
+            heartbeat: Duration::from_millis(50),
+            election: (Duration::from_millis(300), Duration::from_millis(600)),
+        }
+    }
+
+    /// Everything fast, in order and alike: for tests that want nothing left to chance.
+    pub fn plain() -> Settings {
+        Settings {
+            pace: Pace { least: 200_000, spread: 0, ordered: true },
+            turn: 10_000,
+            segment_size: 64 << 10,
+            zeros_ahead: 0,
+            heartbeat: Duration::from_millis(50),
+            election: (Duration::from_millis(300), Duration::from_millis(600)),
+        }
+    }
+}
+
+fn pick<'a, T>(dice: &mut ChaCha8Rng, among: &'a [T]) -> &'a T {
+    &among[dice.random_range(0..among.len())]
+}

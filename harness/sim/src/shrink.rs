@@ -1,0 +1,296 @@
+//! A bad life, made small.
+//!
+//! A failing life has a thousand ops and a dozen faults, of which a handful matter. Finding them is a matter of
+//! leaving things out and looking whether it still fails. What is left out changes what comes after: an
+//! election falls otherwise, a message meets another delay. So the ops are put on a [tape](crate::tape),
+//! the faults are taken as they were resolved, and each candidate is given several seeds to fail with; the
+//! one that did becomes the seed of the smaller life.
+//!
+//! From coarse to fine: what came after the failure; faults; ops, first whole keys; nodes; the strength and the
+//! length of faults; idle time; and at last the circumstances, so that delays that do not matter are all
+//! alike. Then again, until nothing more can go or the budget is spent. The budget counts what happens in
+//! the lives, not seconds: the same failure shrinks to the same life on any machine.
+//!
+//! What is kept is that it fails in the same [sort](Sort) of way. A shrunk life may have another cause than the
+//! one it came from; it is a failure all the same.
+
+use std::time::Duration;
+
+use nemesis::{Deed, Schedule, Step, Time, cluster};
+use workload::until;
+
+use crate::asking::Asking;
+use crate::ending::{Ending, Sort};
+use crate::life::{Frame, Told, live};
+use crate::settings::Settings;
+use crate::tape::{Ask, Tape, record};
+
+/// How much may happen in all the lives that are tried.
+const BUDGET: u64 = 60_000_000;
+/// How many seeds a candidate may fail with.
+const SEEDS: u64 = 4;
+/// How many seeds may be tried to make the tape fail at all.
+const FIRST_SEEDS: u64 = 40;
+
+/// All that fixes a life, its ops included.
+#[derive(Clone, Debug)]
+pub(crate) struct Script<Op> {
+    /// Its schedule is that of the deeds.
+    frame: Frame,
+    pub(crate) deeds: Vec<Deed>,
+    pub(crate) asks: Vec<Ask<Op>>,
+}
+
+impl<Op: Clone + Send + 'static> Script<Op> {
+    /// The life that was told, to be lived again.
+    pub(crate) fn of<W: Asking<Op = Op>>(frame: &Frame, told: &Told<W>) -> Script<Op> {
+        let asks = record(&told.lines, told.concluded, frame.concurrency);
+        Script { frame: frame.clone(), deeds: told.life.faults.clone(), asks }
+    }
+
+    /// All but the ops.
+    pub(crate) fn frame(&self) -> Frame {
+        let steps = self.deeds.iter().cloned().map(Step::from).collect();
+        Frame { schedule: Schedule { steps, ..Schedule::default() }, ..self.frame.clone() }
+    }
+
+    /// Lives it.
+    pub(crate) fn live<W: Asking<Op = Op, Ret: Send + 'static> + Clone>(
+        &self,
+        workload: &W,
+        trace: bool,
+    ) -> Told<W> {
+        let limit = Time::default().after(self.frame.time_limit);
+        let tape: Tape<Op, W::Ret> = Tape::new(&self.asks, self.frame.concurrency);
+        live(&self.frame(), workload, Box::new(until(limit.0, tape)), trace)
+    }
+}
+
+/// Makes it small. `None` if it does not fail from a tape, whatever the seed.
+pub(crate) fn shrink<W>(
+    workload: &W,
+    frame: &Frame,
+    told: &Told<W>,
+    seen: &mut dyn FnMut(usize, usize, u64),
+) -> Option<(Script<W::Op>, Told<W>)>
+where
+    W: Asking<Op: Clone + Send + 'static, Ret: Send + 'static> + Clone,
+{
+    let sort = told.life.ending.sort();
+    let mut shrinker = Shrinker { workload, sort, spent: 0, best: None, seen };
+    let script = Script::of(frame, told);
+    shrinker.attempt(script, FIRST_SEEDS).then(|| shrinker.run())?;
+    shrinker.best
+}
+
+struct Shrinker<'a, W: Asking> {
+    workload: &'a W,
+    sort: Sort,
+    spent: u64,
+    best: Option<(Script<W::Op>, Told<W>)>,
+    /// Told how many ops and faults are left, and how much was spent.
+    seen: &'a mut dyn FnMut(usize, usize, u64),
+}
+
+impl<W> Shrinker<'_, W>
+where
+    W: Asking<Op: Clone + Send + 'static, Ret: Send + 'static> + Clone,
+{
+    fn script(&self) -> Script<W::Op> {
+        self.best.as_ref().expect("it failed once").0.clone()
+    }
+
+    fn told(&self) -> &Told<W> {
+        &self.best.as_ref().expect("it failed once").1
+    }
+
+    /// Whether this one fails too; then it is the best one.
+    fn attempt(&mut self, script: Script<W::Op>, seeds: u64) -> bool {
+        let first = script.frame.seed;
+        for other in 0..seeds {
+            if self.spent > BUDGET {
+                return false;
+            }
+            let mut script = script.clone();
+            script.frame.seed = first.wrapping_add(other);
+            let told = script.live(self.workload, false);
+            self.spent += told.life.coverage.events;
+            if told.life.ending.sort() == self.sort {
+                (self.seen)(script.asks.len(), script.deeds.len(), self.spent);
+                self.best = Some((script, told));
+                return true;
+            }
+        }
+        false
+    }
+
+    fn attempt_with(&mut self, change: impl FnOnce(&mut Script<W::Op>)) -> bool {
+        let mut script = self.script();
+        change(&mut script);
+        self.attempt(script, SEEDS)
+    }
+
+    fn run(&mut self) {
+        loop {
+            let before = self.size();
+            self.cut_tail();
+            self.drop_faults();
+            self.drop_keys();
+            self.drop_ops();
+            self.drop_nodes();
+            self.weaken();
+            self.hurry();
+            self.calm();
+            if self.size() == before || self.spent > BUDGET {
+                return;
+            }
+        }
+    }
+
+    fn size(&self) -> (usize, usize, u16, Duration) {
+        let (script, _) = self.best.as_ref().expect("it failed once");
+        let frame = &script.frame;
+        (script.asks.len(), script.deeds.len(), frame.nodes, frame.time_limit)
+    }
+
+    /// What came after the failure.
+    fn cut_tail(&mut self) {
+        let life = &self.told().life;
+        let failed = match &life.ending {
+            Ending::Broken(_) | Ending::Panicked(_) => life.lasted.saturating_sub(life.began),
+            _ => {
+                let script = self.script();
+                let asked = script.asks.iter().filter(|ask| !ask.last).map(|ask| ask.time).max();
+                let healed = script.deeds.iter().map(|deed| deed.until.0).max();
+                asked.max(healed).unwrap_or_default() + 1_000_000_000
+            }
+        };
+        let limit = Duration::from_nanos(failed + 1_000_000);
+        if limit < self.script().frame.time_limit {
+            self.attempt_with(|script| {
+                script.frame.time_limit = limit;
+                script.asks.retain(|ask| ask.last || ask.time <= failed);
+                script.deeds.retain(|deed| deed.at.0 <= failed);
+            });
+        }
+        self.attempt_with(|script| script.asks.retain(|ask| !ask.last));
+    }
+
+    fn drop_faults(&mut self) {
+        let deeds = self.script().deeds;
+        minimise(&deeds, &mut |deeds| self.attempt_with(|script| script.deeds = deeds.to_vec()));
+    }
+
+    fn drop_keys(&mut self) {
+        let mut keys: Vec<_> = self.script().asks.iter().map(|ask| ask.key.clone()).collect();
+        keys.sort();
+        keys.dedup();
+        minimise(&keys, &mut |keys| {
+            self.attempt_with(|script| script.asks.retain(|ask| keys.contains(&ask.key)))
+        });
+    }
+
+    fn drop_ops(&mut self) {
+        let asks = self.script().asks;
+        minimise(&asks, &mut |asks| self.attempt_with(|script| script.asks = asks.to_vec()));
+    }
+
+    /// Three nodes say more than five.
+    fn drop_nodes(&mut self) {
+        for nodes in [3, 4] {
+            let script = self.script();
+            if nodes < script.frame.nodes {
+                let left = cluster(nodes);
+                let fewer = |script: &mut Script<W::Op>| {
+                    script.frame.nodes = nodes;
+                    script.deeds.retain(|deed| deed.fault.nodes().is_subset(&left));
+                };
+                if self.attempt_with(fewer) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Weaker and shorter faults.
+    fn weaken(&mut self) {
+        for place in 0..self.script().deeds.len() {
+            let mut again = true;
+            while again {
+                let Deed { at, until, fault } = self.script().deeds[place].clone();
+                let half = Time(at.0 + (until.0 - at.0) / 2);
+                let shorter = (half.0 > at.0 + 1_000_000).then(|| Deed { at, until: half, fault: fault.clone() });
+                let weaker = Vec::<nemesis::Fault>::new().into_iter().map(|fault| Deed { at, until, fault });
+                again = weaker.chain(shorter).any(|deed| self.attempt_with(|script| script.deeds[place] = deed));
+            }
+        }
+    }
+
+    /// Idle time: everything twice as early.
+    fn hurry(&mut self) {
+        while self.attempt_with(|script| {
+            script.asks.iter_mut().for_each(|ask| ask.time /= 2);
+            for deed in &mut script.deeds {
+                (deed.at, deed.until) = (Time(deed.at.0 / 2), Time((deed.until.0 / 2).max(deed.at.0 / 2 + 1)));
+            }
+            script.frame.time_limit /= 2;
+        }) && self.script().frame.time_limit > Duration::from_millis(50)
+        {}
+    }
+
+    /// Circumstances of which nothing is special.
+    fn calm(&mut self) {
+        if self.script().frame.settings != Settings::plain() {
+            self.attempt_with(|script| script.frame.settings = Settings::plain());
+        }
+    }
+}
+
+/// Leaves out as much as `fails` allows: chunks first, then one by one (delta debugging, Zeller 1999).
+/// `fails` keeps what it said yes to.
+fn minimise<T: Clone>(items: &[T], fails: &mut dyn FnMut(&[T]) -> bool) {
+    let mut items = items.to_vec();
+    if items.is_empty() || fails(&[]) {
+        return;
+    }
+    let mut chunk = items.len().div_ceil(2);
+    loop {
+        let mut place = items.len();
+        while place > 0 {
+            let from = place.saturating_sub(chunk);
+            let fewer: Vec<T> = items[..from].iter().chain(&items[place..]).cloned().collect();
+            if fewer.len() < items.len() && !fewer.is_empty() && fails(&fewer) {
+                items = fewer;
+            }
+            place = from;
+        }
+        if chunk == 1 {
+            return;
+        }
+        chunk = chunk.div_ceil(2).min(items.len().max(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minimising_leaves_exactly_what_is_needed() {
+        let items: Vec<u32> = (0..100).collect();
+        let mut kept = items.clone();
+        minimise(&items, &mut |left| {
+            let fails = [3, 50, 51, 97].iter().all(|needed| left.contains(needed));
+            if fails {
+                kept = left.to_vec();
+            }
+            fails
+        });
+        assert_eq!(kept, [3, 50, 51, 97]);
+        minimise(&items, &mut |left| {
+            kept = left.to_vec();
+            true
+        });
+        assert_eq!(kept, [0; 0], "nothing at all is tried first");
+    }
+}

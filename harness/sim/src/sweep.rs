@@ -1,0 +1,90 @@
+//! Many lives, as many at a time as there are cores.
+//!
+//! Lives have nothing in common, so they are shared out by seeds. The result does not depend on how: the
+//! first bad seed is the least bad one, not the first that some core came across, and everything is
+//! counted up to it and no further.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+
+use crate::clients::Counts;
+use crate::coverage::Table;
+use crate::ending::{Ending, Sort};
+use crate::life::Life;
+use crate::plan::Plan;
+
+/// What came of many lives.
+#[derive(Clone, Debug, Default)]
+pub struct Swept {
+    /// What they met.
+    pub table: Table,
+    /// How their ops ended.
+    pub counts: Counts,
+    /// The fewest ops that one of them had.
+    pub fewest: Option<u64>,
+    /// How long they lasted, together, in virtual nanoseconds.
+    pub lasted: u128,
+    /// The least seed with a bad end, and its life. Seeds above it are not counted.
+    pub bad: Option<(u64, Life)>,
+    /// Seeds of which nobody knows whether they kept their promises, and why: the first few.
+    pub unknown: Vec<(u64, String)>,
+    /// How many of those there are.
+    pub unknowns: u64,
+    /// All digests, as one number.
+    pub digest: u64,
+    /// Whether it was stopped from outside.
+    pub stopped: bool,
+}
+
+/// So many are named, and no more.
+const NAMED: usize = 10;
+
+/// Lives the lives of these seeds, up to the first bad one. `seen` is told how many are over; `stop` ends it early.
+pub fn sweep(plan: &Plan, seeds: Range<u64>, seen: &mut dyn FnMut(&Swept), stop: &AtomicBool) -> Swept {
+    let batch = 16 * rayon::current_num_threads() as u64;
+    let mut swept = Swept::default();
+    let mut from = seeds.start;
+    while from < seeds.end && swept.bad.is_none() {
+        if stop.load(Ordering::Relaxed) {
+            swept.stopped = true;
+            break;
+        }
+        let upto = seeds.end.min(from.saturating_add(batch));
+        let lives: Vec<(u64, Life)> =
+            (from..upto).into_par_iter().map(|seed| (seed, plan.live(seed))).collect();
+        for (seed, life) in lives {
+            swept.add(seed, life);
+            if swept.bad.is_some() {
+                break;
+            }
+        }
+        seen(&swept);
+        from = upto;
+    }
+    swept
+}
+
+impl Swept {
+    fn add(&mut self, seed: u64, life: Life) {
+        self.table.add(&life.coverage);
+        self.counts.ok += life.counts.ok;
+        self.counts.fail += life.counts.fail;
+        self.counts.info += life.counts.info;
+        let ops = life.counts.all();
+        self.fewest = Some(self.fewest.map_or(ops, |fewest| fewest.min(ops)));
+        self.lasted += u128::from(life.lasted);
+        self.digest = (self.digest ^ life.digest).rotate_left(7).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        match &life.ending {
+            Ending::Unknown(why) => {
+                self.unknowns += 1;
+                if self.unknown.len() < NAMED {
+                    self.unknown.push((seed, why.clone()));
+                }
+            }
+            ending if ending.sort() != Sort::Good => self.bad = Some((seed, life)),
+            _ => {}
+        }
+    }
+}

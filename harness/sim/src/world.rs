@@ -1,0 +1,571 @@
+//! Nodes, links, disks and clocks, and the one loop that moves them.
+//!
+//! Everything that happens is a [`Happening`] on the [`Agenda`]: a message arrives, a disk is done, a call
+//! comes in, a node takes its turn. A node is driven exactly as its event loop drives it in a real process:
+//! what came in is stepped, then the timers that are due, then it is flushed, and its effects are carried
+//! out. While it is busy with a turn, what comes in waits and makes up the next one; so calls are batched and
+//! writes are merged here too.
+//!
+//! The world decides nothing. What is random is drawn from dice whose seed it was given, each purpose
+//! having dice of its own, so that one more message on a link does not change what the disks do.
+//!
+//! After every step of a node the invariants are checked. The first thing that cannot be, be it a
+//! broken invariant or a node that says so itself, is kept, and ends the life.
+
+use std::fmt::Write as _;
+
+use nemesis::Time;
+use raft::invariants::Invariants;
+use raft::{Bugs, EntryId, Envelope, NodeId, Role, SessionId, StateMachine, Term, Voters};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use replica::{Call, CallId, Config, Effects, Event, Failed, Halt, OpenError, Outcome, Replica};
+use wal::{Identity, Ticket};
+
+use crate::agenda::Agenda;
+use crate::clock::Clock;
+use crate::coverage::Coverage;
+use crate::digest::Digest;
+use crate::disk::SimDisk;
+use crate::ending::Breach;
+use crate::network::Network;
+use crate::node::{Node, Standing};
+use crate::settings::Settings;
+
+/// What happens.
+pub(crate) enum Happening<M: StateMachine> {
+    /// A message reaches its node, if the link lets it.
+    Arrives(Envelope),
+    /// A node takes its turn.
+    Turn { node: usize, boot: u32 },
+    /// A disk is done with a change.
+    Disk { node: usize, boot: u32, ticket: Ticket },
+    /// A client's call reaches a node.
+    Call { node: usize, id: CallId, call: Call<M::Query> },
+    /// A wall clock that jumps to and fro jumps again: how far, and how soon after that it jumps back.
+    Strobe { node: usize, by: i64, every: u64 },
+    /// Something for those outside of the cluster.
+    Outside(Outside<M::Reply>),
+}
+
+/// What the world tells those outside of the cluster.
+pub(crate) enum Outside<R> {
+    /// A call's outcome reaches its client.
+    Answer(CallId, Outcome<R>),
+    /// Nobody listened where the call went: it was not even heard.
+    Refused(CallId),
+    /// The process of a node ended.
+    Ended,
+    /// The time that somebody asked to be woken at has come.
+    Wake(u64),
+}
+
+/// What fixes a world.
+#[derive(Clone, Debug)]
+pub(crate) struct Constitution {
+    pub(crate) nodes: u16,
+    pub(crate) seed: u64,
+    pub(crate) settings: Settings,
+    pub(crate) bugs: Bugs,
+}
+
+/// What each purpose draws from.
+#[derive(Clone, Copy)]
+pub(crate) enum Dice {
+    Settings,
+    Network,
+    Sessions,
+    Storm,
+    Nemesis,
+    Ops,
+    Wall,
+    Disk(u16),
+    Timers(u16),
+}
+
+impl Dice {
+    /// Dice for this purpose that no other purpose throws.
+    pub(crate) fn of(self, seed: u64) -> ChaCha8Rng {
+        let stream = match self {
+            Dice::Settings => 1,
+            Dice::Network => 2,
+            Dice::Sessions => 3,
+            Dice::Storm => 4,
+            Dice::Nemesis => 5,
+            Dice::Ops => 6,
+            Dice::Wall => 7,
+            Dice::Disk(node) => 1_000 + u64::from(node),
+            Dice::Timers(node) => 100_000 + u64::from(node),
+        };
+        let mut dice = ChaCha8Rng::seed_from_u64(seed);
+        dice.set_stream(stream);
+        dice
+    }
+}
+
+pub(crate) struct World<M: StateMachine> {
+    pub(crate) now: u64,
+    pub(crate) nodes: Vec<Node<M>>,
+    pub(crate) network: Network,
+    pub(crate) coverage: Coverage,
+    /// What cannot be, and yet is.
+    pub(crate) breach: Option<Breach>,
+    /// The nodes whose process ended since somebody last looked: their clients' connections break.
+    pub(crate) ended: Vec<NodeId>,
+    /// What is happening, line by line, for those who want to read it.
+    pub(crate) trace: Option<String>,
+    constitution: Constitution,
+    machine: fn() -> M,
+    agenda: Agenda<Happening<M>>,
+    invariants: Invariants,
+    sessions: ChaCha8Rng,
+    digest: Digest,
+    /// The last entry of each node's log, to see when one is cut.
+    lasts: Vec<EntryId>,
+    /// The last term that had a leader, and who it was.
+    led: (Term, Option<NodeId>),
+    leader_changes: u64,
+}
+
+impl<M: StateMachine> World<M> {
+    /// A cluster of nodes that were never started.
+    pub(crate) fn new(constitution: Constitution, machine: fn() -> M) -> World<M> {
+        let seed = constitution.seed;
+        let ids = (1..=constitution.nodes).map(NodeId);
+        let mut wall = Dice::Wall.of(seed);
+        let nodes = ids.clone().map(|id| {
+            let disk = SimDisk::new(Dice::Disk(id.0).of(seed).next_u64());
+            let mut node = Node::new(id, disk, Dice::Timers(id.0).of(seed));
+            // Real clocks are never quite right.
+            node.clock = Clock::starting(0, i64::from(wall.next_u32() % 100_000_000) - 50_000_000);
+            node
+        });
+        let nodes: Vec<Node<M>> = nodes.collect();
+        let network = Network::new(nodes.len(), constitution.settings.pace, Dice::Network.of(seed));
+        World {
+            now: 0,
+            network,
+            coverage: Coverage::default(),
+            breach: None,
+            ended: Vec::new(),
+            trace: None,
+            machine,
+            agenda: Agenda::new(),
+            invariants: Invariants::new(Voters::new(ids)),
+            sessions: Dice::Sessions.of(seed),
+            digest: Digest::default(),
+            lasts: vec![EntryId::default(); nodes.len()],
+            led: (Term::default(), None),
+            leader_changes: 0,
+            nodes,
+            constitution,
+        }
+    }
+
+    // --- for those outside --------------------------------------------------------------------
+
+    /// Lets things happen, up to the next that those outside must know of. `None` when it is `limit` and
+    /// nothing of the kind has come, or when something cannot be.
+    pub(crate) fn advance(&mut self, limit: u64) -> Option<Outside<M::Reply>> {
+        while self.breach.is_none() {
+            let Some((time, happening)) = self.agenda.next(limit) else {
+                self.now = self.now.max(limit);
+                return None;
+            };
+            self.now = time;
+            self.coverage.events += 1;
+            match happening {
+                Happening::Outside(news) => return Some(news),
+                Happening::Arrives(envelope) => self.arrives(envelope),
+                Happening::Turn { node, boot } => self.on_turn(node, boot),
+                Happening::Disk { node, boot, ticket } => self.on_disk(node, boot, ticket),
+                Happening::Strobe { node, by, every } => self.on_strobe(node, by, every),
+                Happening::Call { node, id, call } => {
+                    if self.nodes[node].lives() {
+                        self.comes_in(node, Event::Call(id, call));
+                    } else {
+                        return Some(Outside::Refused(id));
+                    }
+                }
+            }
+            if !self.ended.is_empty() {
+                return Some(Outside::Ended);
+            }
+        }
+        None
+    }
+
+    /// Asks to be woken.
+    pub(crate) fn wake_at(&mut self, time: u64, name: u64) {
+        self.agenda.note(time.max(self.now), Happening::Outside(Outside::Wake(name)));
+    }
+
+    /// A client sends a call.
+    pub(crate) fn call(&mut self, node: NodeId, id: CallId, call: Call<M::Query>) {
+        let at = self.now + self.client_delay();
+        self.agenda.note(at, Happening::Call { node: place(node), id, call });
+    }
+
+    /// Who leads, as the newest of those who think so says.
+    pub(crate) fn leader(&self) -> Option<NodeId> {
+        let leaders = self.nodes.iter().filter(|node| node.standing == Standing::Up);
+        let leaders = leaders.filter_map(|node| node.replica.as_ref()).map(Replica::raft);
+        let leaders = leaders.filter(|raft| raft.role() == Role::Leader);
+        leaders.max_by_key(|raft| raft.term()).map(raft::Raft::id)
+    }
+
+    /// How often another node came to lead.
+    pub(crate) fn leader_changes(&self) -> u64 {
+        self.leader_changes
+    }
+
+    /// What happened so far, as one number: two lives with the same are the same.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest.value()
+    }
+
+    /// A line for those who read along.
+    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            let now = Time(self.now);
+            writeln!(trace, "{now} {}", line()).expect("writing to a string succeeds");
+        }
+    }
+
+    /// Half of the way between a client and its node.
+    fn client_delay(&mut self) -> u64 {
+        100_000 + u64::from(self.sessions.next_u32() & 0x1_ffff)
+    }
+
+    // --- processes ----------------------------------------------------------------------------
+
+    /// Starts a process on what the disk kept, unless one runs already or the disk was found damaged. Whether
+    /// it was started.
+    pub(crate) fn start_again(&mut self, id: NodeId) -> bool {
+        let config = self.config(id);
+        let node = &mut self.nodes[place(id)];
+        if !node.can_start() {
+            return false;
+        }
+        self.coverage.restarts += u64::from(node.boot > 0);
+        node.clock = node.clock.restarted(self.now);
+        node.boot += 1;
+        let mut effects = Effects::default();
+        let now = node.clock.read(self.now);
+        let opened = Replica::open(config, (self.machine)(), node.disk.clone(), now, &mut effects);
+        match opened {
+            Ok(replica) => {
+                self.coverage.torn_tails += u64::from(replica.torn().is_some());
+                self.invariants.restarted(replica.raft()).unwrap_or_else(|violation| {
+                    self.breach.get_or_insert(Breach::Invariant(violation));
+                });
+                self.lasts[place(id)] = replica.raft().log().last();
+                node.standing = Standing::Up;
+                node.replica = Some(replica);
+                node.busy_until = self.now;
+                self.tell_state(place(id), "starts as");
+                self.carry_out(place(id), effects);
+                true
+            }
+            Err(error) => {
+                self.refuses(id, &error);
+                false
+            }
+        }
+    }
+
+    fn refuses(&mut self, id: NodeId, error: &OpenError) {
+        let said = error.to_string();
+        self.tell(|| format!("{id} does not start: {said}"));
+        let node = &mut self.nodes[place(id)];
+        let disk = matches!(error, OpenError::Log(wal::OpenError::Disk(_)));
+        node.standing = if disk { Standing::Dead } else { Standing::Refused(said.clone()) };
+        self.coverage.refusals += u64::from(!disk);
+        if !disk && !node.damaged {
+            self.breach.get_or_insert(Breach::Refused { node: id, why: said });
+        }
+    }
+
+    fn config(&mut self, id: NodeId) -> Config {
+        let identity =
+            Identity { cluster: "sim".into(), name: id.to_string(), node: id, members: Vec::new() };
+        let voters = Voters::new((1..=self.constitution.nodes).map(NodeId));
+        let mut config = Config::new(identity, voters, SessionId(self.sessions.next_u64()));
+        let settings = &self.constitution.settings;
+        config.log.segment_size = settings.segment_size;
+        config.log.zeros_ahead = settings.zeros_ahead;
+        config.heartbeat = settings.heartbeat;
+        config.election = settings.election;
+        config.bugs = self.constitution.bugs;
+        config
+    }
+
+    /// A process ends, for whatever reason. Its disk has to be told separately how.
+    pub(crate) fn end(&mut self, id: NodeId, standing: Standing) {
+        self.nodes[place(id)].end(standing);
+        self.ended.push(id);
+        self.digest.mix(&[self.now, 5, u64::from(id.0)]);
+    }
+
+    /// A process that stood still goes on.
+    pub(crate) fn resume(&mut self, id: NodeId) {
+        let node = &mut self.nodes[place(id)];
+        if node.standing == Standing::Paused {
+            node.standing = Standing::Up;
+            node.busy_until = self.now;
+            self.plan_turn(place(id), self.now);
+        }
+    }
+
+    /// The disk of a node is gone, with all that the node ever promised.
+    pub(crate) fn lost_disk(&mut self, id: NodeId) {
+        self.invariants.lost_disk(id);
+        self.lasts[place(id)] = EntryId::default();
+        self.nodes[place(id)].damaged = false;
+    }
+
+    /// From now on, the clocks of a node run so many percent too fast.
+    pub(crate) fn drift(&mut self, id: NodeId, percent: i8) {
+        let place = place(id);
+        self.nodes[place].clock.drift(self.now, percent);
+        self.plan_timers(place);
+    }
+
+    /// From now on, and until it is set right, the wall clock of a node jumps to and fro.
+    pub(crate) fn strobe(&mut self, id: NodeId, by: i64, every: u64) {
+        let node = &mut self.nodes[place(id)];
+        node.strobing = true;
+        node.clock.jump(by);
+        self.agenda.note(self.now + every.max(1), Happening::Strobe { node: place(id), by: -by, every });
+    }
+
+    fn on_strobe(&mut self, node: usize, by: i64, every: u64) {
+        let known = &mut self.nodes[node];
+        if known.strobing {
+            known.clock.jump(by);
+            self.agenda.note(self.now + every.max(1), Happening::Strobe { node, by: -by, every });
+        }
+    }
+
+    // --- what happens -------------------------------------------------------------------------
+
+    fn arrives(&mut self, envelope: Envelope) {
+        if !self.network.arrives(&envelope) {
+            return;
+        }
+        let to = place(envelope.to);
+        if self.nodes[to].lives() {
+            self.digest.mix(&[self.now, 1, u64::from(envelope.from.0), u64::from(envelope.to.0), envelope.term.0]);
+            self.tell(|| envelope.to_string());
+            self.comes_in(to, Event::Peer(envelope));
+        }
+    }
+
+    fn on_disk(&mut self, node: usize, boot: u32, ticket: Ticket) {
+        if self.nodes[node].boot != boot || !self.nodes[node].lives() {
+            return;
+        }
+        let result = self.nodes[node].disk.finish(ticket);
+        self.digest.mix(&[self.now, 2, node as u64, ticket.0, u64::from(result.is_ok())]);
+        if self.nodes[node].disk.is_cut() {
+            return self.power_fails(self.nodes[node].id);
+        }
+        self.comes_in(node, Event::Disk(ticket, result));
+    }
+
+    /// The power of a node goes, as its disk was told to let it.
+    fn power_fails(&mut self, id: NodeId) {
+        self.end(id, Standing::Dead);
+        self.tell(|| format!("{id} loses its power"));
+    }
+
+    /// Something for a node. It looks at it now, or when it is done with what it is busy with.
+    fn comes_in(&mut self, node: usize, event: Event<M::Query>) {
+        let known = &mut self.nodes[node];
+        known.inbox.push(event);
+        if known.standing != Standing::Up {
+            return;
+        }
+        if known.busy_until <= self.now {
+            self.take_turn(node);
+        } else {
+            let free = known.busy_until;
+            self.plan_turn(node, free);
+        }
+    }
+
+    fn plan_turn(&mut self, node: usize, at: u64) {
+        let known = &mut self.nodes[node];
+        if known.turn_at.is_none_or(|planned| at < planned) {
+            known.turn_at = Some(at);
+            let boot = known.boot;
+            self.agenda.note(at, Happening::Turn { node, boot });
+        }
+    }
+
+    fn on_turn(&mut self, node: usize, boot: u32) {
+        let known = &mut self.nodes[node];
+        if known.boot != boot || known.turn_at != Some(self.now) {
+            return; // another turn came first, and planned anew
+        }
+        known.turn_at = None;
+        if known.standing == Standing::Up {
+            if known.busy_until > self.now {
+                let free = known.busy_until;
+                self.plan_turn(node, free);
+            } else {
+                self.take_turn(node);
+            }
+        }
+    }
+
+    /// One turn of a node's event loop.
+    fn take_turn(&mut self, place: usize) {
+        let mut effects = Effects::default();
+        let node = &mut self.nodes[place];
+        let now = node.clock.read(self.now);
+        let Some(replica) = &mut node.replica else { return };
+        let mut inbox = std::mem::take(&mut node.inbox);
+        let mut stepped = !inbox.is_empty();
+        let mut result = Ok(());
+        for event in inbox.drain(..) {
+            replica.step(now, event, &mut effects);
+            result = result.and_then(|()| self.invariants.observe(replica.raft()));
+        }
+        node.inbox = inbox;
+        for (timer, wait) in std::mem::take(&mut effects.arm) {
+            node.timers.arm(timer, wait, now.mono);
+        }
+        while let Some(timer) = node.timers.due(now.mono) {
+            stepped = true;
+            self.digest.mix(&[self.now, 3, place as u64]);
+            replica.step(now, Event::Timer(timer), &mut effects);
+            result = result.and_then(|()| self.invariants.observe(replica.raft()));
+        }
+        if stepped {
+            replica.flush(now, &mut effects);
+            result = result.and_then(|()| self.invariants.observe(replica.raft()));
+            node.busy_until = self.now + self.constitution.settings.turn;
+        }
+        if let Err(violation) = result {
+            self.breach.get_or_insert(Breach::Invariant(violation));
+        }
+        self.look_at(place);
+        self.carry_out(place, effects);
+    }
+
+    /// What is worth counting about a node after its turn.
+    fn look_at(&mut self, place: usize) {
+        let Some(replica) = &self.nodes[place].replica else { return };
+        let raft = replica.raft();
+        let last = raft.log().last();
+        if last != self.lasts[place] {
+            self.coverage.truncations += u64::from(!raft.log().has(self.lasts[place]));
+            self.lasts[place] = last;
+        }
+        if raft.role() == Role::Leader && raft.term() > self.led.0 {
+            let id = raft.id();
+            self.coverage.elections += 1;
+            self.leader_changes += u64::from(self.led.1 != Some(id));
+            self.led = (raft.term(), Some(id));
+            self.tell_state(place, "is now");
+        }
+    }
+
+    fn tell_state(&mut self, place: usize, what: &str) {
+        if self.trace.is_some() {
+            let node = &self.nodes[place];
+            let state = node.replica.as_ref().map(|replica| replica.raft().to_string());
+            let line = format!("{} {what} {}", node.id, state.unwrap_or_default());
+            self.tell(|| line);
+        }
+    }
+
+    /// Carries out what a replica owes.
+    fn carry_out(&mut self, place: usize, effects: Effects<M::Reply>) {
+        let Effects { send, reply, arm, halt } = effects;
+        for envelope in send {
+            if let Err(violation) = self.invariants.sent(&envelope) {
+                self.breach.get_or_insert(Breach::Invariant(violation));
+            }
+            let arrivals = self.network.send(self.now, &envelope);
+            if let Some(again) = arrivals.again {
+                self.agenda.note(again, Happening::Arrives(envelope.clone()));
+            }
+            if let Some(first) = arrivals.first {
+                self.agenda.note(first, Happening::Arrives(envelope));
+            }
+        }
+        for (call, outcome) in reply {
+            let at = self.now + self.client_delay();
+            self.digest.mix(&[self.now, 4, call.0, kind_of(&outcome)]);
+            self.agenda.note(at, Happening::Outside(Outside::Answer(call, outcome)));
+        }
+        let node = &mut self.nodes[place];
+        let mono = node.clock.read(self.now).mono;
+        for (timer, wait) in arm {
+            node.timers.arm(timer, wait, mono);
+        }
+        let boot = node.boot;
+        while let Some((ticket, at)) = node.disk.begin_next(self.now) {
+            if at != u64::MAX {
+                self.agenda.note(at, Happening::Disk { node: place, boot, ticket });
+            }
+        }
+        if let Some(halt) = halt {
+            return self.halts(place, &halt);
+        }
+        self.plan_timers(place);
+    }
+
+    /// A node looks at its timers again when the next one runs out.
+    fn plan_timers(&mut self, place: usize) {
+        let node = &self.nodes[place];
+        if let Some(next) = node.timers.next() {
+            let when = node.clock.when(next).max(node.busy_until).max(self.now);
+            self.plan_turn(place, when);
+        }
+    }
+
+    /// A node says that it must not go on. A failing disk is a reason; anything else cannot be.
+    fn halts(&mut self, place: usize, why: &Halt) {
+        let id = self.nodes[place].id;
+        self.tell(|| format!("{id} halts: {why}"));
+        if let Halt::Diverged(diverged) = why {
+            self.breach.get_or_insert(Breach::Diverged { node: id, why: diverged.to_string() });
+        }
+        self.coverage.halts += 1;
+        self.nodes[place].disk.kill();
+        self.end(id, Standing::Halted(why.to_string()));
+    }
+
+    /// What a stuck disk owes is done at these times.
+    pub(crate) fn note_disk(&mut self, id: NodeId, done: Vec<(Ticket, u64)>) {
+        let boot = self.nodes[place(id)].boot;
+        for (ticket, at) in done {
+            self.agenda.note(at, Happening::Disk { node: place(id), boot, ticket });
+        }
+    }
+
+    /// What a cut link held sets out again.
+    pub(crate) fn note_held(&mut self, held: impl IntoIterator<Item = Envelope>) {
+        for envelope in held {
+            let at = self.now + self.network.fair();
+            self.agenda.note(at, Happening::Arrives(envelope));
+        }
+    }
+}
+
+fn kind_of<R>(outcome: &Outcome<R>) -> u64 {
+    match outcome {
+        Outcome::Done(_) => 0,
+        Outcome::Failed(Failed::Overwritten) => 1,
+        Outcome::Failed(_) => 2,
+        Outcome::Unknown(_) => 3,
+    }
+}
+
+/// Where a node stands among the nodes.
+pub(crate) fn place(id: NodeId) -> usize {
+    usize::from(id.0) - 1
+}
