@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::State;
@@ -92,8 +93,12 @@ fn render(shared: &Shared) -> String {
         page.line(&format!("peer_dials_total{{peer=\"{peer}\"}}"), link.dials());
     }
     page.head("wal_sync_seconds", "Time spent in syncs", "summary");
-    page.line("wal_sync_seconds_sum", shared.syncs.total().as_secs_f64());
-    page.line("wal_sync_seconds_count", shared.syncs.count());
+    page.line("wal_sync_seconds_sum", shared.disk.syncs.total().as_secs_f64());
+    page.line("wal_sync_seconds_count", shared.disk.syncs.count());
+    if let Some(unsynced) = &shared.disk.unsynced {
+        let bytes = unsynced.load(Ordering::Relaxed);
+        page.gauge("wal_unsynced_bytes", "Bytes that would die with this process", bytes);
+    }
     page.0
 }
 

@@ -15,6 +15,8 @@ pub struct Config {
     pub replica: replica::Config,
     /// Where its log is kept.
     pub folder: PathBuf,
+    /// What a kill does to it.
+    pub disk: DiskKind,
     /// How much longer than the disk needs every sync shall take: nothing, but for measurements.
     pub sync_delay: Duration,
     /// Where the other members listen for peers.
@@ -27,6 +29,16 @@ pub struct Config {
     pub queue: usize,
     /// How long to wait before a peer that does not answer is dialled again.
     pub retry: Retry,
+}
+
+/// What becomes of unsynced writes when the process is killed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum DiskKind {
+    /// The kernel has them, and keeps them.
+    #[default]
+    Real,
+    /// They die with the process, so that a missing sync shows: for tests.
+    Lossy,
 }
 
 /// Waiting that doubles from one bound to the other, and starts again after a success.
@@ -44,6 +56,7 @@ impl Config {
         Config {
             replica,
             folder: folder.into(),
+            disk: DiskKind::Real,
             sync_delay: Duration::ZERO,
             peers,
             peer_dial: BTreeMap::new(),

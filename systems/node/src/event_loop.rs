@@ -8,7 +8,7 @@ use raft::{Now, StateMachine};
 use replica::{CallId, Effects, Event, Halt, Outcome, Replica};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use wal::{FolderDisk, Ticket};
+use wal::{Disk, Ticket};
 
 use crate::clock::Clock;
 use crate::handle::{Machine, Request};
@@ -24,8 +24,8 @@ const TURN: usize = 1024;
 pub(crate) type Report = (Ticket, io::Result<()>);
 
 /// A replica and all that it is connected to.
-pub(crate) struct EventLoop<M: StateMachine> {
-    pub(crate) replica: Replica<M, FolderDisk>,
+pub(crate) struct EventLoop<M: StateMachine, D: Disk> {
+    pub(crate) replica: Replica<M, D>,
     pub(crate) queue: mpsc::Receiver<Request<M::Query, M::Reply>>,
     /// Not bounded by itself, but by what the log has under way: a handful.
     pub(crate) reports: mpsc::UnboundedReceiver<Report>,
@@ -68,7 +68,7 @@ struct Turn<Q, R> {
     reports: Vec<Report>,
 }
 
-impl<M: Machine> EventLoop<M> {
+impl<M: Machine, D: Disk + Send + 'static> EventLoop<M, D> {
     /// Runs until the node is asked to stop or halts. `effects` are those of opening the replica.
     pub(crate) async fn run(mut self, mut effects: Effects<M::Reply>) -> End {
         let mut turn = Turn { requests: Vec::with_capacity(TURN), reports: Vec::new() };

@@ -36,7 +36,7 @@ mod shutdown;
 mod start;
 mod timers;
 
-pub use config::{Config, Doors, Retry};
+pub use config::{Config, DiskKind, Doors, Retry};
 pub use handle::{Handle, Machine};
 pub use shared::Status;
 pub use shutdown::{End, asked_to_stop};

@@ -61,6 +61,13 @@ impl Counters {
     }
 }
 
+/// What a disk says of itself.
+pub(crate) struct DiskFigures {
+    pub(crate) syncs: Arc<SyncTimes>,
+    /// How many bytes a kill would take, if it would take any.
+    pub(crate) unsynced: Option<Arc<AtomicU64>>,
+}
+
 /// Written by the loop, read by everybody.
 pub(crate) struct Shared {
     standing: RwLock<(replica::Status, Option<Halt>)>,
@@ -68,17 +75,17 @@ pub(crate) struct Shared {
     client_urls: RwLock<BTreeMap<NodeId, Vec<String>>>,
     pub(crate) links: BTreeMap<NodeId, Arc<Link>>,
     pub(crate) counters: Counters,
-    pub(crate) syncs: Arc<SyncTimes>,
+    pub(crate) disk: DiskFigures,
 }
 
 impl Shared {
     pub(crate) fn new(
         status: replica::Status,
         links: BTreeMap<NodeId, Arc<Link>>,
-        syncs: Arc<SyncTimes>,
+        disk: DiskFigures,
     ) -> Shared {
         let (standing, client_urls) = (RwLock::new((status, None)), RwLock::default());
-        Shared { standing, client_urls, links, counters: Counters::default(), syncs }
+        Shared { standing, client_urls, links, counters: Counters::default(), disk }
     }
 
     /// A peer says where clients find it.

@@ -10,15 +10,15 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wal::{FolderDisk, FolderError};
+use wal::{Disk, FolderDisk, FolderError, LossyDisk};
 
 use crate::admin;
 use crate::clock::Clock;
-use crate::config::{Config, Doors};
-use crate::event_loop::{Callers, EventLoop};
+use crate::config::{Config, DiskKind, Doors};
+use crate::event_loop::{Callers, EventLoop, Report};
 use crate::handle::{Handle, Machine};
 use crate::peers::{self, Incoming, Link};
-use crate::shared::Shared;
+use crate::shared::{DiskFigures, Shared};
 use crate::shutdown::End;
 use crate::timers::Timers;
 
@@ -43,18 +43,47 @@ pub enum StartError {
 pub async fn start<M: Machine>(config: Config, doors: Doors, machine: M) -> Result<Handle<M>, StartError> {
     let links = links(&config)?;
     let (report, reports) = mpsc::unbounded_channel();
-    let disk = FolderDisk::open_slow(config.folder.clone(), config.sync_delay, move |ticket, result| {
+    let report = move |ticket, result| {
         // Nobody listens any more once the loop has ended.
         let _ = report.send((ticket, result));
-    })?;
-    let syncs = disk.sync_times();
+    };
+    let (folder, delay) = (config.folder.clone(), config.sync_delay);
+    match config.disk {
+        DiskKind::Real => {
+            let disk = FolderDisk::open_slow(folder, delay, report)?;
+            let figures = DiskFigures { syncs: disk.sync_times(), unsynced: None };
+            start_on(Opened { disk, figures, reports }, links, &config, doors, machine)
+        }
+        DiskKind::Lossy => {
+            let disk = LossyDisk::open(folder, delay, report)?;
+            let figures = DiskFigures { syncs: disk.sync_times(), unsynced: Some(disk.unsynced()) };
+            tracing::warn!(lost = disk.lost_before(), "for tests: what is not synced dies with this process");
+            start_on(Opened { disk, figures, reports }, links, &config, doors, machine)
+        }
+    }
+}
+
+struct Opened<D> {
+    disk: D,
+    figures: DiskFigures,
+    reports: mpsc::UnboundedReceiver<Report>,
+}
+
+fn start_on<M: Machine, D: Disk + Send + 'static>(
+    opened: Opened<D>,
+    links: BTreeMap<NodeId, Arc<Link>>,
+    config: &Config,
+    doors: Doors,
+    machine: M,
+) -> Result<Handle<M>, StartError> {
+    let Opened { disk, figures, reports } = opened;
     let clock = Clock::new();
     let mut effects = Effects::default();
     let replica = Replica::open(config.replica.clone(), machine, disk, clock.now(), &mut effects)?;
     let status = replica.status();
     tracing::info!(identity = %config.replica.identity, last = %status.last, term = %status.term, "opened");
 
-    let shared = Arc::new(Shared::new(status, links, syncs));
+    let shared = Arc::new(Shared::new(status, links, figures));
     let stop = CancellationToken::new();
     let (queue, requests) = mpsc::channel(config.queue);
     let event_loop = EventLoop {
@@ -68,7 +97,7 @@ pub async fn start<M: Machine>(config: Config, doors: Doors, machine: M) -> Resu
         callers: Callers::new(),
     };
     let tasks = Tasks { tracker: TaskTracker::new(), stop: stop.clone() };
-    let incoming: Incoming<M> = Incoming::new(&config, queue.clone(), Arc::clone(&shared), tasks.clone());
+    let incoming: Incoming<M> = Incoming::new(config, queue.clone(), Arc::clone(&shared), tasks.clone());
     tasks.spawn(peers::listen(listener(doors.peers)?, incoming, stop.clone()));
     if let Some(admin) = doors.admin {
         tasks.spawn(admin::listen(listener(admin)?, Arc::clone(&shared), stop.clone()));

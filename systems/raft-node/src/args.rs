@@ -72,6 +72,10 @@ pub struct Args {
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=10_000))]
     pub sync_delay: u64,
 
+    /// What becomes of unsynced writes when this process is killed; for tests
+    #[arg(long, value_name = "KIND", default_value = "real")]
+    pub disk: Disk,
+
     /// How long a node waits for a leader, in milliseconds; each time drawn between once and twice this
     #[arg(long, value_name = "MS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(5..=600_000))]
     pub election_timeout: u64,
@@ -111,6 +115,15 @@ pub enum ClusterState {
     Existing,
 }
 
+/// What a kill does to what was not synced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Disk {
+    /// The kernel keeps it, as always.
+    Real,
+    /// It dies with the process, so that a missing sync shows.
+    Lossy,
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum LogFormat {
@@ -141,6 +154,8 @@ pub struct Plan {
     pub peer_dial: BTreeMap<NodeId, Uri>,
     /// How much longer every sync takes.
     pub sync_delay: Duration,
+    /// What a kill does to unsynced writes.
+    pub disk: Disk,
     /// Where to serve metrics and health.
     pub metrics_listen: Option<Listen>,
     /// Where the data is.
@@ -254,6 +269,7 @@ impl Args {
             peers: peers(&members, node)?,
             peer_dial: self.peer_dial(&members, node)?,
             sync_delay: Duration::from_millis(self.sync_delay),
+            disk: self.disk,
             metrics_listen: self.metrics_listen()?,
             data_dir: self.data_dir.clone().unwrap_or_else(|| PathBuf::from(format!("{}.raft", self.name))),
             heartbeat: Duration::from_millis(self.heartbeat_interval),

@@ -75,6 +75,16 @@ impl Node {
         command
     }
 
+    /// From its next start on, it has this flag too.
+    pub(crate) fn give(&mut self, flag: &str, value: &str) {
+        self.flags.extend([flag.to_owned(), value.to_owned()]);
+    }
+
+    /// Its data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.log.with_extension("")
+    }
+
     pub(crate) fn start(&mut self) {
         let log = File::options().create(true).append(true).open(&self.log).expect("a log can be written");
         let mut command = self.command();
