@@ -14,6 +14,7 @@ pub mod claim;
 pub mod grudge;
 pub mod harm;
 pub mod target;
+mod weaker;
 pub mod weather;
 
 use std::collections::BTreeSet;
