@@ -69,6 +69,8 @@ pub enum Bug {
     KeepTornTail,
     /// A leader calls an entry committed as soon as it is in its own log, before a quorum has it.
     AckBeforeQuorum,
+    /// What is written is never synced.
+    SkipSync,
     /// A sync that failed is taken for one that succeeded.
     IgnoreFailedSync,
     /// The name of a new segment is not synced, so a power cut may take the whole file.
@@ -79,7 +81,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 29] = [
+    pub const ALL: [Bug; 30] = [
         Bug::VoteTwice,
         Bug::ForgetVote,
         Bug::ForgetTerm,
@@ -106,6 +108,7 @@ impl Bug {
         Bug::SkipChecksum,
         Bug::KeepTornTail,
         Bug::AckBeforeQuorum,
+        Bug::SkipSync,
         Bug::IgnoreFailedSync,
         Bug::SkipFolderSync,
         Bug::KeepMark,
@@ -265,6 +268,10 @@ const CATALOGUE: [Facts; Bug::ALL.len()] = [
     Facts {
         name: "ack-before-quorum", number: None, shows: "a lost write",
         story: "a leader commits an entry before a quorum has it",
+    },
+    Facts {
+        name: "skip-sync", number: None, shows: "a lost write",
+        story: "what is written is never synced, so a power cut may take all of it",
     },
     Facts {
         name: "ignore-failed-sync", number: None, shows: "a lost write",

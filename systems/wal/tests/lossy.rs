@@ -1,4 +1,5 @@
 //! The real folder that forgets: dropping it is what a kill does to a process.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 
@@ -184,6 +185,30 @@ fn a_log_on_it_keeps_every_group_it_reported_and_nothing_else() {
             reported += 2;
         }
     }
+}
+
+/// The reason for all this: a kill does not show a missing sync, unless the disk is this one.
+#[cfg(feature = "bugs")]
+#[test]
+fn a_log_that_never_syncs_is_found_out_here_and_not_on_a_real_disk() {
+    let careless = wal::Options { bugs: raft::Bugs::of([raft::Bug::SkipSync]), ..options() };
+    let (real, lossy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for found in [0, 2] {
+        let disk = FolderDisk::open(real.path(), |_, _| {}).unwrap();
+        assert_eq!(life(disk, careless), found);
+    }
+    for _ in 0..2 {
+        assert_eq!(life(open(lossy.path()), careless), 0, "all that was acknowledged is gone");
+    }
+}
+
+/// Opens a log, says how long it is, and has two more entries acknowledged before it dies.
+#[cfg(feature = "bugs")]
+fn life(disk: impl Disk, options: wal::Options) -> usize {
+    let (mut wal, recovered) = Wal::open(disk, &identity(), options).unwrap();
+    let number = wal.append(group(wal.last(), 1, &[90, 10])).unwrap();
+    assert_eq!(wal.settle(), Some(Completion::Durable(number)));
+    recovered.entries.len()
 }
 
 #[test]
