@@ -59,6 +59,8 @@ mod harm;
 mod reader;
 mod write;
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -85,10 +87,12 @@ pub struct BadSchedule {
 struct Document {
     until: Option<Spanned<String>>,
     random: Option<Spanned<Random>>,
-    weights: Option<Spanned<std::collections::BTreeMap<Spanned<String>, u32>>>,
+    weights: Option<Spanned<WeightEntries>>,
     #[serde(default)]
     step: Vec<Spanned<Entry>>,
 }
+
+type WeightEntries = BTreeMap<Spanned<String>, u32>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -136,11 +140,7 @@ impl Schedule {
                 );
             }
             (None, None) => None,
-            (Some(random), weights) => {
-                let weights = weights.iter().flat_map(|weights| weights.get_ref());
-                let weights = weights.map(|(kind, weight)| Ok((reader.read::<Kind>(kind)?, *weight)));
-                Some(reader.storm(random, weights.collect::<Result<Weights, _>>()?)?)
-            }
+            (Some(random), weights) => Some(reader.storm(random, weights.as_ref())?),
         };
         let until = document.until.as_ref().map(|until| reader.read::<Time>(until)).transpose()?;
         Ok(Schedule { steps, random, until })
@@ -148,16 +148,25 @@ impl Schedule {
 }
 
 impl Reader<'_> {
-    fn storm(&self, random: &Spanned<Random>, weights: Weights) -> Result<Storm, BadSchedule> {
-        let Random { kinds, day, night } = random.get_ref();
-        let drawn = Kinds::parse(kinds.get_ref(), &Kind::ALL);
-        let drawn = drawn.map_err(|error| self.bad(&kinds.span(), error.to_string()))?;
-        if let Some(stranger) = weights.keys().find(|kind| !drawn.as_slice().contains(kind)) {
-            let said = format!("`{stranger}` has a weight and is not among the kinds");
-            return Err(self.bad(&random.span(), said));
+    fn storm(
+        &self,
+        random: &Spanned<Random>,
+        weights: Option<&Spanned<WeightEntries>>,
+    ) -> Result<Storm, BadSchedule> {
+        let Random { kinds: names, day, night } = random.get_ref();
+        let kinds = Kinds::parse(names.get_ref(), &Kind::ALL);
+        let kinds = kinds.map_err(|error| self.bad(&names.span(), error.to_string()))?;
+        let mut known = Weights::new();
+        for (name, weight) in weights.iter().flat_map(|weights| weights.get_ref()) {
+            let kind = self.read::<Kind>(name)?;
+            if !kinds.as_slice().contains(&kind) {
+                let said = format!("`{kind}` has a weight and is not among the kinds of [random]");
+                return Err(self.bad(&name.span(), said));
+            }
+            known.insert(kind, *weight);
         }
         let wait = |field: &Option<Spanned<String>>| field.as_ref().map(|field| self.wait(field)).transpose();
-        Ok(Storm { kinds: drawn, weights, day: wait(day)?, night: wait(night)? })
+        Ok(Storm { kinds, weights: known, day: wait(day)?, night: wait(night)? })
     }
 
     fn wait(&self, field: &Spanned<String>) -> Result<Wait, BadSchedule> {

@@ -93,11 +93,10 @@ pub struct Nemesis {
     due: VecDeque<Due>,
     /// How many leader changes there were when it was first asked.
     baseline: Option<u64>,
-    /// Faults begun so far, to give each its own chance.
-    drawn: u64,
-    /// Injected and not healed; `until` still the plan's.
-    active: Vec<Deed>,
-    done: Vec<Deed>,
+    /// Faults begun so far, in that order.
+    deeds: Vec<Deed>,
+    /// Which of them are not healed, in that order; their `until` is still the plan's.
+    active: Vec<usize>,
 }
 
 /// A step, and how far it has come.
@@ -148,9 +147,8 @@ impl Nemesis {
             watched: Vec::new(),
             due: VecDeque::new(),
             baseline: None,
-            drawn: 0,
+            deeds: Vec::new(),
             active: Vec::new(),
-            done: Vec::new(),
             steps,
         };
         for (index, planned) in nemesis.steps.iter().enumerate() {
@@ -165,8 +163,8 @@ impl Nemesis {
     /// What is to be done now. The caller does it, and asks again.
     pub fn next(&mut self, now: Time, seen: &Seen) -> Action {
         self.baseline.get_or_insert(seen.leader_changes);
-        if let Some(index) = self.active.iter().position(|deed| deed.until <= now) {
-            return Action::Heal(self.heal(index, now));
+        if let Some(turn) = self.active.iter().position(|index| self.deeds[*index].until <= now) {
+            return Action::Heal(self.heal(turn, now));
         }
         if let Some((aim, why)) = self.start(now, seen) {
             return Action::Skip(aim, why);
@@ -201,19 +199,21 @@ impl Nemesis {
 
     /// What was done so far, as a schedule that repeats it.
     pub fn record(&self) -> Schedule {
-        self.deeds().into_iter().collect()
+        self.deeds.iter().cloned().collect()
     }
 
     /// What was done so far, in the order of its beginning.
-    pub fn deeds(&self) -> Vec<Deed> {
-        let mut deeds: Vec<Deed> = self.done.iter().chain(&self.active).cloned().collect();
-        deeds.sort_by_key(|deed| deed.at);
-        deeds
+    pub fn deeds(&self) -> &[Deed] {
+        &self.deeds
     }
 
     /// What is broken now.
     pub fn active(&self) -> impl Iterator<Item = &Fault> {
-        self.active.iter().map(|deed| &deed.fault)
+        self.lasting().map(|deed| &deed.fault)
+    }
+
+    fn lasting(&self) -> impl Iterator<Item = &Deed> {
+        self.active.iter().map(|index| &self.deeds[*index])
     }
 
     /// Moves every step whose start has come to those that are due. One that comes again while it is
@@ -283,8 +283,8 @@ impl Nemesis {
         } else {
             match self.resolve(&self.steps[index].step.aim, seen) {
                 Ok(fault) => {
-                    self.drawn += 1;
-                    self.active.push(Deed { at: now, until, fault: fault.clone() });
+                    self.active.push(self.deeds.len());
+                    self.deeds.push(Deed { at: now, until, fault: fault.clone() });
                     self.settle(turn, seen);
                     return Some(Action::Inject(fault));
                 }
@@ -302,13 +302,13 @@ impl Nemesis {
     /// A fault that meets none of those that last.
     fn resolve(&self, aim: &Aim, seen: &Seen) -> Result<Fault, GivenUp> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        rng.set_stream(self.drawn + 1); // stream 0 may have drawn the schedule
+        rng.set_stream(self.deeds.len() as u64 + 1); // stream 0 may have drawn the schedule
         let mut clash = None;
         for _ in 0..DRAWS {
             let fault = aim.resolve(&self.nodes, seen.leader, &mut rng).map_err(GivenUp::Impossible)?;
-            match self.active.iter().find(|deed| deed.fault.clashes_with(&fault)) {
+            match self.active().find(|other| other.clashes_with(&fault)) {
                 None => return Ok(fault),
-                Some(other) => clash = Some(other.fault.clone()),
+                Some(other) => clash = Some(other.clone()),
             }
         }
         Err(clash.map_or(GivenUp::Late, GivenUp::Clash))
@@ -320,17 +320,15 @@ impl Nemesis {
         Some(due)
     }
 
-    fn heal(&mut self, index: usize, now: Time) -> Fault {
-        let deed = self.active.remove(index);
-        let until = now.max(Time(deed.at.0 + 1)); // in a schedule every fault lasts
-        let fault = deed.fault.clone();
-        self.done.push(Deed { until, ..deed });
-        fault
+    fn heal(&mut self, turn: usize, now: Time) -> Fault {
+        let deed = &mut self.deeds[self.active.remove(turn)];
+        deed.until = now.max(Time(deed.at.0 + 1)); // in a schedule every fault lasts
+        deed.fault.clone()
     }
 
     /// When to ask again.
     fn rest(&self, now: Time) -> Action {
-        let heal = self.active.iter().map(|deed| deed.until).min();
+        let heal = self.lasting().map(|deed| deed.until).min();
         let start = self.timed.first().map(|(at, _)| *at);
         let impatient = !self.due.is_empty() || !self.watched.is_empty();
         let soon = impatient.then(|| now.after(PATIENCE));
