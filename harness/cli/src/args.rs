@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::bench::BenchArgs;
+use crate::sim::SimArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use history::{Format, Reading};
 
@@ -25,6 +26,7 @@ pub(crate) struct Harness {
 pub(crate) enum Command {
     Run(RunArgs),
     Check(CheckArgs),
+    Sim(SimArgs),
     Convert(ConvertArgs),
     Bench(BenchArgs),
     List(ListArgs),

@@ -15,6 +15,7 @@ use crate::exit::{Exit, Refusal};
 use crate::online::{self, Lag};
 use crate::render;
 use crate::source::{self, Asks, RunSaid, Source};
+use crate::threads;
 
 /// What one file came to.
 struct Judged {
@@ -42,18 +43,9 @@ struct Found {
     lag: Option<Lag>,
 }
 
-/// More threads than these only wait for each other.
-const MOST_THREADS: usize = 256;
-
 /// Judges every file, prints what each came to, and ends with the worst.
 pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Refusal> {
-    if let Some(threads) = args.threads {
-        if !(1..=MOST_THREADS).contains(&threads) {
-            return Err(Refusal::wrong(format_args!("--threads {threads}: from 1 to {MOST_THREADS}")));
-        }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-        pool.build_global().map_err(Refusal::broken)?;
-    }
+    threads::use_threads(args.threads)?;
     let time = Duration::try_from_secs_f64(args.time_limit)
         .map_err(|error| Refusal::wrong(format_args!("--time-limit {}: {error}", args.time_limit)))?;
     let budget = Budget { time, memory: args.max_memory.saturating_mul(1 << 20) };

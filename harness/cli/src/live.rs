@@ -1,4 +1,4 @@
-//! What a person sees while a run goes on.
+//! What a person sees while something goes on.
 //!
 //! On a terminal, one line that keeps changing, with what the nemesis does above it. Elsewhere plain
 //! lines, few enough for a log. All of it on standard error: standard output is for the result.
@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use runner::{Live, Phase, Progress};
@@ -15,23 +15,22 @@ use runner::{Live, Phase, Progress};
 /// How often a log gets a line about the state of things.
 const LOG_EVERY: Duration = Duration::from_secs(5);
 
-/// Shows a run's progress on standard error.
-pub(crate) struct Screen {
+/// One line on standard error that keeps changing, or a line now and then where that is no terminal.
+pub(crate) struct Board {
     bar: ProgressBar,
     terminal: bool,
-    limit: Duration,
+    started: Instant,
     /// When the last line about the state of things was logged.
     logged: Mutex<Duration>,
 }
 
-impl Screen {
-    /// For a run whose clients and faults go on for so long.
-    pub(crate) fn new(limit: Duration) -> Screen {
+impl Board {
+    pub(crate) fn new() -> Board {
         let terminal = io::stderr().is_terminal();
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{spinner} {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-        Screen { bar, terminal, limit, logged: Mutex::new(Duration::ZERO) }
+        Board { bar, terminal, started: Instant::now(), logged: Mutex::new(Duration::ZERO) }
     }
 
     /// Takes the changing line away.
@@ -40,7 +39,7 @@ impl Screen {
     }
 
     /// A line that stays.
-    fn line(&self, line: &str) {
+    pub(crate) fn line(&self, line: &str) {
         if self.terminal {
             self.bar.println(line);
         } else {
@@ -49,10 +48,55 @@ impl Screen {
         }
     }
 
+    /// What is being done now.
+    pub(crate) fn phase(&self, line: &str) {
+        if self.terminal {
+            self.now(line.to_owned());
+        } else {
+            self.line(line);
+        }
+    }
+
+    /// The state of things.
+    pub(crate) fn state(&self, line: impl FnOnce() -> String) {
+        self.state_at(self.started.elapsed(), line);
+    }
+
+    /// The state of things at a moment of the run.
+    fn state_at(&self, time: Duration, line: impl FnOnce() -> String) {
+        if self.terminal {
+            self.now(line());
+            return;
+        }
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if time >= *logged + LOG_EVERY {
+            *logged = time;
+            self.line(&line());
+        }
+    }
+
     /// The line that keeps changing.
     fn now(&self, line: String) {
         self.bar.set_message(line);
         self.bar.tick();
+    }
+}
+
+/// Shows a run's progress on standard error.
+pub(crate) struct Screen {
+    board: Board,
+    limit: Duration,
+}
+
+impl Screen {
+    /// For a run whose clients and faults go on for so long.
+    pub(crate) fn new(limit: Duration) -> Screen {
+        Screen { board: Board::new(), limit }
+    }
+
+    /// Takes the changing line away.
+    pub(crate) fn end(&self) {
+        self.board.end();
     }
 
     fn summary(&self, live: &Live) -> String {
@@ -71,30 +115,18 @@ impl Screen {
 
 impl Progress for Screen {
     fn begun(&self, _seed: u64, folder: &Path) {
-        self.line(&format!("folder: {}", folder.display()));
+        self.board.line(&format!("folder: {}", folder.display()));
     }
 
     fn phase(&self, phase: Phase) {
-        if self.terminal {
-            self.now(phase.name().to_owned());
-        } else {
-            self.line(phase.name());
-        }
+        self.board.phase(phase.name());
     }
 
     fn fault(&self, time: Duration, line: &str) {
-        self.line(&format!("{:6.1} s  {line}", time.as_secs_f64()));
+        self.board.line(&format!("{:6.1} s  {line}", time.as_secs_f64()));
     }
 
     fn tick(&self, live: &Live) {
-        if self.terminal {
-            self.now(self.summary(live));
-            return;
-        }
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if live.time >= *logged + LOG_EVERY {
-            *logged = live.time;
-            self.line(&self.summary(live));
-        }
+        self.board.state_at(live.time, || self.summary(live));
     }
 }

@@ -17,7 +17,9 @@ mod live;
 mod online;
 mod render;
 mod run;
+mod sim;
 mod source;
+mod threads;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -48,6 +50,7 @@ fn harness(arguments: Vec<OsString>) -> Exit {
         Ok(Harness { command: Command::Check(args) }) => check::check(&args),
         Ok(Harness { command: Command::Convert(args) }) => convert::convert(&args),
         Ok(Harness { command: Command::Bench(args) }) => bench::bench(args),
+        Ok(Harness { command: Command::Sim(args) }) => sim::sim(&args),
         Ok(Harness { command: Command::List(args) }) => list::list(&args),
     };
     result.unwrap_or_else(exit::Refusal::tell)

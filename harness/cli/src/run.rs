@@ -33,7 +33,8 @@ pub(crate) fn run(args: RunArgs, argv: Vec<String>) -> Result<Exit, Refusal> {
     let commands = Commands::of(&plan);
     let result = runtime.block_on(async {
         let cancel = CancellationToken::new();
-        tokio::spawn(cancel_on_signal(cancel.clone()));
+        let stop = cancel.clone();
+        tokio::spawn(on_signal(move || stop.cancel()));
         runner::run(plan, screen.clone(), cancel).await
     });
     screen.end();
@@ -57,7 +58,7 @@ fn warn_aloud() {
 
 /// Ctrl-C or a polite kill ends the run early; the run then cleans up after itself. A second one ends
 /// the program where it stands, without a verdict, and the kernel ends the nodes with it.
-async fn cancel_on_signal(cancel: CancellationToken) {
+pub(crate) async fn on_signal(stop: impl FnOnce()) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
@@ -71,7 +72,7 @@ async fn cancel_on_signal(cancel: CancellationToken) {
         }
     };
     asked().await;
-    cancel.cancel();
+    stop();
     asked().await;
     std::process::exit(exit::BROKEN.into());
 }
@@ -108,7 +109,7 @@ fn plan(args: RunArgs, argv: Vec<String>) -> Result<Plan, Refusal> {
 }
 
 /// The bugs by their names, whatever they were called.
-fn bugs(asked: &[String]) -> Result<Vec<String>, Refusal> {
+pub(crate) fn bugs(asked: &[String]) -> Result<Vec<String>, Refusal> {
     if !asked.is_empty() && !cfg!(feature = "bugs") {
         return Err(Refusal::wrong("--bug: this build has no planted bugs"));
     }
@@ -122,7 +123,7 @@ fn bugs(asked: &[String]) -> Result<Vec<String>, Refusal> {
     asked.iter().map(name).collect()
 }
 
-fn read_schedule(path: &Path, nodes: u16) -> Result<Schedule, Refusal> {
+pub(crate) fn read_schedule(path: &Path, nodes: u16) -> Result<Schedule, Refusal> {
     let name = path.display();
     let text = fs::read_to_string(path).map_err(|error| Refusal::wrong(format_args!("{name}: {error}")))?;
     let nodes = nemesis::cluster(nodes);
@@ -133,12 +134,12 @@ fn read_schedule(path: &Path, nodes: u16) -> Result<Schedule, Refusal> {
 
 /// A little longer than the last fault lasts, so that clients see its end; nothing if nobody knows when
 /// that is.
-fn until_healed(schedule: &Schedule) -> Option<Duration> {
+pub(crate) fn until_healed(schedule: &Schedule) -> Option<Duration> {
     Some(schedule.last()?.since(nemesis::Time::default()) + Duration::from_secs(1))
 }
 
 /// `6`, or `2n` for twice the nodes.
-fn concurrency(text: &str, nodes: u16) -> Result<usize, Refusal> {
+pub(crate) fn concurrency(text: &str, nodes: u16) -> Result<usize, Refusal> {
     let count = match text.strip_suffix('n') {
         Some("") => Some(usize::from(nodes)),
         Some(times) => times.parse::<usize>().ok().and_then(|times| times.checked_mul(nodes.into())),
@@ -151,7 +152,7 @@ fn concurrency(text: &str, nodes: u16) -> Result<usize, Refusal> {
     })
 }
 
-fn rate(per_second: f64) -> Result<f64, Refusal> {
+pub(crate) fn rate(per_second: f64) -> Result<f64, Refusal> {
     if per_second.is_finite() && per_second >= 0.0 {
         Ok(per_second)
     } else {
@@ -204,8 +205,7 @@ struct Commands {
 
 impl Commands {
     fn of(plan: &Plan) -> Commands {
-        // Cargo says so to whoever it runs.
-        let program = if std::env::var_os("CARGO").is_some() { "cargo harness" } else { "harness" };
+        let program = program();
         let mut words = vec![program.to_owned()];
         words.extend(plan.argv.iter().skip(1).map(|word| quote(word)));
         if !plan.argv.iter().any(|word| word == "--seed" || word.starts_with("--seed=")) {
@@ -228,13 +228,19 @@ impl Commands {
 }
 
 /// A word as a shell takes it.
-fn quote(word: &str) -> String {
+pub(crate) fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=,./:@+%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
+/// This program, as the user called it.
+pub(crate) fn program() -> &'static str {
+    // Cargo says so to whoever it runs.
+    if std::env::var_os("CARGO").is_some() { "cargo harness" } else { "harness" }
+}
+
 }
 
 fn describe(report: &Report, commands: &Commands) -> String {
@@ -284,7 +290,7 @@ fn describe(report: &Report, commands: &Commands) -> String {
 }
 
 /// `1 node`, `3 nodes`.
-fn count(number: u64, what: &str) -> String {
+pub(crate) fn count(number: u64, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 

@@ -31,11 +31,15 @@ pub struct Folder {
 impl Folder {
     /// Makes one that nobody has, and links `latest` to it.
     pub fn create(plan: &Plan, started: SystemTime) -> Result<Folder, Error> {
-        let group = plan.out.join(plan.title());
+        Folder::named(&plan.out, &plan.title(), &format!("{}-{}", stamp(started), plan.seed))
+    }
+
+    /// Makes `out/group/name`, or if somebody has that, `name.2` and so on; and links `latest` to it.
+    pub fn named(out: &Path, group: &str, name: &str) -> Result<Folder, Error> {
+        let group = out.join(group);
         fs::create_dir_all(&group).map_err(Error::out(&group))?;
-        let name = format!("{}-{}", stamp(started), plan.seed);
         let path = (1..)
-            .map(|attempt| if attempt == 1 { name.clone() } else { format!("{name}.{attempt}") })
+            .map(|attempt| if attempt == 1 { name.to_owned() } else { format!("{name}.{attempt}") })
             .map(|name| group.join(name))
             .find_map(|path| match fs::create_dir(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
@@ -44,7 +48,7 @@ impl Folder {
             })
             .expect("the attempts do not end")?;
         let path = fs::canonicalize(&path).map_err(Error::out(&path))?;
-        link(&plan.out, &path)?;
+        link(out, &path)?;
         Ok(Folder { path })
     }
 

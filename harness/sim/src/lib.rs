@@ -44,7 +44,7 @@ pub use clients::Counts;
 pub use coverage::{Coverage, MARKS, Table};
 pub use ending::{Breach, Ending, Sort};
 pub use life::{Cut, Frame, Life};
-pub use life_file::{BadLife, LifeFile, Shrunk, Story};
+pub use life_file::{BadLife, LifeFile, Shrunk, Story, bugs_of};
 pub use network::Pace;
 pub use plan::Plan;
 pub use settings::Settings;

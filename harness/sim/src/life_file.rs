@@ -155,14 +155,15 @@ impl LifeFile {
     }
 }
 
+/// The set of these mistakes.
 #[cfg(feature = "bugs")]
-fn bugs_of(bugs: &[Bug]) -> Bugs {
+pub fn bugs_of(bugs: &[Bug]) -> Bugs {
     Bugs::of(bugs.iter().copied())
 }
 
-/// This build makes no mistakes on purpose.
+/// None: this build makes no mistakes on purpose.
 #[cfg(not(feature = "bugs"))]
-fn bugs_of(_: &[Bug]) -> Bugs {
+pub fn bugs_of(_: &[Bug]) -> Bugs {
     Bugs::none()
 }
 

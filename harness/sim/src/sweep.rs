@@ -47,20 +47,23 @@ pub fn sweep(plan: &Plan, seeds: Range<u64>, seen: &mut dyn FnMut(&Swept), stop:
     let mut swept = Swept::default();
     let mut from = seeds.start;
     while from < seeds.end && swept.bad.is_none() {
-        if stop.load(Ordering::Relaxed) {
-            swept.stopped = true;
-            break;
-        }
         let upto = seeds.end.min(from.saturating_add(batch));
-        let lives: Vec<(u64, Life)> =
-            (from..upto).into_par_iter().map(|seed| (seed, plan.live(seed))).collect();
-        for (seed, life) in lives {
+        let live = |seed| (!stop.load(Ordering::Relaxed)).then(|| (seed, plan.live(seed)));
+        let lives: Vec<Option<(u64, Life)>> = (from..upto).into_par_iter().map(live).collect();
+        for life in lives {
+            let Some((seed, life)) = life else {
+                swept.stopped = true;
+                break;
+            };
             swept.add(seed, life);
             if swept.bad.is_some() {
                 break;
             }
         }
         seen(&swept);
+        if swept.stopped {
+            break;
+        }
         from = upto;
     }
     swept

@@ -1,0 +1,84 @@
+//! A life from a file, lived again.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use sim::{Ending, LifeFile, Sort};
+
+use super::story;
+use super::tell;
+use crate::exit::{Exit, Refusal};
+use crate::render;
+use crate::run::{count, program, quote};
+
+/// Lives it, and prints how it ended.
+pub(super) fn again(path: &Path, trace: bool, as_json: bool) -> Result<Exit, Refusal> {
+    let name = path.display().to_string();
+    let wrong = |why: &dyn std::fmt::Display| {
+        Refusal::wrong(format_args!(
+            "--life {name}: {why}; a life is the life.json in the folder of a bad one"
+        ))
+    };
+    let text =
+        fs::read_to_string(path).map_err(|error| Refusal::wrong(format_args!("--life {name}: {error}")))?;
+    let file = LifeFile::parse(&text).map_err(|error| wrong(&error))?;
+    let life = file.live(true).map_err(|error| wrong(&error))?.life;
+    if trace {
+        tell(life.trace.as_deref());
+    }
+    let sort = life.ending.sort();
+    let verdict = match sort {
+        Sort::Good => "valid",
+        Sort::Unknown => "unknown",
+        Sort::Broken | Sort::Panicked | Sort::Invalid | Sort::Stuck => "invalid",
+    };
+    let repeat = format!("{} sim --life {}", program(), quote(&name));
+    if as_json {
+        let witness = if let Ending::Invalid(witness) = &life.ending { json!(witness) } else { Value::Null };
+        render::json(&json!({
+            "life": name,
+            "workload": file.workload,
+            "nodes": file.nodes,
+            "bugs": file.bugs,
+            "seeds": [file.seed, file.seed.saturating_add(1)],
+            "asks": file.asks.len(),
+            "faults": life.faults.len(),
+            "ops": life.counts,
+            "events": life.coverage.events,
+            "virtual_seconds": life.lasted as f64 / 1e9,
+            "sort": sort.to_string(),
+            "sentence": life.ending.to_string(),
+            "witness": witness,
+            "digest": format!("{:016x}", life.digest),
+            "repeat": repeat,
+            "verdict": verdict,
+        }))?;
+    } else {
+        render::text(&format!("{}{repeat}\nverdict: {verdict}\n", describe(&file, &life)))?;
+    }
+    Ok(Exit::of_verdict(verdict))
+}
+
+fn describe(file: &LifeFile, life: &sim::Life) -> String {
+    let planted =
+        if file.bugs.is_empty() { String::new() } else { format!(", with {}", file.bugs.join(", ")) };
+    let faults = count(life.faults.len() as u64, "fault");
+    let counts = life.counts;
+    format!(
+        "seed: {}\nraft on {}{planted}; {} with {}\n{} and {faults}:\n{}{}what happened:\n{}\n{}ops: ok {}, fail {}, info {}\ndigest: {:016x}\nrepeat: ",
+        file.seed,
+        count(file.nodes.into(), "node"),
+        file.workload,
+        count(file.concurrency as u64, "client"),
+        count(file.asks.len() as u64, "op"),
+        story::asks(file),
+        story::faults(life),
+        story::trace(life.trace.as_deref().unwrap_or_default(), "what --trace prints"),
+        story::ending(&life.ending),
+        counts.ok,
+        counts.fail,
+        counts.info,
+        life.digest,
+    )
+}

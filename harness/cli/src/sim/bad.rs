@@ -1,0 +1,123 @@
+//! A bad life: it is made small, told, and kept.
+
+use std::fmt::Write as _;
+
+use nemesis::{Schedule, Step};
+use runner::folder::Folder;
+use serde_json::{Value, json};
+use sim::{Life, Shrunk, Story};
+
+use super::asked::{Asked, one};
+use super::story;
+use crate::exit::Refusal;
+use crate::live::Board;
+use crate::run::{count, program, quote};
+
+/// What is known of it.
+pub(super) struct Bad {
+    folder: Folder,
+    pub(super) text: String,
+    pub(super) object: Value,
+}
+
+/// Makes it small, tells it, and keeps it in a folder.
+pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) -> Result<Bad, Refusal> {
+    let repeat = asked.command_for(one(seed));
+    board.phase(&format!("seed {seed} ends badly, by {}; it is being made small", life.ending.sort()));
+    let small = asked.plan.shrink(seed, &mut |ops, faults, spent| {
+        let left = format!("{} and {} left", count(ops as u64, "op"), count(faults as u64, "fault"));
+        board.state(|| format!("{left}, after {}", count(spent, "event")));
+    });
+    board.end();
+    let told = asked.plan.tell(seed, small.is_none());
+    let folder = keep(asked, seed, &told, small.as_ref())?;
+    let path = |name: &str| folder.file(name).to_string_lossy().into_owned();
+    let life_file = quote(&path("life.json"));
+    let again = format!("{} sim --life {life_file}", program());
+
+    let mut text = format!("\nseed {seed} ends badly, by {}: {}\n", life.ending.sort(), life.ending);
+    let mut object = json!({
+        "seed": seed,
+        "sort": life.ending.sort().to_string(),
+        "sentence": life.ending.to_string(),
+        "ops": life.counts.all(),
+        "faults": life.faults.len(),
+        "folder": folder.path(),
+        "repeat": repeat,
+        "shrunk": null,
+    });
+    match &small {
+        Some(Shrunk { file, story, ops, faults }) => {
+            let _ = writeln!(text, "\n{}", describe(&story.life, *ops, *faults, &story::asks(file)));
+            text.push_str(&told_small(&story.life, &path("trace.txt")));
+            let _ = writeln!(text, "\nits folder: {}", folder.path().display());
+            let _ = writeln!(text, "repeat the small one: {again}");
+            object["shrunk"] = json!({
+                "ops": ops,
+                "faults": faults,
+                "nodes": file.nodes,
+                "sort": story.life.ending.sort().to_string(),
+                "sentence": story.life.ending.to_string(),
+                "witness": witness(&story.life),
+                "life": path("life.json"),
+                "repeat": again,
+            });
+        }
+        None => {
+            text.push_str(
+                "\nnot made small: with the same ops from a list, not asked in answer to what was seen, it ends well\n",
+            );
+            text.push_str(&told_small(&told.life, &path("trace.txt")));
+            let _ = writeln!(text, "\nits folder: {}", folder.path().display());
+            object["witness"] = witness(&told.life);
+        }
+    }
+    Ok(Bad { folder, text, object })
+}
+
+impl Bad {
+    /// Keeps what came of the whole sweep, too.
+    pub(super) fn keep(&self, results: &Value) -> Result<(), Refusal> {
+        self.folder.write_json("results.json", results).map_err(Refusal::broken)
+    }
+}
+
+fn witness(life: &Life) -> Value {
+    match &life.ending {
+        sim::Ending::Invalid(witness) => json!(witness),
+        _ => Value::Null,
+    }
+}
+
+fn describe(life: &Life, ops: usize, faults: usize, asks: &str) -> String {
+    let (ops, faults) = (count(ops as u64, "op"), count(faults as u64, "fault"));
+    format!("shrunk to {ops} and {faults}:\n{asks}{}", story::faults(life))
+}
+
+fn told_small(life: &Life, whole: &str) -> String {
+    let trace = story::trace(life.trace.as_deref().unwrap_or_default(), whole);
+    format!("what happened:\n{trace}\n{}", story::ending(&life.ending))
+}
+
+fn keep(asked: &Asked, seed: u64, told: &Story, small: Option<&Shrunk>) -> Result<Folder, Refusal> {
+    let faults = match &asked.schedule {
+        Some(_) => "schedule".to_owned(),
+        None => asked.kinds.to_string().replace(',', "+"),
+    };
+    let group = format!("sim-raft-{}-{faults}", asked.plan.workload);
+    let write = || {
+        let folder = Folder::named(&asked.out, &group, &seed.to_string())?;
+        folder.write("history.jsonl", &told.history)?;
+        let steps: Vec<Step> = told.life.faults.iter().cloned().map(Step::from).collect();
+        folder.write("schedule.toml", Schedule::from(steps).to_toml())?;
+        let trace = small.map_or(&told.life.trace, |small| &small.story.life.trace);
+        folder.write("trace.txt", trace.as_deref().unwrap_or_default())?;
+        if let Some(small) = small {
+            folder.write("life.json", small.file.to_json())?;
+            folder.write("small-history.jsonl", &small.story.history)?;
+        }
+        Ok(folder)
+    };
+    let written: Result<Folder, runner::Error> = write();
+    written.map_err(|error| if error.is_users() { Refusal::wrong(&error) } else { Refusal::broken(&error) })
+}

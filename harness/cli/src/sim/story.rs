@@ -1,0 +1,103 @@
+//! How a life is told: its end, its ops, its faults, and what happened.
+
+use std::fmt::Write as _;
+
+use checker::Verdict;
+use nemesis::Time;
+use sim::{Ending, Life, LifeFile};
+
+use crate::render;
+
+/// So many lines of what happened are printed; the rest is in a file.
+const LINES: usize = 60;
+
+/// How it ended: the sort and one sentence, and for what clients saw the evidence.
+pub(super) fn ending(ending: &Ending) -> String {
+    match ending {
+        Ending::Invalid(witness) => {
+            format!("{}: {}", ending.sort(), render::evidence(&Verdict::Invalid { witness: witness.clone() }))
+        }
+        _ => format!("{}: {ending}\n", ending.sort()),
+    }
+}
+
+/// What clients asked, as it is written in a file of a life.
+pub(super) fn asks(file: &LifeFile) -> String {
+    let mut out = String::new();
+    for ask in &file.asks {
+        let key = ask.key.as_ref().map_or_else(String::new, |key| format!(" {key}"));
+        let value = if ask.value.is_null() { String::new() } else { format!(" {}", ask.value) };
+        let last = if ask.last { ", after everything was healed" } else { "" };
+        let _ = writeln!(out, "  {}: process {} asks {}{key}{value}{last}", Time(ask.time), ask.seat, ask.f);
+    }
+    out
+}
+
+/// What was broken.
+pub(super) fn faults(life: &Life) -> String {
+    let mut out = String::new();
+    for deed in &life.faults {
+        let _ = writeln!(out, "  {} to {}: {}", deed.at, deed.until, deed.fault);
+    }
+    out
+}
+
+/// What happened, the last lines of it: without the heartbeats, and `whole` says where all of it is.
+pub(super) fn trace(trace: &str, whole: &str) -> String {
+    let lines = collapse(trace);
+    let mut out = String::new();
+    let hidden = lines.len().saturating_sub(LINES);
+    if hidden > 0 {
+        let _ = writeln!(out, "  … {hidden} lines before, all of them in {whole}");
+    }
+    for line in &lines[hidden..] {
+        let _ = writeln!(out, "  {line}");
+    }
+    out
+}
+
+/// The lines, with a word for each row of heartbeats.
+fn collapse(trace: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut beats = 0;
+    let tell = |beats: &mut usize, lines: &mut Vec<String>| {
+        if *beats > 0 {
+            lines.push(format!("… {beats} heartbeats and answers"));
+        }
+        *beats = 0;
+    };
+    for line in trace.lines() {
+        // A message: `2.5s n1@t3 → n2 Heartbeat round=7 commit=4`.
+        if line.contains(" → ") && (line.contains(" Heartbeat ") || line.contains(" HeartbeatReply ")) {
+            beats += 1;
+            continue;
+        }
+        tell(&mut beats, &mut lines);
+        lines.push(line.to_owned());
+    }
+    tell(&mut beats, &mut lines);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heartbeats_are_counted_and_everything_else_is_told() {
+        let told = "1s n1@t1 → n2 Heartbeat round=1 commit=0\n1.1s n2@t1 → n1 HeartbeatReply round=1\n\
+                    1.2s n2 starts as n2@t1 follower\n1.3s n1@t1 → n2 Heartbeat round=2 commit=0\n";
+        assert_eq!(
+            collapse(told),
+            ["… 2 heartbeats and answers", "1.2s n2 starts as n2@t1 follower", "… 1 heartbeats and answers"]
+        );
+    }
+
+    #[test]
+    fn a_long_story_is_told_from_its_end() {
+        let lines: String = (0..100).map(|number| format!("{number}\n")).collect();
+        let told = trace(&lines, "trace.txt");
+        assert!(told.starts_with("  … 40 lines before, all of them in trace.txt\n  40\n"), "{told}");
+        assert!(told.ends_with("  99\n"));
+    }
+}
