@@ -84,6 +84,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) bug: Vec<String>,
 
+    /// What becomes of what a node did not sync when it is killed
+    #[arg(long, value_name = "DISK", value_enum, default_value_t = DiskArg::Real)]
+    pub(crate) disk: DiskArg,
+
     /// Another build of the system's program than the one in this file
     #[arg(long, value_name = "PATH")]
     pub(crate) bin: Option<PathBuf>,
@@ -99,6 +103,15 @@ pub(crate) struct RunArgs {
     /// Print one JSON object on standard output, and nothing else there
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What a kill does to what was not synced.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DiskArg {
+    /// Nothing: the kernel keeps it, so that no kill shows a missing sync
+    Real,
+    /// It is gone; for raft only
+    Lossy,
 }
 
 /// Judge histories that were recorded before.

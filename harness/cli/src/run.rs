@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nemesis::{Kinds, Rhythm, Schedule};
-use runner::{FaultReport, Plan, Report};
+use runner::{Disk, FaultReport, Plan, Report};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::RunArgs;
+use crate::args::{DiskArg, RunArgs};
 use crate::exit::{self, Exit, Refusal};
 use crate::live::Screen;
 use crate::render;
@@ -94,6 +94,10 @@ fn plan(args: RunArgs, argv: Vec<String>) -> Result<Plan, Refusal> {
         fail_fast: args.fail_fast,
         seed: args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>())),
         bugs: bugs(&args.bug)?,
+        disk: match args.disk {
+            DiskArg::Real => Disk::Real,
+            DiskArg::Lossy => Disk::Lossy,
+        },
         system: args.system,
         nemesis: Kinds::default(),
         nodes: args.nodes,
@@ -182,8 +186,9 @@ fn rhythm(text: &str) -> Result<Rhythm, Refusal> {
 
 fn announce(plan: &Plan) -> String {
     let bugs = if plan.bugs.is_empty() { String::new() } else { format!(", with {}", plan.bugs.join(", ")) };
+    let disk = if plan.disk == Disk::Lossy { ", lossy disks" } else { "" };
     format!(
-        "seed: {}\n{} on {}{bugs}; {} with {}; faults: {}\n",
+        "seed: {}\n{} on {}{disk}{bugs}; {} with {}; faults: {}\n",
         plan.seed,
         plan.system,
         count(plan.nodes.into(), "node"),
@@ -222,6 +227,9 @@ impl Commands {
         );
         for bug in &plan.bugs {
             let _ = write!(same, " --bug {bug}");
+        }
+        if plan.disk == Disk::Lossy {
+            same.push_str(" --disk lossy");
         }
         Commands { program, repeat: words.join(" "), same }
     }

@@ -71,6 +71,29 @@ fn the_same_plan_without_a_mistake_is_valid() {
     );
 }
 
+/// Kills of one node that never syncs. On a real disk nothing is lost by that, which is why it takes a
+/// lossy one; and on that, a node without the mistake loses nothing either.
+#[test]
+fn a_missing_sync_is_caught_on_a_lossy_disk_and_only_there() {
+    let kills =
+        ["--nemesis", "kill", "--nodes", "1", "--time-limit", "6", "--interval", "1,1", "--seed", "1"];
+    let verdict = |more: &[&str]| {
+        let out = tempfile::tempdir().unwrap();
+        let (_, report) = run(&out, &[&kills[..], more].concat());
+        assert_eq!(report["faults"][0]["bite"]["bit"], true, "{report:#}");
+        let record: Value =
+            serde_json::from_slice(&fs::read(out.path().join("latest/run.json")).unwrap()).unwrap();
+        (report["verdict"].clone(), record["disk"].clone(), report["notes"].to_string())
+    };
+    let (found, disk, notes) = verdict(&["--disk", "lossy", "--bug", "skip-sync"]);
+    assert_eq!((&found, &disk), (&"invalid".into(), &"lossy".into()), "{notes}");
+    assert!(notes.contains("bytes that were not synced and died in kills"), "{notes}");
+    let (found, disk, notes) = verdict(&["--disk", "real", "--bug", "skip-sync"]);
+    assert_eq!((&found, &disk), (&"valid".into(), &"real".into()), "{notes}");
+    let (found, _, notes) = verdict(&["--disk", "lossy"]);
+    assert_eq!(found, "valid", "{notes}");
+}
+
 /// What was broken in the newest run, in order, as it was resolved.
 fn broken(out: &TempDir) -> Vec<Aim> {
     let schedule = fs::read_to_string(out.path().join("latest/schedule.toml")).unwrap();

@@ -42,6 +42,8 @@ pub struct Cluster {
     probes: Probes,
     /// Of those that had ended before the nemesis came for them.
     obituaries: Vec<String>,
+    /// Bytes that kills took, since they were not synced; of nodes whose disk counts them.
+    lost: BTreeMap<NodeId, u64>,
 }
 
 struct Member {
@@ -93,7 +95,8 @@ impl Cluster {
         let probes = Probes::new(members.iter().map(|(node, member)| (*node, member.doors.client)));
         let supervisor = Supervisor::start()?;
         let runtime = Handle::current();
-        let mut cluster = Cluster { runtime, supervisor, network, members, probes, obituaries: Vec::new() };
+        let (obituaries, lost) = (Vec::new(), BTreeMap::new());
+        let mut cluster = Cluster { runtime, supervisor, network, members, probes, obituaries, lost };
         for (node, member) in &mut cluster.members {
             let process = cluster.supervisor.spawn(member.launch.clone())?;
             cluster.network.owns(*node, process.pid());
@@ -142,6 +145,15 @@ impl Cluster {
         let mut all = self.obituaries.clone();
         all.extend(self.ended().into_iter().map(|(node, status)| self.obituary(node, &describe(status))));
         all
+    }
+
+    /// What kills took from lossy disks, in words; nothing if there are none.
+    pub fn losses(&self) -> Option<String> {
+        if self.lost.is_empty() {
+            return None;
+        }
+        let each = self.lost.iter().map(|(node, bytes)| format!("{bytes} on {node}"));
+        Some(format!("bytes that were not synced and died in kills, at most: {}", each.format(", ")))
     }
 
     fn obituary(&self, node: NodeId, status: &str) -> String {
@@ -254,6 +266,9 @@ impl Target for Cluster {
             let (pid, status, killed) = (process.pid(), describe(ending.status), ending.killed());
             if !killed {
                 self.obituaries.push(self.obituary(node, &status));
+            }
+            if let Some(bytes) = self.member(node)?.doors.unsynced() {
+                *self.lost.entry(node).or_default() += bytes;
             }
             deaths.push(Death { node, pid, status, killed });
         }

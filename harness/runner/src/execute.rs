@@ -114,6 +114,7 @@ impl Run {
 
         let (mut cluster, played, lasted) = self.work(cluster, &recorder, &leadership).await?;
         self.doubts.extend(cluster.obituaries());
+        self.notes.extend(cluster.losses());
         self.progress.phase(Phase::Stopping);
         let stopped = tokio::task::spawn_blocking(move || cluster.stop()).await;
         stopped.expect("stopping nodes does not panic");
@@ -336,6 +337,7 @@ impl Run {
             "time_limit_s": plan.time_limit.as_secs_f64(),
             "interval_s": [plan.rhythm.on.as_secs_f64(), plan.rhythm.off.as_secs_f64()],
             "bugs": plan.bugs,
+            "disk": plan.disk.as_str(),
             "settings": plan.settings,
             "network": { "chosen": "proxy", "why": "the only network so far" },
             "machine": {

@@ -38,6 +38,6 @@ pub mod system;
 
 pub use error::Error;
 pub use execute::run;
-pub use plan::Plan;
+pub use plan::{Disk, Plan};
 pub use progress::{Live, Phase, Progress, Silent};
 pub use report::{Check, FaultReport, Report, Standing};

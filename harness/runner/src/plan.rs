@@ -37,6 +37,8 @@ pub struct Plan {
     pub seed: u64,
     /// Mistakes to switch on in the system.
     pub bugs: Vec<String>,
+    /// What a kill does to what nodes did not sync.
+    pub disk: Disk,
     /// Another build of the system, instead of the one that this program carries.
     pub bin: Option<PathBuf>,
     /// Settings of the system.
@@ -47,6 +49,26 @@ pub struct Plan {
     pub out: PathBuf,
     /// The command line, for the record and for repeating it.
     pub argv: Vec<String>,
+}
+
+/// What becomes of unsynced writes when a node is killed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Disk {
+    /// The kernel keeps them, so that no kill ever shows a missing sync.
+    #[default]
+    Real,
+    /// They die with the process.
+    Lossy,
+}
+
+impl Disk {
+    /// As flags and records call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Disk::Real => "real",
+            Disk::Lossy => "lossy",
+        }
+    }
 }
 
 impl Default for Plan {
@@ -65,6 +87,7 @@ impl Default for Plan {
             time_limit: Duration::from_secs(30),
             seed: 0,
             bugs: Vec::new(),
+            disk: Disk::Real,
             bin: None,
             settings: BTreeMap::new(),
             direct: false,

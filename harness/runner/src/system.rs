@@ -11,7 +11,7 @@ use nemesis::{Kind, Link, NodeId};
 use nemesis_net::Launch;
 
 use crate::error::Error;
-use crate::plan::Plan;
+use crate::plan::{Disk, Plan};
 
 pub use etcd::Etcd;
 
@@ -38,6 +38,14 @@ pub struct Doors {
     pub metrics: SocketAddr,
     /// Its part of the run folder: its output, and `data`.
     pub folder: PathBuf,
+}
+
+impl Doors {
+    /// How many bytes of a node's writes are in its memory alone, or were when it died. Only a lossy disk
+    /// counts them.
+    pub fn unsynced(&self) -> Option<u64> {
+        std::fs::read_to_string(self.folder.join("data/.unsynced")).ok()?.trim().parse().ok()
+    }
 }
 
 /// How far a system can be told where to find its peers.
@@ -127,6 +135,9 @@ impl System for Raft {
         flags.extend(
             links.map(|(link, door)| ("peer-dial".into(), format!("{}={}", link.to, url(*door)).into())),
         );
+        if plan.disk == Disk::Lossy {
+            flags.push(("disk".into(), plan.disk.as_str().into()));
+        }
         flags.extend(plan.bugs.iter().map(|bug| ("bug".into(), bug.into())));
         flags.extend(plan.settings.iter().map(|(key, value)| (key.clone(), value.into())));
         let arguments = flags.into_iter().flat_map(|(flag, value)| [format!("--{flag}").into(), value]);
@@ -172,6 +183,8 @@ mod tests {
              --peer-dial n1=http://127.0.0.1:4021 --bug skip-read-quorum"
         );
         assert_eq!(launch.name, Some("raft-node".into()));
+        let lossy = Raft.launch(NodeId(2), &map, &Plan { disk: Disk::Lossy, ..plan.clone() });
+        assert!(lossy.arguments.windows(2).any(|pair| pair == ["--disk", "lossy"]), "{lossy:?}");
         let other = Raft.launch(NodeId(2), &map, &Plan { bin: Some("/opt/raft-node".into()), ..plan });
         assert_eq!((other.program, other.name), (PathBuf::from("/opt/raft-node"), None));
     }

@@ -22,7 +22,7 @@ use nemesis::{Kind, NodeId};
 use nemesis_net::Launch;
 
 use crate::error::Error;
-use crate::plan::Plan;
+use crate::plan::{Disk, Plan};
 use crate::system::{Links, Map, System};
 
 /// The name of the program.
@@ -57,6 +57,10 @@ impl System for Etcd {
     fn check(&self, plan: &Plan) -> Result<(), Error> {
         if let Some(bug) = plan.bugs.first() {
             return Err(Error::Plan(format!("etcd has no planted bugs, and so no `{bug}`")));
+        }
+        if plan.disk == Disk::Lossy {
+            let why = "etcd writes its files itself, not through a disk of ours: it has no lossy one";
+            return Err(Error::Plan(why.to_owned()));
         }
         if plan.bin.is_none() && find(PROGRAM).is_none() {
             let cure = "etcd is not installed: apt-get install etcd-server";
@@ -164,6 +168,9 @@ mod tests {
         let error = Etcd.check(&plan).unwrap_err();
         assert_eq!(error.to_string(), "etcd has no planted bugs, and so no `skip-read-quorum`");
         assert_eq!(error.exit_code(), 254);
+        let error = Etcd.check(&Plan { disk: Disk::Lossy, ..Plan::default() }).unwrap_err();
+        assert_eq!(error.exit_code(), 254);
+        assert!(error.to_string().contains("it has no lossy one"), "{error}");
     }
 
     #[test]
