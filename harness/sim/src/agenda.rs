@@ -25,7 +25,8 @@ impl<H> Agenda<H> {
     pub(crate) fn note(&mut self, time: u64, happening: H) {
         let place = self.free.pop().unwrap_or_else(|| {
             self.kept.push(None);
-            u32::try_from(self.kept.len() - 1).expect("memory ends before four thousand million things to come")
+            u32::try_from(self.kept.len() - 1)
+                .expect("memory ends before four thousand million things to come")
         });
         self.kept[place as usize] = Some(happening);
         self.noted += 1;
@@ -42,11 +43,6 @@ impl<H> Agenda<H> {
         self.free.push(place);
         let happening = self.kept[place as usize].take().expect("what the heap names is kept");
         Some((time, happening))
-    }
-
-    /// How many things were ever noted.
-    pub(crate) fn noted(&self) -> u64 {
-        self.noted
     }
 }
 

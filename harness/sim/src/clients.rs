@@ -163,7 +163,9 @@ impl<W: Asking> Clients<W> {
         let seat = self.seats.iter().position(|seat| seat.process == process && seat.open.is_none());
         let seat = seat.expect("a generator gives work only to those who are free");
         let seen = self.line(world.now, process, key.clone(), Kind::Invoke(op.clone()));
-        world.tell(|| format!("process {} asks {:?} of {}", process.0, op, key.as_ref().map_or("", Key::as_str)));
+        world.tell(|| {
+            format!("process {} asks {:?} of {}", process.0, op, key.as_ref().map_or("", Key::as_str))
+        });
         generator.observe(&seen);
         self.invoked += 1;
         let (call, state) = self.workload.begin(&op, key.as_ref());

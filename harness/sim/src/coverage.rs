@@ -30,7 +30,8 @@ pub struct Coverage {
 }
 
 /// What can be met besides faults, by name.
-pub const MARKS: [&str; 6] = ["leader change", "log cut back", "torn tail", "damage found", "node fenced", "restart"];
+pub const MARKS: [&str; 6] =
+    ["leader change", "log cut back", "torn tail", "damage found", "node fenced", "restart"];
 
 impl Coverage {
     /// How often each mark was met.

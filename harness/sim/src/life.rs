@@ -202,7 +202,8 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         for id in cluster(self.frame.nodes) {
             self.world.start_again(raft::NodeId(id.0));
         }
-        while self.world.leader().is_none() && self.world.breach.is_none() && self.world.now < FIRST_ELECTION {
+        while self.world.leader().is_none() && self.world.breach.is_none() && self.world.now < FIRST_ELECTION
+        {
             self.world.wake_at(self.world.now + 10_000_000, Alarm::Look.name());
             self.wait(FIRST_ELECTION);
         }
@@ -383,9 +384,9 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         };
         match states.find(|(_, other)| *other != digest) {
             None => Ending::Good,
-            Some((other, _)) => {
-                Ending::Differing(format!("{first} and {other} executed the same log and hold different states"))
-            }
+            Some((other, _)) => Ending::Differing(format!(
+                "{first} and {other} executed the same log and hold different states"
+            )),
         }
     }
 
@@ -414,7 +415,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             counts: self.clients.counts(),
             coverage,
             digest: self.world.digest(),
-            faults: self.nemesis.deeds(),
+            faults: self.nemesis.deeds().to_vec(),
             disk_calls: self.world.nodes.iter().map(|node| node.disk.calls()).collect(),
             trace: self.world.trace,
         };

@@ -19,6 +19,8 @@ pub struct Settings {
     pub pace: Pace,
     /// How long a node needs for one turn of its event loop, in nanoseconds.
     pub turn: u64,
+    /// How much longer than a tenth of a millisecond a sync takes, in nanoseconds.
+    pub sync: u64,
     /// How long a segment of the log is, in bytes.
     pub segment_size: u64,
     /// How far ahead of the log zeros are written, in bytes.
@@ -37,6 +39,7 @@ impl Settings {
         Settings {
             pace: Pace { least, spread, ordered: dice.random_bool(0.7) },
             turn: *pick(dice, &[10_000, 50_000, 500_000]),
+            sync: *pick(dice, &[0, 1_000_000, 5_000_000, 20_000_000]),
             segment_size: *pick(dice, &[4 << 10, 16 << 10, 64 << 10]),
             zeros_ahead: *pick(dice, &[0, 512, 4096]),
             heartbeat: Duration::from_millis(50),
@@ -49,6 +52,7 @@ impl Settings {
         Settings {
             pace: Pace { least: 200_000, spread: 0, ordered: true },
             turn: 10_000,
+            sync: 0,
             segment_size: 64 << 10,
             zeros_ahead: 0,
             heartbeat: Duration::from_millis(50),

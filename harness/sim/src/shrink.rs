@@ -140,6 +140,7 @@ where
             self.drop_nodes();
             self.weaken();
             self.hurry();
+            self.close_gaps();
             self.calm();
             if self.size() == before || self.spent > BUDGET {
                 return;
@@ -219,9 +220,11 @@ where
             while again {
                 let Deed { at, until, fault } = self.script().deeds[place].clone();
                 let half = Time(at.0 + (until.0 - at.0) / 2);
-                let shorter = (half.0 > at.0 + 1_000_000).then(|| Deed { at, until: half, fault: fault.clone() });
-                let weaker = Vec::<nemesis::Fault>::new().into_iter().map(|fault| Deed { at, until, fault });
-                again = weaker.chain(shorter).any(|deed| self.attempt_with(|script| script.deeds[place] = deed));
+                let shorter =
+                    (half.0 > at.0 + 1_000_000).then(|| Deed { at, until: half, fault: fault.clone() });
+                let weaker = fault.weaker().into_iter().map(|fault| Deed { at, until, fault });
+                again =
+                    weaker.chain(shorter).any(|deed| self.attempt_with(|script| script.deeds[place] = deed));
             }
         }
     }
@@ -231,11 +234,38 @@ where
         while self.attempt_with(|script| {
             script.asks.iter_mut().for_each(|ask| ask.time /= 2);
             for deed in &mut script.deeds {
-                (deed.at, deed.until) = (Time(deed.at.0 / 2), Time((deed.until.0 / 2).max(deed.at.0 / 2 + 1)));
+                (deed.at, deed.until) =
+                    (Time(deed.at.0 / 2), Time((deed.until.0 / 2).max(deed.at.0 / 2 + 1)));
             }
             script.frame.time_limit /= 2;
         }) && self.script().frame.time_limit > Duration::from_millis(50)
         {}
+    }
+
+    /// Stretches in which nothing is asked, broken or healed.
+    fn close_gaps(&mut self) {
+        let mut after = 0;
+        loop {
+            let script = self.script();
+            let asked = script.asks.iter().filter(|ask| !ask.last).map(|ask| ask.time);
+            let broken = script.deeds.iter().flat_map(|deed| [deed.at.0, deed.until.0]);
+            let Some(next) = asked.chain(broken).filter(|time| *time > after).min() else { return };
+            let gap = next - after;
+            let earlier = |by: u64| {
+                move |script: &mut Script<W::Op>| {
+                    let shift = |time: &mut u64| *time -= if *time >= next { by } else { 0 };
+                    script.asks.iter_mut().for_each(|ask| shift(&mut ask.time));
+                    script.deeds.iter_mut().for_each(|deed| {
+                        shift(&mut deed.at.0);
+                        shift(&mut deed.until.0);
+                    });
+                    script.frame.time_limit -= Duration::from_nanos(by);
+                }
+            };
+            let cut = [gap - gap / 100, gap / 2].into_iter().filter(|by| *by > 1_000_000);
+            let cut = cut.into_iter().find(|by| self.attempt_with(earlier(*by)));
+            after = next - cut.unwrap_or_default();
+        }
     }
 
     /// Circumstances of which nothing is special.

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use nemesis::evidence::{
-    Birth, ClockReading, Death, DiskCounts, LinkCounts, Loss, Offsets, PacketCounts, ProcessState, Refusal, Rot,
+    Birth, ClockReading, Death, DiskCounts, LinkCounts, Loss, Offsets, PacketCounts, ProcessState, Refusal,
+    Rot,
 };
 use nemesis::fault::Trouble;
 use nemesis::{Link, NodeId, Nodes, Pace, Sever, Skew, Target, Weather};
@@ -102,8 +103,12 @@ impl<M: StateMachine> Target for World<M> {
             let (held, traffic) = self.network.mend(*link);
             self.note_held(held);
             let bytes = traffic.held * MESSAGE;
-            let kept =
-                LinkCounts { refused: traffic.refused, held: u64::from(bytes > 0), bytes, ..LinkCounts::default() };
+            let kept = LinkCounts {
+                refused: traffic.refused,
+                held: u64::from(bytes > 0),
+                bytes,
+                ..LinkCounts::default()
+            };
             counts.insert(*link, kept);
         }
         Ok(counts)
@@ -271,10 +276,13 @@ impl<M: StateMachine> Target for World<M> {
                 Trouble::FailedSync => node.disk.fail_next_sync(false),
             }
             let node = self.node(*id);
-            let (slowed, refused) = (node.disk.slowed() - node.counted.0, node.disk.refused() - node.counted.1);
+            let (slowed, refused) =
+                (node.disk.slowed() - node.counted.0, node.disk.refused() - node.counted.1);
             let counted = match trouble {
                 Trouble::Slow(_) => DiskCounts { slowed, ..DiskCounts::default() },
-                Trouble::Full | Trouble::FailedSync => DiskCounts { errors: refused, ..DiskCounts::default() },
+                Trouble::Full | Trouble::FailedSync => {
+                    DiskCounts { errors: refused, ..DiskCounts::default() }
+                }
             };
             counts.insert(*id, counted);
         }

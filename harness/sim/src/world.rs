@@ -13,6 +13,7 @@
 //! broken invariant or a node that says so itself, is kept, and ends the life.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use nemesis::Time;
 use raft::invariants::Invariants;
@@ -32,6 +33,9 @@ use crate::network::Network;
 use crate::node::{Node, Standing};
 use crate::settings::Settings;
 
+/// How soon the power comes back that went in the middle of a call, in nanoseconds.
+const POWER_BACK: u64 = 200_000_000;
+
 /// What happens.
 pub(crate) enum Happening<M: StateMachine> {
     /// A message reaches its node, if the link lets it.
@@ -44,6 +48,8 @@ pub(crate) enum Happening<M: StateMachine> {
     Call { node: usize, id: CallId, call: Call<M::Query> },
     /// A wall clock that jumps to and fro jumps again: how far, and how soon after that it jumps back.
     Strobe { node: usize, by: i64, every: u64 },
+    /// The power of a node comes back, and the node with it.
+    PowerBack { node: usize },
     /// Something for those outside of the cluster.
     Outside(Outside<M::Reply>),
 }
@@ -135,6 +141,7 @@ impl<M: StateMachine> World<M> {
         let mut wall = Dice::Wall.of(seed);
         let nodes = ids.clone().map(|id| {
             let disk = SimDisk::new(Dice::Disk(id.0).of(seed).next_u64());
+            let disk = disk.slower(Duration::from_nanos(constitution.settings.sync));
             let mut node = Node::new(id, disk, Dice::Timers(id.0).of(seed));
             // Real clocks are never quite right.
             node.clock = Clock::starting(0, i64::from(wall.next_u32() % 100_000_000) - 50_000_000);
@@ -180,6 +187,9 @@ impl<M: StateMachine> World<M> {
                 Happening::Turn { node, boot } => self.on_turn(node, boot),
                 Happening::Disk { node, boot, ticket } => self.on_disk(node, boot, ticket),
                 Happening::Strobe { node, by, every } => self.on_strobe(node, by, every),
+                Happening::PowerBack { node } => {
+                    self.start_again(self.nodes[node].id);
+                }
                 Happening::Call { node, id, call } => {
                     if self.nodes[node].lives() {
                         self.comes_in(node, Event::Call(id, call));
@@ -275,6 +285,9 @@ impl<M: StateMachine> World<M> {
     }
 
     fn refuses(&mut self, id: NodeId, error: &OpenError) {
+        if self.nodes[place(id)].disk.is_cut() {
+            return self.power_fails(id);
+        }
         let said = error.to_string();
         self.tell(|| format!("{id} does not start: {said}"));
         let node = &mut self.nodes[place(id)];
@@ -355,7 +368,13 @@ impl<M: StateMachine> World<M> {
         }
         let to = place(envelope.to);
         if self.nodes[to].lives() {
-            self.digest.mix(&[self.now, 1, u64::from(envelope.from.0), u64::from(envelope.to.0), envelope.term.0]);
+            self.digest.mix(&[
+                self.now,
+                1,
+                u64::from(envelope.from.0),
+                u64::from(envelope.to.0),
+                envelope.term.0,
+            ]);
             self.tell(|| envelope.to_string());
             self.comes_in(to, Event::Peer(envelope));
         }
@@ -373,10 +392,13 @@ impl<M: StateMachine> World<M> {
         self.comes_in(node, Event::Disk(ticket, result));
     }
 
-    /// The power of a node goes, as its disk was told to let it.
+    /// The power of a node went in the middle of a call to its disk, as the disk was told to let it. It comes
+    /// back soon.
     fn power_fails(&mut self, id: NodeId) {
         self.end(id, Standing::Dead);
-        self.tell(|| format!("{id} loses its power"));
+        let lost = self.nodes[place(id)].disk.cut_power();
+        self.tell(|| format!("{id} loses its power, {} bytes and {} names", lost.bytes, lost.names));
+        self.agenda.note(self.now + POWER_BACK, Happening::PowerBack { node: place(id) });
     }
 
     /// Something for a node. It looks at it now, or when it is done with what it is busy with.
@@ -466,7 +488,7 @@ impl<M: StateMachine> World<M> {
         if raft.role() == Role::Leader && raft.term() > self.led.0 {
             let id = raft.id();
             self.coverage.elections += 1;
-            self.leader_changes += u64::from(self.led.1 != Some(id));
+            self.leader_changes += u64::from(self.led.1.is_some_and(|before| before != id));
             self.led = (raft.term(), Some(id));
             self.tell_state(place, "is now");
         }

@@ -48,7 +48,7 @@ use wal::{Disk, FileId, Ticket};
 
 use self::file::Edit;
 use self::queue::Change;
-use self::state::State;
+use self::state::{State, Troubles};
 
 /// A handle to a disk. Clones are the same disk: a replica has one, and the world keeps another.
 #[derive(Clone, Debug)]
@@ -70,6 +70,13 @@ impl SimDisk {
     pub fn new(seed: u64) -> SimDisk {
         let state = State::new(ChaCha8Rng::seed_from_u64(seed));
         SimDisk { state: Rc::new(RefCell::new(state)) }
+    }
+
+    /// The same disk, of a slower make: every sync takes this much longer, all its life.
+    #[must_use]
+    pub fn slower(self, by: Duration) -> SimDisk {
+        self.state().troubles.usual = by;
+        self
     }
 
     fn state(&self) -> RefMut<'_, State> {
@@ -211,9 +218,9 @@ impl SimDisk {
 
 impl State {
     fn time(&mut self, ticket: Ticket, now: u64) -> u64 {
-        let slow = self.troubles.slow;
+        let Troubles { slow, usual, .. } = self.troubles;
         self.slowed += u64::from(!slow.is_zero() && self.queue.is_sync(ticket));
-        self.queue.time(ticket, now, slow, &mut self.rng)
+        self.queue.time(ticket, now, slow + usual, &mut self.rng)
     }
 }
 

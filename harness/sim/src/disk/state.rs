@@ -46,6 +46,8 @@ pub(super) struct State {
 pub(super) struct Troubles {
     pub(super) stuck: bool,
     pub(super) slow: Duration,
+    /// How much longer a sync takes on this disk, trouble or not.
+    pub(super) usual: Duration,
     full: Option<Full>,
     pub(super) fail_next_sync: bool,
 }
@@ -282,7 +284,8 @@ impl State {
                 }
                 place -= length(file);
             }
-            let young = |file, at| self.fresh.0 == file && self.fresh.1.iter().any(|range| range.contains(&at));
+            let young =
+                |file, at| self.fresh.0 == file && self.fresh.1.iter().any(|range| range.contains(&at));
             chosen = chosen.filter(|&(_, file, at)| !young(file, at));
             if chosen.as_ref().is_some_and(|&(_, file, at)| files[&file].certain().written()[at] != 0) {
                 break;

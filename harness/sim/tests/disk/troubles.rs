@@ -166,7 +166,7 @@ fn changes_of_one_file_keep_their_order_and_files_overtake_each_other() {
 }
 
 #[test]
-fn a_flipped_bit_is_one_bit_of_what_was_synced() {
+fn a_flipped_bit_is_one_bit_of_what_was_synced_before_the_last_sync() {
     let mut files = std::collections::BTreeSet::new();
     for seed in 0..100 {
         let mut disk = SimDisk::new(seed);
@@ -175,6 +175,7 @@ fn a_flipped_bit_is_one_bit_of_what_was_synced() {
         sparse[700..900].fill(0xff);
         put(&mut disk, "sparse", &sparse);
         put(&mut disk, "dense", &[0xff; 4000]);
+        put(&mut disk, "young", &[0xff; 4000]);
         let new = disk.open("new").unwrap();
         disk.write_at(new, 0, Bytes::from(vec![0xff; 10_000]));
         settle(&disk);
@@ -186,6 +187,7 @@ fn a_flipped_bit_is_one_bit_of_what_was_synced() {
         assert_eq!(disk.image(), expected);
         assert_eq!(before[&name][bit / 8], 0xff, "it prefers places that hold data");
         assert_ne!(name, "new", "what is not synced is not on the disk yet");
+        assert_ne!(name, "young", "what was synced last is too young to rot");
         disk.kill();
         disk.cut_power();
         assert_eq!(read(&disk, &name).unwrap(), expected[&name], "it stays");
