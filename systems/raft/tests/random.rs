@@ -4,148 +4,50 @@
 //!
 //! This is a first net, cheap enough for every build. It is blind to the log on disk, to replies and
 //! to time; the simulator sees those.
-#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod cluster;
 
 use std::time::Duration;
 
 use cluster::Cluster;
+use cluster::lives::Temper;
 use proptest::prelude::*;
 use raft::{Input, NodeId, Output, Raft, Restored, Timer, Voters};
 
-/// One thing that happens. Numbers are taken modulo what there is to choose from.
-#[derive(Clone, Debug)]
-enum Happening {
-    Deliver(usize),
-    Lose(usize),
-    Repeat(usize),
-    Election(u16),
-    Heartbeat(u16),
-    Propose(u16),
-    Read(u16),
-    Complete(u16),
-    Crash(u16),
-    Cut(u16, u16),
-    Heal,
-    Wait,
+/// A life as numbers.
+fn numbers(most: usize) -> impl Strategy<Value = Vec<u64>> {
+    prop::collection::vec(any::<u64>(), 0..most)
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
-    use Happening::*;
-    prop_oneof![
-        40 => any::<usize>().prop_map(Deliver),
-        2 => any::<usize>().prop_map(Lose),
-        2 => any::<usize>().prop_map(Repeat),
-        3 => any::<u16>().prop_map(Election),
-        4 => any::<u16>().prop_map(Heartbeat),
-        6 => any::<u16>().prop_map(Propose),
-        2 => any::<u16>().prop_map(Read),
-        30 => any::<u16>().prop_map(Complete),
-        1 => any::<u16>().prop_map(Crash),
-        1 => any::<(u16, u16)>().prop_map(|(from, to)| Cut(from, to)),
-        1 => Just(Heal),
-        3 => Just(Wait),
-    ]
-}
-
-fn live(nodes: u16, append_bytes: usize, happenings: &[Happening]) -> Cluster {
+fn live(nodes: u16, append_bytes: usize, temper: u64, numbers: &[u64]) -> Cluster {
+    let temper = Temper::of(temper);
     let mut cluster = Cluster::new(nodes, move |config| config.append_bytes = append_bytes);
     cluster.slow_disks = true;
-    let node = |number: u16| NodeId(number % nodes + 1);
-    for happening in happenings {
-        let mail = cluster.mail.len().max(1);
-        match happening {
-            Happening::Deliver(at) => {
-                if let Some(envelope) = cluster.mail.remove(at % mail) {
-                    cluster.deliver(envelope);
-                }
-            }
-            Happening::Lose(at) => {
-                cluster.mail.remove(at % mail);
-            }
-            Happening::Repeat(at) => {
-                let again = cluster.mail.get(at % mail).cloned();
-                cluster.mail.extend(again);
-            }
-            Happening::Election(number) => {
-                cluster.advance(Duration::from_millis(300));
-                cluster.timeout(node(*number), Timer::Election);
-            }
-            Happening::Heartbeat(number) => cluster.timeout(node(*number), Timer::Heartbeat),
-            Happening::Propose(number) => {
-                cluster.propose(node(*number), "x");
-            }
-            Happening::Read(number) => {
-                cluster.read(node(*number));
-            }
-            Happening::Complete(number) => cluster.complete(node(*number)),
-            Happening::Crash(number) => {
-                cluster.crash(node(*number));
-                cluster.start(node(*number));
-            }
-            Happening::Cut(from, to) => {
-                cluster.cut.insert((node(*from), node(*to)));
-            }
-            Happening::Heal => cluster.cut.clear(),
-            Happening::Wait => cluster.advance(Duration::from_millis(50)),
-        }
-        cluster.sent.clear();
+    for number in numbers {
+        cluster.happen(temper.happening(*number));
     }
     cluster
 }
 
-/// Mends everything and lets time pass until a leader commits something new everywhere.
-fn recover(cluster: &mut Cluster, nodes: u16) {
-    cluster.cut.clear();
-    cluster.slow_disks = false;
-    for id in (1..=nodes).map(NodeId) {
-        while cluster.writing(id) > 0 {
-            cluster.complete(id);
-        }
-    }
-    cluster.settle();
-    for round in 0..20 {
-        if let Some(leader) = cluster.leader() {
-            for _ in 0..3 {
-                cluster.timeout(leader, Timer::Heartbeat);
-                cluster.settle();
-            }
-        }
-        if let Some(leader) = cluster.leader() {
-            cluster.propose(leader, "last words");
-            cluster.settle();
-            let counts: Vec<usize> = cluster.nodes.values().map(|node| node.applied.len()).collect();
-            let last = cluster.nodes[&leader].raft.as_ref().unwrap().log().last().index.0;
-            if counts.iter().all(|count| *count as u64 == last) {
-                return;
-            }
-        }
-        cluster.advance(Duration::from_millis(300));
-        cluster.timeout(NodeId(round % nodes + 1), Timer::Election);
-        cluster.settle();
-    }
-    panic!("no progress after everything was mended");
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn random_lives_are_safe_and_end_in_progress(
         nodes in 1_u16..=5,
         append_bytes in prop_oneof![Just(1_usize), Just(1 << 20)],
-        happenings in prop::collection::vec(happening(), 0..600),
+        temper in any::<u64>(),
+        numbers in numbers(600),
     ) {
-        let mut cluster = live(nodes, append_bytes, &happenings);
-        recover(&mut cluster, nodes);
+        let mut cluster = live(nodes, append_bytes, temper, &numbers);
+        prop_assert!(cluster.recover(), "no progress after everything was mended");
     }
 
     /// The core is a function: two lives with the same inputs are the same life.
     #[test]
-    fn the_same_inputs_give_the_same_outputs(happenings in prop::collection::vec(happening(), 0..300)) {
-        let one = live(3, 1 << 20, &happenings);
-        let other = live(3, 1 << 20, &happenings);
+    fn the_same_inputs_give_the_same_outputs(temper in any::<u64>(), numbers in numbers(300)) {
+        let one = live(3, 1 << 20, temper, &numbers);
+        let other = live(3, 1 << 20, temper, &numbers);
         prop_assert_eq!(&one.mail, &other.mail);
         prop_assert_eq!(&one.answers, &other.answers);
         for id in one.nodes.keys() {

@@ -1,7 +1,8 @@
 //! Golden scripts: small stories with their recorded endings.
 //!
 //! A script is a file of paragraphs. Each has a sentence, some commands, `---`, and what the cluster
-//! did: nodes that changed (`before ⇨ after`), messages that left, answers. Only `deliver` moves
+//! did: nodes that changed (`before ⇨ after`), messages that left, answers, and the first property that
+//! did not hold (in a story with a bug; without one it ends the test). Only `deliver` moves
 //! messages; only what stands there happens. `UPDATE_GOLDENFILES=1 cargo test -p raft --test scripts`
 //! records anew; commit a recording only if you can explain each line of it.
 //!
@@ -67,6 +68,7 @@ fn play(script: &str) -> String {
         let commands = question.lines().filter(|line| !line.starts_with('#'));
         let mut output = String::new();
         let before = snapshot(cluster.as_ref());
+        let broken = cluster.as_ref().is_some_and(|cluster| cluster.violation.is_some());
         let mut asked = false;
         for command in commands {
             asked = true;
@@ -76,7 +78,11 @@ fn play(script: &str) -> String {
             played.push(question.to_owned());
             continue;
         }
-        report(cluster.as_mut().expect("a script starts with a cluster"), &before, &mut output);
+        let cluster = cluster.as_mut().expect("a script starts with a cluster");
+        report(cluster, &before, &mut output);
+        if let Some(violation) = cluster.violation.as_ref().filter(|_| !broken) {
+            writeln!(output, "against {}: {violation}", violation.property()).unwrap();
+        }
         if output.is_empty() {
             output.push_str("ok\n");
         }
@@ -98,7 +104,7 @@ fn report(cluster: &mut Cluster, before: &BTreeMap<NodeId, String>, output: &mut
             writeln!(output, "{old} ⇨ {new}").unwrap();
         }
     }
-    for line in cluster.sent.drain(..) {
+    for line in cluster.sent.replace(Vec::new()).unwrap_or_default() {
         writeln!(output, "{line}").unwrap();
     }
     for (node, answer) in cluster.answers.drain(..) {
@@ -173,6 +179,7 @@ fn start(options: &[&str]) -> Cluster {
         config.append_bytes = append_bytes.unwrap_or(config.append_bytes);
     });
     cluster.tolerant = tolerant;
+    cluster.sent = Some(Vec::new());
     cluster
 }
 

@@ -63,6 +63,7 @@ pub struct Invariants {
     chronicle: Chronicle,
     agreed: Agreed,
     reads: Reads,
+    broken: Option<Box<Violation>>,
 }
 
 /// A node as it was last seen. It is kept while the node is down.
@@ -124,13 +125,74 @@ impl Invariants {
             chronicle: Chronicle::default(),
             agreed: Agreed::default(),
             reads: Reads::default(),
+            broken: None,
         }
     }
 
     /// `node` took a step. Nothing is asked of a node that is seen for the first time: it started.
     pub fn observe(&mut self, node: &Raft) -> Result<(), Violation> {
+        self.unless_broken(|whole| whole.on_step(node))
+    }
+
+    /// `envelope` leaves its sender, whose last step was observed.
+    pub fn sent(&mut self, envelope: &Envelope) -> Result<(), Violation> {
+        self.unless_broken(|whole| match whole.nodes.get_mut(&envelope.from) {
+            Some(view) => view.promises.sent(envelope, view.brief, &view.log),
+            None => Ok(()),
+        })
+    }
+
+    /// `node` executes `entry`.
+    pub fn applied(&mut self, node: NodeId, entry: &Entry) -> Result<(), Violation> {
+        self.unless_broken(|whole| {
+            let view = whole.nodes.entry(node).or_insert_with(|| View::blank(Promises::default()));
+            applied_in_order::check(node, view.applied, entry.id)?;
+            view.applied = entry.id.index;
+            whole.agreed.execute(node, entry, &whole.chronicle)
+        })
+    }
+
+    /// `node` is there again. What it had in memory is forgotten; what it promised is not.
+    pub fn restarted(&mut self, node: &Raft) -> Result<(), Violation> {
+        self.unless_broken(|whole| whole.on_start(node))
+    }
+
+    /// The disk of `node` is gone, and its promises with it.
+    pub fn lost_disk(&mut self, node: NodeId) {
+        self.nodes.remove(&node);
+    }
+
+    /// A read is asked of the core, anywhere.
+    pub fn asked(&mut self, read: RequestId) {
+        self.reads.asked(read, self.agreed.upto());
+    }
+
+    /// The core of `node` gives an answer.
+    pub fn answered(&mut self, node: NodeId, answer: &Answer) -> Result<(), Violation> {
+        self.unless_broken(|whole| whole.reads.answered(node, answer))
+    }
+
+    /// How far the log is committed, as far as any node ever knew.
+    pub fn committed(&self) -> Index {
+        self.agreed.upto()
+    }
+
+    /// Once a property is broken nothing that follows proves anything: the answer stays what it was.
+    fn unless_broken(
+        &mut self,
+        look: impl FnOnce(&mut Invariants) -> Result<(), Violation>,
+    ) -> Result<(), Violation> {
+        if let Some(violation) = &self.broken {
+            return Err((**violation).clone());
+        }
+        let verdict = look(self);
+        self.broken = verdict.as_ref().err().cloned().map(Box::new);
+        verdict
+    }
+
+    fn on_step(&mut self, node: &Raft) -> Result<(), Violation> {
         let id = node.id();
-        let Some(view) = self.nodes.get_mut(&id) else { return self.restarted(node) };
+        let Some(view) = self.nodes.get_mut(&id) else { return self.on_start(node) };
         let (before, now) = (view.brief, Brief::of(node));
         let touched = node.log().touched_since(view.writes.0);
         if before == now && touched.is_none() {
@@ -150,22 +212,7 @@ impl Invariants {
         Ok(())
     }
 
-    /// `envelope` leaves its sender, whose last step was observed.
-    pub fn sent(&mut self, envelope: &Envelope) -> Result<(), Violation> {
-        let Some(view) = self.nodes.get_mut(&envelope.from) else { return Ok(()) };
-        view.promises.sent(envelope, view.brief, &view.log)
-    }
-
-    /// `node` executes `entry`.
-    pub fn applied(&mut self, node: NodeId, entry: &Entry) -> Result<(), Violation> {
-        let view = self.nodes.entry(node).or_insert_with(|| View::blank(Promises::default()));
-        applied_in_order::check(node, view.applied, entry.id)?;
-        view.applied = entry.id.index;
-        self.agreed.execute(node, entry, &self.chronicle)
-    }
-
-    /// `node` is there again. What it had in memory is forgotten; what it promised is not.
-    pub fn restarted(&mut self, node: &Raft) -> Result<(), Violation> {
+    fn on_start(&mut self, node: &Raft) -> Result<(), Violation> {
         let id = node.id();
         let old = self.nodes.remove(&id).unwrap_or_else(|| View::blank(Promises::default()));
         old.promises.kept(id, node.hard(), node.log(), &old.log)?;
@@ -180,26 +227,6 @@ impl Invariants {
             Some(committed) => quorum_holds::check(&self.voters, &self.nodes, committed, id),
             None => Ok(()),
         }
-    }
-
-    /// The disk of `node` is gone, and its promises with it.
-    pub fn lost_disk(&mut self, node: NodeId) {
-        self.nodes.remove(&node);
-    }
-
-    /// A read is asked of the core, anywhere.
-    pub fn asked(&mut self, read: RequestId) {
-        self.reads.asked(read, self.agreed.upto());
-    }
-
-    /// The core of `node` gives an answer.
-    pub fn answered(&mut self, node: NodeId, answer: &Answer) -> Result<(), Violation> {
-        self.reads.answered(node, answer)
-    }
-
-    /// How far the log is committed, as far as any node ever knew.
-    pub fn committed(&self) -> Index {
-        self.agreed.upto()
     }
 
     /// The log of `node` was written to, from index `from` on.

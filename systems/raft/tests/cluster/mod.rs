@@ -2,13 +2,15 @@
 //! after every step. Nothing happens unless a test asks for it.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses its part of the box")]
 
+pub mod lives;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use raft::{
-    Answer, Config, Entry, Envelope, HardState, Input, Invariants, Mono, NodeId, Now, Output, Payload,
-    Persist, PersistId, Proposal, Raft, Request, RequestId, Restored, Role, SessionId, Suffix, Timer,
-    Violation, Voters, Wall,
+    Answer, Config, Diverged, Entry, Envelope, HardState, Input, Invariants, Mono, NodeId, Now, Output,
+    Payload, Persist, PersistId, Proposal, Raft, Request, RequestId, Restored, Role, SessionId, Suffix,
+    Timer, Violation, Voters, Wall,
 };
 
 /// One node: its core while it runs, and what survives a crash.
@@ -30,16 +32,20 @@ pub struct Cluster {
     pub mail: VecDeque<Envelope>,
     /// Directed links on which nothing passes.
     pub cut: BTreeSet<(NodeId, NodeId)>,
+    /// What meets a cut link waits for its mending instead of being lost.
+    pub holds: bool,
     pub now: Now,
     pub answers: Vec<(NodeId, Answer)>,
-    /// What was sent since the last look, as text.
-    pub sent: Vec<String>,
+    /// What was sent since the last look, as text, if somebody reads it.
+    pub sent: Option<Vec<String>>,
     /// Writes stay under way until `complete` is called.
     pub slow_disks: bool,
     /// Goes on after a broken property, so that a story with a bug can be told to its end.
     pub tolerant: bool,
     /// The first property that did not hold. What comes after it is not judged.
     pub violation: Option<Violation>,
+    /// The first node that was fenced.
+    pub halted: Option<(NodeId, Diverged)>,
     invariants: Invariants,
     adjust: Box<dyn Fn(&mut Config)>,
     next_request: u64,
@@ -66,12 +72,14 @@ impl Cluster {
                 .collect(),
             mail: VecDeque::new(),
             cut: BTreeSet::new(),
+            holds: false,
             now: Now { mono: Mono(1), wall: Wall(1) },
             answers: Vec::new(),
-            sent: Vec::new(),
+            sent: None,
             slow_disks: false,
             tolerant: false,
             violation: None,
+            halted: None,
             invariants: Invariants::new(Voters::new(ids.clone())),
             adjust: Box::new(adjust),
             next_request: 0,
@@ -79,7 +87,6 @@ impl Cluster {
         for id in ids {
             cluster.start(id);
         }
-        cluster.sent.clear();
         cluster
     }
 
@@ -138,7 +145,9 @@ impl Cluster {
     fn send(&mut self, envelope: Envelope) {
         let verdict = self.invariants.sent(&envelope);
         self.judge(verdict);
-        self.sent.push(envelope.to_string());
+        if let Some(sent) = &mut self.sent {
+            sent.push(envelope.to_string());
+        }
         self.mail.push_back(envelope);
     }
 
@@ -171,6 +180,8 @@ impl Cluster {
     pub fn deliver(&mut self, envelope: Envelope) {
         if !self.cut.contains(&(envelope.from, envelope.to)) {
             self.step(envelope.to, Input::Receive(envelope));
+        } else if self.holds {
+            self.mail.push_back(envelope);
         }
     }
 
@@ -215,7 +226,8 @@ impl Cluster {
     fn perform(&mut self, id: NodeId, out: Output) {
         if let Some(why) = &out.halt {
             assert!(self.tolerant, "{id} was fenced: {why}");
-            self.sent.push(format!("{id} halts: {why}"));
+            self.sent.get_or_insert_default().push(format!("{id} halts: {why}"));
+            self.halted.get_or_insert((id, why.clone()));
             self.crash(id);
             return;
         }

@@ -1,0 +1,193 @@
+//! Random lives: one thing after another happens to a cluster, drawn from numbers.
+
+use std::time::Duration;
+
+use raft::{NodeId, Timer};
+
+use super::Cluster;
+
+/// One thing that happens. Numbers are taken modulo what there is to choose from.
+#[derive(Clone, Copy, Debug)]
+pub enum Happening {
+    Deliver(usize),
+    /// The oldest message.
+    Next,
+    Lose(usize),
+    Repeat(usize),
+    Election(u16),
+    Heartbeat(u16),
+    Propose(u16),
+    Read(u16),
+    Complete(u16),
+    Crash(u16),
+    Cut(u16, u16),
+    Isolate(u16),
+    /// Whoever leads is cut off.
+    Depose,
+    Heal,
+    Wait,
+}
+
+/// How often each kind of thing happens in a life. Lives differ in it: what is rare in all of them
+/// together is common in some (swarm testing).
+#[derive(Clone, Debug)]
+pub struct Temper([u64; 15]);
+
+impl Temper {
+    const USUAL: [u64; 15] = [20, 40, 2, 2, 4, 4, 6, 4, 40, 1, 1, 1, 1, 6, 3];
+    /// What a life cannot do without.
+    const NEEDED: [usize; 6] = [0, 1, 4, 6, 8, 13];
+
+    /// The temper that a number stands for: each thing at its usual rate, or rarer, or far more often,
+    /// or never.
+    pub fn of(number: u64) -> Temper {
+        let mut weights = Temper::USUAL;
+        for (place, weight) in weights.iter_mut().enumerate() {
+            *weight = match (number >> (place * 2)) & 3 {
+                0 if Temper::NEEDED.contains(&place) => weight.div_ceil(3),
+                0 => 0,
+                1 => weight.div_ceil(2),
+                2 => *weight,
+                _ => *weight * 4,
+            };
+        }
+        Temper(weights)
+    }
+
+    /// The happening that a number stands for.
+    pub fn happening(&self, number: u64) -> Happening {
+        let [a, b, c, d, ..] = number.to_be_bytes();
+        let (any, one, other) = (usize::from(u16::from_be_bytes([a, b])), u16::from(c), u16::from(d));
+        let mut rest = (number & 0xffff_ffff) % self.0.iter().sum::<u64>();
+        let mut kind = 0;
+        while rest >= self.0[kind] {
+            rest -= self.0[kind];
+            kind += 1;
+        }
+        match kind {
+            0 => Happening::Deliver(any),
+            1 => Happening::Next,
+            2 => Happening::Lose(any),
+            3 => Happening::Repeat(any),
+            4 => Happening::Election(one),
+            5 => Happening::Heartbeat(one),
+            6 => Happening::Propose(one),
+            7 => Happening::Read(one),
+            8 => Happening::Complete(one),
+            9 => Happening::Crash(one),
+            10 => Happening::Cut(one, other),
+            11 => Happening::Isolate(one),
+            12 => Happening::Depose,
+            13 => Happening::Heal,
+            _ => Happening::Wait,
+        }
+    }
+}
+
+impl Cluster {
+    pub fn happen(&mut self, happening: Happening) {
+        let nodes = u16::try_from(self.nodes.len()).unwrap();
+        let node = |number: u16| NodeId(number % nodes + 1);
+        let mail = self.mail.len().max(1);
+        match happening {
+            Happening::Deliver(at) => {
+                if let Some(envelope) = self.mail.remove(at % mail) {
+                    self.deliver(envelope);
+                }
+            }
+            Happening::Next => match self.mail.pop_front() {
+                Some(envelope) => self.deliver(envelope),
+                None => self.pass_time(),
+            },
+            Happening::Lose(at) => {
+                self.mail.remove(at % mail);
+            }
+            Happening::Repeat(at) => {
+                let again = self.mail.get(at % mail).cloned();
+                self.mail.extend(again);
+            }
+            Happening::Election(number) => {
+                self.advance(Duration::from_millis(300));
+                self.timeout(node(number), Timer::Election);
+            }
+            Happening::Heartbeat(number) => self.timeout(node(number), Timer::Heartbeat),
+            Happening::Propose(number) => {
+                self.propose(node(number), "x");
+            }
+            Happening::Read(number) => {
+                self.read(node(number));
+            }
+            Happening::Complete(number) => {
+                let busy: Vec<NodeId> =
+                    self.nodes.keys().copied().filter(|id| self.writing(*id) > 0).collect();
+                if let Some(id) = busy.get(usize::from(number) % busy.len().max(1)) {
+                    self.complete(*id);
+                }
+            }
+            Happening::Crash(number) => {
+                self.crash(node(number));
+                self.start(node(number));
+            }
+            Happening::Cut(from, to) => {
+                self.cut.insert((node(from), node(to)));
+            }
+            Happening::Isolate(number) => self.isolate(node(number)),
+            Happening::Depose => {
+                if let Some(leader) = self.leader() {
+                    self.isolate(leader);
+                }
+            }
+            Happening::Heal => self.cut.clear(),
+            Happening::Wait => self.advance(Duration::from_millis(50)),
+        }
+    }
+
+    /// Nothing is under way: the leader shows that it is there, or somebody misses one.
+    fn pass_time(&mut self) {
+        if let Some(leader) = self.leader() {
+            self.timeout(leader, Timer::Heartbeat);
+        } else {
+            self.advance(Duration::from_millis(300));
+            let next = self
+                .nodes
+                .keys()
+                .copied()
+                .min_by_key(|id| self.nodes[id].raft.as_ref().map(raft::Raft::term));
+            self.timeout(next.unwrap(), Timer::Election);
+        }
+    }
+
+    /// Mends everything and lets time pass until a leader commits something new everywhere. Whether
+    /// that happened.
+    pub fn recover(&mut self) -> bool {
+        let nodes = u16::try_from(self.nodes.len()).unwrap();
+        self.cut.clear();
+        self.slow_disks = false;
+        for id in (1..=nodes).map(NodeId) {
+            while self.writing(id) > 0 {
+                self.complete(id);
+            }
+        }
+        self.settle();
+        for round in 0..20 {
+            if let Some(leader) = self.leader() {
+                for _ in 0..3 {
+                    self.timeout(leader, Timer::Heartbeat);
+                    self.settle();
+                }
+            }
+            if let Some(leader) = self.leader() {
+                self.propose(leader, "last words");
+                self.settle();
+                let last = self.nodes[&leader].raft.as_ref().unwrap().log().last().index.0;
+                if self.nodes.values().all(|node| node.applied.len() as u64 == last) {
+                    return true;
+                }
+            }
+            self.advance(Duration::from_millis(300));
+            self.timeout(NodeId(round % nodes + 1), Timer::Election);
+            self.settle();
+        }
+        false
+    }
+}
