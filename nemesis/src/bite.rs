@@ -55,17 +55,24 @@ pub fn bite(fault: &Fault, injected: &Evidence, healed: &Evidence, met: Met) -> 
         Fault::Wipe { .. } => loss_bit(injected, healed, "to be wiped", "was there to be wiped"),
         Fault::BitFlip { .. } => rot_bit(injected, healed),
         Fault::Clock { skew, .. } => clock_bit(*skew, injected, healed, met),
-        Fault::SlowDisk { .. } => {
-            disk_bit(healed, |disk| disk.slowed, "waited longer than it had to", "no sync took any longer")
-        }
+        Fault::SlowDisk { .. } => disk_bit(
+            healed,
+            |disk| disk.slowed,
+            "no sync took any longer",
+            |count| {
+                if count == 1 { "waited longer than it had to" } else { "waited longer than they had to" }
+            },
+        ),
         Fault::FullDisk { .. } => disk_bit(
             healed,
             |disk| disk.errors,
-            "was refused for want of room",
             "nothing was refused for want of room",
+            |count| {
+                if count == 1 { "was refused for want of room" } else { "were refused for want of room" }
+            },
         ),
         Fault::FailedSync { .. } => {
-            disk_bit(healed, |disk| disk.errors, "failed", "no sync was asked for, so none failed")
+            disk_bit(healed, |disk| disk.errors, "no sync was asked for, so none failed", |_| "failed")
         }
     }
 }
@@ -206,16 +213,18 @@ fn millis(nanos: i64) -> i64 {
     nanos / 1_000_000
 }
 
-fn disk_bit(healed: &Evidence, count: impl Fn(&DiskCounts) -> u64, how: &str, nothing: &str) -> Bite {
-    match healed.disks.iter().find(|(_, disk)| count(disk) > 0) {
-        None => Bite::Missed(nothing.to_owned()),
-        Some((node, disk)) => {
-            let times = count(disk);
-            let what = if times == 1 { "1 request".to_owned() } else { format!("{times} requests") };
-            let after = afterwards(healed, *node);
-            Bite::Bit(format!("{what} to the disk of {node} {how}{after}"))
-        }
-    }
+fn disk_bit(
+    healed: &Evidence,
+    count: impl Fn(&DiskCounts) -> u64,
+    nothing: &str,
+    how: impl Fn(u64) -> &'static str,
+) -> Bite {
+    let Some((node, disk)) = healed.disks.iter().find(|(_, disk)| count(disk) > 0) else {
+        return Bite::Missed(nothing.to_owned());
+    };
+    let times = count(disk);
+    let requests = if times == 1 { "1 request".to_owned() } else { format!("{times} requests") };
+    Bite::Bit(format!("{requests} to the disk of {node} {}{}", how(times), afterwards(healed, *node)))
 }
 
 fn pause_bit(injected: &Evidence, healed: &Evidence, met: Met) -> Bite {
@@ -245,88 +254,4 @@ fn pause_bit(injected: &Evidence, healed: &Evidence, met: Met) -> Bite {
 
 fn ops(count: u64) -> String {
     if count == 1 { "1 client op".to_owned() } else { format!("{count} client ops") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::evidence::{Birth, LinkCounts};
-    use crate::fault::{Grudge, Sever};
-    use crate::ids::{Link, cluster};
-
-    fn partition() -> Fault {
-        Fault::Partition { grudge: Grudge::apart(NodeId(1), &cluster(3)), sever: Sever::Hold }
-    }
-
-    fn kept(refused: u64, held: u64, bytes: u64) -> Evidence {
-        let link = Link::new(NodeId(1), NodeId(2));
-        let counts = LinkCounts { refused, held, bytes, strangers: 0 };
-        Evidence { links: [(link, counts)].into(), ..Evidence::default() }
-    }
-
-    /// Five seconds in which so many ops were asked, and all of them outlived it.
-    fn met(ops: u64) -> Met {
-        Met { ops, outlived: ops, lasted: Duration::from_secs(5) }
-    }
-
-    #[test]
-    fn a_partition_bit_when_something_was_refused_or_held_while_clients_were_active() {
-        let none = Evidence::default();
-        assert!(bite(&partition(), &none, &kept(0, 1, 12), met(5)).bit());
-        assert!(bite(&partition(), &none, &kept(1, 0, 0), met(5)).bit());
-        assert!(!bite(&partition(), &none, &kept(1, 0, 0), met(0)).bit(), "no client was there to see it");
-        assert!(!bite(&partition(), &none, &kept(0, 3, 0), met(5)).bit(), "idle connections lost nothing");
-        assert!(!bite(&partition(), &none, &none, met(5)).bit());
-    }
-
-    #[test]
-    fn a_cut_that_someone_of_unknown_origin_passed_did_not_bite() {
-        let mut healed = kept(1, 2, 300);
-        assert!(bite(&partition(), &Evidence::default(), &healed, met(5)).bit());
-        healed.links.values_mut().for_each(|counts| counts.strangers = 1);
-        assert!(!bite(&partition(), &Evidence::default(), &healed, met(5)).bit());
-    }
-
-    #[test]
-    fn a_kill_bit_when_the_signal_ended_the_process_and_another_took_its_place() {
-        let kill = Fault::Kill { nodes: [NodeId(1)].into() };
-        let died = |killed| {
-            let death = Death { node: NodeId(1), pid: 40, status: "signal 9".to_owned(), killed };
-            Evidence { deaths: vec![death], ..Evidence::default() }
-        };
-        let born =
-            |node, pid| Evidence { births: vec![Birth { node: NodeId(node), pid }], ..Evidence::default() };
-        assert!(bite(&kill, &died(true), &born(1, 41), met(5)).bit());
-        assert!(!bite(&kill, &died(false), &born(1, 41), met(5)).bit(), "it had died of something else");
-        assert!(!bite(&kill, &died(true), &born(2, 41), met(5)).bit(), "another node is not this one");
-        assert!(!bite(&kill, &died(true), &born(1, 40), met(5)).bit(), "the same process never died");
-        assert!(!bite(&kill, &died(true), &Evidence::default(), met(5)).bit());
-    }
-
-    #[test]
-    fn a_pause_bit_when_a_process_stood_still_to_its_end_and_went_on_and_an_op_outlived_it() {
-        let pause = Fault::Pause { nodes: [NodeId(1)].into() };
-        let seen = |pid, state| vec![ProcessState { node: NodeId(1), pid, state }];
-        let stopped = |state| Evidence { states: seen(40, state), ..Evidence::default() };
-        let healed = |found, pid, state| Evidence {
-            found: seen(40, found),
-            states: seen(pid, state),
-            ..Evidence::default()
-        };
-        assert!(bite(&pause, &stopped('T'), &healed('T', 40, 'S'), met(5)).bit());
-        let missed = |injected: Evidence, healed: Evidence, met| match bite(&pause, &injected, &healed, met) {
-            Bite::Bit(because) => panic!("{because}"),
-            Bite::Missed(because) => because,
-        };
-        let good = || (stopped('T'), healed('T', 40, 'S'));
-        let unmet = |met| missed(good().0, good().1, met);
-        assert_eq!(unmet(met(0)), "no client was active while it lasted");
-        assert!(unmet(Met { outlived: 0, ..met(5) }).contains("was answered before it went on"));
-        assert!(unmet(Met { lasted: Duration::from_millis(99), ..met(5) }).contains("too short"));
-        assert_eq!(missed(stopped('S'), good().1, met(5)), "no process stood still");
-        assert!(missed(good().0, healed('S', 40, 'S'), met(5)).contains("still stood still"));
-        assert!(missed(good().0, healed('T', 40, 'T'), met(5)).contains("lived to go on"));
-        assert!(missed(good().0, healed('T', 41, 'S'), met(5)).contains("lived to go on"));
-        assert_eq!(missed(Evidence::default(), Evidence::default(), met(5)), "no process stood still");
-    }
 }

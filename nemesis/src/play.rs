@@ -8,7 +8,7 @@
 //! the same node or link, since no heal may undo another fault. It waits for as long as it would have
 //! lasted, and is then given up, aloud: a run must not look as if it had met what it did not meet.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::aim::Aim;
-use crate::fault::Fault;
+use crate::fault::{Claim, Fault};
 use crate::ids::{NodeId, Nodes, Time};
 use crate::schedule::{Deed, End, Happening, Schedule, Start, Step};
 use crate::shape::Impossible;
@@ -97,6 +97,8 @@ pub struct Nemesis {
     deeds: Vec<Deed>,
     /// Which of them are not healed, in that order; their `until` is still the plan's.
     active: Vec<usize>,
+    /// What they work on.
+    claimed: BTreeMap<Claim, usize>,
 }
 
 /// A step, and how far it has come.
@@ -149,6 +151,7 @@ impl Nemesis {
             baseline: None,
             deeds: Vec::new(),
             active: Vec::new(),
+            claimed: BTreeMap::new(),
             steps,
         };
         for (index, planned) in nemesis.steps.iter().enumerate() {
@@ -283,7 +286,9 @@ impl Nemesis {
         } else {
             match self.resolve(&self.steps[index].step.aim, seen) {
                 Ok(fault) => {
-                    self.active.push(self.deeds.len());
+                    let index = self.deeds.len();
+                    self.active.push(index);
+                    self.claimed.extend(fault.claims().into_iter().map(|claim| (claim, index)));
                     self.deeds.push(Deed { at: now, until, fault: fault.clone() });
                     self.settle(turn, seen);
                     return Some(Action::Inject(fault));
@@ -306,9 +311,9 @@ impl Nemesis {
         let mut clash = None;
         for _ in 0..DRAWS {
             let fault = aim.resolve(&self.nodes, seen.leader, &mut rng).map_err(GivenUp::Impossible)?;
-            match self.active().find(|other| other.clashes_with(&fault)) {
+            match fault.claims().iter().find_map(|claim| self.claimed.get(claim)) {
                 None => return Ok(fault),
-                Some(other) => clash = Some(other.clone()),
+                Some(other) => clash = Some(self.deeds[*other].fault.clone()),
             }
         }
         Err(clash.map_or(GivenUp::Late, GivenUp::Clash))
@@ -321,17 +326,21 @@ impl Nemesis {
     }
 
     fn heal(&mut self, turn: usize, now: Time) -> Fault {
-        let deed = &mut self.deeds[self.active.remove(turn)];
+        let index = self.active.remove(turn);
+        self.claimed.retain(|_, other| *other != index);
+        let deed = &mut self.deeds[index];
         deed.until = now.max(Time(deed.at.0 + 1)); // in a schedule every fault lasts
         deed.fault.clone()
     }
 
-    /// When to ask again.
+    /// When to ask again: when something ends or begins, and soon if somebody waits for what has no time.
     fn rest(&self, now: Time) -> Action {
-        let heal = self.lasting().map(|deed| deed.until).min();
+        let heals = self.lasting().map(|deed| deed.until);
         let start = self.timed.first().map(|(at, _)| *at);
-        let impatient = !self.due.is_empty() || !self.watched.is_empty();
+        let put_off = |due: &&Due| matches!(due.why, GivenUp::Clash(_));
+        let given_up = self.due.iter().filter(put_off).map(|due| due.patience);
+        let impatient = !self.watched.is_empty() || !self.due.iter().all(|due| put_off(&due));
         let soon = impatient.then(|| now.after(PATIENCE));
-        [heal, start, soon].into_iter().flatten().min().map_or(Action::Done, Action::Wait)
+        heals.chain(start).chain(given_up).chain(soon).min().map_or(Action::Done, Action::Wait)
     }
 }

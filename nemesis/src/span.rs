@@ -29,7 +29,6 @@ impl Span {
     }
 
     /// Whether it is no time at all.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
     pub fn is_zero(&self) -> bool {
         self.0 == 0
     }

@@ -215,10 +215,9 @@ fn taken_by(aim: &Aim, nodes: usize) -> usize {
     let minority = nodes.saturating_sub(1) / 2;
     match aim {
         Aim::Partition { shape, .. } => match shape {
-            Shape::IsolateLeader | Shape::One | Shape::OneWay => 1,
+            Shape::IsolateLeader | Shape::One | Shape::OneWay | Shape::Ring | Shape::Bridge => 1,
             Shape::Majority => minority,
             Shape::Halves => nodes / 2,
-            Shape::Ring | Shape::Bridge => 1,
         },
         Aim::Packets { route, weather } if is_harsh(weather) => match route {
             Route::All => nodes,

@@ -69,9 +69,10 @@ proptest! {
 /// The examples of the module's documentation, each as a file.
 fn examples() -> Vec<String> {
     let text = include_str!("../src/file.rs");
-    let lines = text.lines().filter_map(|line| line.strip_prefix("//!")).map(|line| line.trim_start());
+    let lines = text.lines().filter_map(|line| line.strip_prefix("//!")).map(str::trim_start);
     let text = itertools::join(lines, "\n");
-    text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+    let examples = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    examples.map(str::to_owned).collect()
 }
 
 #[test]
