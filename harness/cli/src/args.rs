@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::bench::BenchArgs;
 use crate::sim::SimArgs;
+use crate::suite::SuiteArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use history::{Format, Reading};
 
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     Check(CheckArgs),
     Sim(SimArgs),
+    Suite(SuiteArgs),
     Convert(ConvertArgs),
     Bench(BenchArgs),
     List(ListArgs),
@@ -303,7 +305,7 @@ impl FormatArg {
     }
 }
 
-/// Show what there is: systems, workloads, faults, models, bugs.
+/// Show what there is: systems, workloads, faults, models, bugs, suites.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:   harness list --json")]
 pub(crate) struct ListArgs {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
+use workload::Simulated;
 
 use crate::args::{ListArgs, Model};
 use crate::exit::{Exit, Refusal};
@@ -13,7 +14,10 @@ type Section = (&'static str, Vec<(String, String)>);
 
 fn sections() -> Vec<Section> {
     let systems = runner::system::SYSTEMS.map(|system| (system.name().to_owned(), system.story().to_owned()));
-    let workloads = workload::Name::ALL.map(|name| (name.to_string(), name.description().to_owned()));
+    let workloads = Simulated::ALL.map(|name| {
+        let worlds = if matches!(name, Simulated::Real(_)) { "run, sim" } else { "sim" };
+        (name.to_string(), format!("{worlds}: {}", name.description()))
+    });
     let faults =
         nemesis::Kind::ALL.map(|kind| (kind.to_string(), format!("{}: {}", worlds(kind), kind.story())));
     let models = Model::ALL.map(|model| (model.name().to_owned(), model.story().to_owned()));
@@ -23,6 +27,7 @@ fn sections() -> Vec<Section> {
         ("faults", faults.into()),
         ("models", models.into()),
         ("bugs", bugs()),
+        ("suites", crate::suite::SUITES.map(|(name, story)| (name.to_owned(), story.to_owned())).into()),
     ]
 }
 

@@ -19,6 +19,7 @@ mod render;
 mod run;
 mod sim;
 mod source;
+mod suite;
 mod threads;
 
 use std::ffi::OsString;
@@ -51,6 +52,7 @@ fn harness(arguments: Vec<OsString>) -> Exit {
         Ok(Harness { command: Command::Convert(args) }) => convert::convert(&args),
         Ok(Harness { command: Command::Bench(args) }) => bench::bench(args),
         Ok(Harness { command: Command::Sim(args) }) => sim::sim(&args),
+        Ok(Harness { command: Command::Suite(args) }) => suite::suite(&args),
         Ok(Harness { command: Command::List(args) }) => list::list(&args),
     };
     result.unwrap_or_else(exit::Refusal::tell)

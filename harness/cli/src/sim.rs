@@ -1,7 +1,7 @@
 //! `harness sim`: from flags to many lives, and from a bad one to a small one.
 
 mod again;
-mod asked;
+pub(crate) mod asked;
 mod bad;
 mod figures;
 mod story;

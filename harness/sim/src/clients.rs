@@ -394,7 +394,7 @@ impl Alarm {
         match self {
             Alarm::Look => 0,
             Alarm::Patience(call) => Alarm::KIND | call.0,
-            Alarm::Broken(node) => 2 * Alarm::KIND | u64::from(node.0),
+            Alarm::Broken(node) => (2 * Alarm::KIND) | u64::from(node.0),
         }
     }
 

@@ -12,7 +12,7 @@
 //! * [`life`] is the story: clients and faults, heal, demand progress, judge;
 //! * `world` is the loop, `network`, [`disk`] and `clock` are what can go wrong;
 //! * `target` is where a [`nemesis::Fault`] becomes a few assignments;
-//! * [`mod@sweep`] lives many lives, `shrink` makes a bad one small.
+//! * [`mod@sweep`] lives many lives, `shrink` makes a bad one small, [`hunt`] looks for what was planted.
 //!
 //! # What it cannot see
 //! Real disks and sockets, the event loop of `node`, threads, memory that runs out; and whatever the world does
@@ -27,6 +27,7 @@ mod coverage;
 mod digest;
 pub mod disk;
 mod ending;
+pub mod hunt;
 pub mod life;
 mod life_file;
 mod network;

@@ -159,7 +159,7 @@ impl Network {
         let Pace { least, spread, .. } = self.pace;
         let drawn = self.dice.random::<u64>();
         let more = if spread == 0 { 0 } else { (drawn >> 8) % spread };
-        least + if drawn & 63 == 0 { more * 8 } else { more }
+        least + if drawn.trailing_zeros() >= 6 { more * 8 } else { more }
     }
 
     fn wire(&mut self, link: Link) -> &mut Wire {

@@ -32,14 +32,17 @@ pub(crate) fn noted<T>(run: impl FnOnce() -> T) -> T {
             }
         }));
     });
-    struct Until(bool);
-    impl Drop for Until {
-        fn drop(&mut self) {
-            NOTING.set(self.0);
-        }
-    }
     let _until = Until(NOTING.replace(true));
     run()
+}
+
+/// Notes until it is dropped, then does as before.
+struct Until(bool);
+
+impl Drop for Until {
+    fn drop(&mut self) {
+        NOTING.set(self.0);
+    }
 }
 
 /// What the last panic of this thread said.

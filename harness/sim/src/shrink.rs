@@ -79,7 +79,7 @@ where
     let sort = told.life.ending.sort();
     let mut shrinker = Shrinker { workload, sort, spent: 0, best: None, seen };
     let script = Script::of(frame, told);
-    shrinker.attempt(script, FIRST_SEEDS).then(|| shrinker.run())?;
+    shrinker.attempt(&script, FIRST_SEEDS).then(|| shrinker.run())?;
     shrinker.best
 }
 
@@ -105,7 +105,7 @@ where
     }
 
     /// Whether this one fails too; then it is the best one.
-    fn attempt(&mut self, script: Script<W::Op>, seeds: u64) -> bool {
+    fn attempt(&mut self, script: &Script<W::Op>, seeds: u64) -> bool {
         let first = script.frame.seed;
         for other in 0..seeds {
             if self.spent > BUDGET {
@@ -127,7 +127,7 @@ where
     fn attempt_with(&mut self, change: impl FnOnce(&mut Script<W::Op>)) -> bool {
         let mut script = self.script();
         change(&mut script);
-        self.attempt(script, SEEDS)
+        self.attempt(&script, SEEDS)
     }
 
     fn run(&mut self) {

@@ -43,30 +43,43 @@ const NAMED: usize = 10;
 
 /// Lives the lives of these seeds, up to the first bad one. `seen` is told how many are over; `stop` ends it early.
 pub fn sweep(plan: &Plan, seeds: Range<u64>, seen: &mut dyn FnMut(&Swept), stop: &AtomicBool) -> Swept {
-    let batch = 16 * rayon::current_num_threads() as u64;
+    sweep_by(&|_| plan, seeds, &|_| false, seen, stop)
+}
+
+/// The same, each seed by a plan of its own, and only until it is `enough`.
+pub(crate) fn sweep_by<'a>(
+    plan_of: &(dyn Fn(u64) -> &'a Plan + Sync),
+    seeds: Range<u64>,
+    enough: &dyn Fn(&Swept) -> bool,
+    seen: &mut dyn FnMut(&Swept),
+    stop: &AtomicBool,
+) -> Swept {
+    let threads = rayon::current_num_threads() as u64;
+    // Who breaks at once is told at once; who does not keeps all cores busy.
+    let (mut batch, most) = (threads, 16 * threads);
     let mut swept = Swept::default();
     let mut from = seeds.start;
-    while from < seeds.end && swept.bad.is_none() {
+    loop {
         let upto = seeds.end.min(from.saturating_add(batch));
-        let live = |seed| (!stop.load(Ordering::Relaxed)).then(|| (seed, plan.live(seed)));
+        let live = |seed| (!stop.load(Ordering::Relaxed)).then(|| (seed, plan_of(seed).live(seed)));
         let lives: Vec<Option<(u64, Life)>> = (from..upto).into_par_iter().map(live).collect();
         for life in lives {
             let Some((seed, life)) = life else {
                 swept.stopped = true;
-                break;
+                return swept;
             };
             swept.add(seed, life);
-            if swept.bad.is_some() {
-                break;
+            if swept.bad.is_some() || enough(&swept) {
+                return swept;
             }
         }
         seen(&swept);
-        if swept.stopped {
-            break;
-        }
         from = upto;
+        batch = most.min(2 * batch);
+        if from >= seeds.end {
+            return swept;
+        }
     }
-    swept
 }
 
 impl Swept {

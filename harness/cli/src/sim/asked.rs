@@ -124,26 +124,7 @@ impl Asked {
 
     /// What to type to live these.
     pub(super) fn command_for(&self, seeds: Range<u64>) -> String {
-        let Plan { workload, nodes, concurrency, rate, time_limit, bugs, .. } = &self.plan;
-        let mut words = format!("{} sim --workload {workload}", program());
-        match &self.schedule {
-            Some(path) => {
-                let _ = write!(words, " --schedule {}", quote(&path.to_string_lossy()));
-            }
-            None if self.kinds == Kinds::of(Kind::SIMULATED) => words.push_str(" --nemesis all"),
-            None => {
-                let _ = write!(words, " --nemesis {}", self.kinds);
-            }
-        }
-        let _ = write!(
-            words,
-            " --nodes {nodes} --concurrency {concurrency} --rate {rate} --time-limit {}",
-            time_limit.as_secs_f64()
-        );
-        for bug in bugs.iter() {
-            let _ = write!(words, " --bug {bug}");
-        }
-        let _ = write!(words, " --seeds {}..{}", seeds.start, seeds.end);
+        let mut words = command(&self.plan, self.schedule.as_deref(), seeds);
         if self.out != Path::new("histories/runs") {
             let _ = write!(words, " --out {}", quote(&self.out.to_string_lossy()));
         }
@@ -159,8 +140,32 @@ impl Asked {
     }
 }
 
+/// What to type to live these seeds by this plan, whose faults are in that file if they are in one.
+pub(crate) fn command(plan: &Plan, schedule: Option<&Path>, seeds: Range<u64>) -> String {
+    let Plan { workload, nodes, concurrency, rate, time_limit, kinds, bugs, .. } = plan;
+    let faults = match schedule {
+        Some(path) => format!("--schedule {}", quote(&path.to_string_lossy())),
+        None => format!("--nemesis {}", shortly(kinds)),
+    };
+    let mut words = format!(
+        "{} sim --workload {workload} {faults} --nodes {nodes} --concurrency {concurrency} --rate {rate} --time-limit {}",
+        program(),
+        time_limit.as_secs_f64()
+    );
+    for bug in bugs.iter() {
+        let _ = write!(words, " --bug {bug}");
+    }
+    let _ = write!(words, " --seeds {}..{}", seeds.start, seeds.end);
+    words
+}
+
+/// `all`, if it is.
+pub(crate) fn shortly(kinds: &Kinds) -> String {
+    if *kinds == Kinds::of(Kind::SIMULATED) { "all".to_owned() } else { kinds.to_string() }
+}
+
 /// Only this seed.
-pub(super) fn one(seed: u64) -> Range<u64> {
+pub(crate) fn one(seed: u64) -> Range<u64> {
     seed..seed.saturating_add(1)
 }
 

@@ -7,7 +7,7 @@ use runner::folder::Folder;
 use serde_json::{Value, json};
 use sim::{Life, Shrunk, Story};
 
-use super::asked::{Asked, one};
+use super::asked::{Asked, one, shortly};
 use super::story;
 use crate::exit::Refusal;
 use crate::live::Board;
@@ -96,13 +96,14 @@ fn describe(life: &Life, ops: usize, faults: usize, asks: &str) -> String {
 
 fn told_small(life: &Life, whole: &str) -> String {
     let trace = story::trace(life.trace.as_deref().unwrap_or_default(), whole);
-    format!("what happened:\n{trace}\n{}", story::ending(&life.ending))
+    let began = nemesis::Time(life.began);
+    format!("what happened (clients began at {began}):\n{trace}\n{}", story::ending(&life.ending))
 }
 
 fn keep(asked: &Asked, seed: u64, told: &Story, small: Option<&Shrunk>) -> Result<Folder, Refusal> {
     let faults = match &asked.schedule {
         Some(_) => "schedule".to_owned(),
-        None => asked.kinds.to_string().replace(',', "+"),
+        None => shortly(&asked.kinds).replace(',', "+"),
     };
     let group = format!("sim-raft-{}-{faults}", asked.plan.workload);
     let write = || {

@@ -1,0 +1,217 @@
+//! `harness suite`: many runs under one name.
+//!
+//! There is one so far: every planted mistake of Raft is hunted in the simulator, all in the same way, and the
+//! code without mistakes goes through the same sweep for many times as long.
+
+mod junit;
+mod table;
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use raft::Bug;
+use rayon::prelude::*;
+use sim::Swept;
+use sim::hunt::{self, Found, Hunt};
+
+use crate::exit::{Exit, Refusal};
+use crate::live::Board;
+use crate::render;
+use crate::run::seconds;
+use crate::sim::{asked, stop_on_signal};
+use crate::threads;
+
+/// All suites, with a line each.
+pub(crate) const SUITES: [(&str, &str); 1] =
+    [("bugs-raft", "sim: every planted mistake of raft is hunted in the same way, then raft without one")];
+
+/// Run a whole suite, and print a table of what came of it.
+///
+/// bugs-raft hunts every planted mistake of raft. Seed after seed lives by the next plan of one list, the same
+/// for all mistakes, until a life is bad or the budget is spent. Then raft without a mistake lives by the same
+/// list for many times as long as the longest hunt that found something: no life may be bad.
+#[derive(Args, Debug)]
+#[command(after_help = "Exit code: 0 every mistake was found and the control is good, 1 the control is bad,
+           2 a mistake was not found, 254 wrong arguments, 255 the harness itself failed.
+Example:   harness suite bugs-raft --world sim --only forget-vote")]
+pub(crate) struct SuiteArgs {
+    /// Which [see: harness list]
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// Where its systems live
+    #[arg(long, value_name = "WORLD", value_enum, default_value_t = WorldArg::Sim)]
+    world: WorldArg,
+
+    /// For how long each mistake is hunted at most, in virtual seconds: on any machine, the same lives
+    #[arg(long, value_name = "SECONDS", default_value_t = 60_000.0, allow_negative_numbers = true)]
+    budget: f64,
+
+    /// For how many times the longest hunt the code without a mistake must be good
+    #[arg(long, value_name = "TIMES", default_value_t = 20)]
+    control: u32,
+
+    /// Hunt only this mistake, by name or number; may be repeated [see: harness list]
+    #[arg(long, value_name = "BUG", conflicts_with = "control_only")]
+    only: Vec<String>,
+
+    /// Hunt none, and live without a mistake for --budget
+    #[arg(long)]
+    control_only: bool,
+
+    /// Write what came of it as JUnit XML, too
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
+    /// Lives at a time [default: one per core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+
+    /// Print one JSON object on standard output, and nothing else there
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where the systems of a suite live.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum WorldArg {
+    /// In a simulator
+    Sim,
+}
+
+/// A mistake, and what became of its hunt.
+struct Row {
+    bug: Bug,
+    hunt: Hunt,
+    /// How long it took on one core.
+    took: Duration,
+}
+
+/// The code without a mistake.
+struct Control {
+    swept: Swept,
+    accused: Option<Found>,
+    took: Duration,
+}
+
+/// What came of all of it.
+struct Outcome {
+    rows: Vec<Row>,
+    control: Control,
+    /// Whether every mistake there is was hunted, so that the others need a word, too.
+    all: bool,
+}
+
+/// Runs the suite, and prints what came of it.
+pub(crate) fn suite(args: &SuiteArgs) -> Result<Exit, Refusal> {
+    if !SUITES.iter().any(|(name, _)| *name == args.name) {
+        let known = SUITES.map(|(name, _)| name).join(", ");
+        return Err(Refusal::wrong(format_args!("unknown suite `{}`: there is {known}", args.name)));
+    }
+    if !cfg!(feature = "bugs") && !args.control_only {
+        return Err(Refusal::wrong("this build has no planted bugs: only --control-only makes sense"));
+    }
+    let WorldArg::Sim = args.world;
+    let budget = seconds("--budget", args.budget)?;
+    let only = asked::bugs(&args.only)?;
+    threads::use_threads(args.threads)?;
+    let bugs = match (args.control_only, only.is_empty()) {
+        (true, _) => Vec::new(),
+        (_, true) => Bug::ALL.to_vec(),
+        (_, false) => only,
+    };
+    let outcome = bugs_raft(&bugs, budget, args.control);
+    if let Some(path) = &args.junit {
+        let written = std::fs::write(path, junit::report(&outcome));
+        written.map_err(|error| Refusal::wrong(format_args!("--junit {}: {error}", path.display())))?;
+    }
+    if args.json {
+        render::json(&table::object(&outcome))?;
+    } else {
+        render::text(&table::text(&outcome))?;
+    }
+    Ok(outcome.exit())
+}
+
+fn bugs_raft(bugs: &[Bug], budget: Duration, times: u32) -> Outcome {
+    let board = Board::new();
+    let stop = stop_on_signal();
+    let over = Mutex::new(0);
+    let hunt = |bug: &Bug| {
+        let started = Instant::now();
+        let hunt = hunt::hunt(
+            *bug,
+            budget,
+            &mut |hunt| board.state(|| format!("{bug}: {} lives", hunt.lives)),
+            stop,
+        );
+        let mut over = over.lock().unwrap_or_else(PoisonError::into_inner);
+        *over += 1;
+        board.line(&format!("{over}/{} {bug}: {}", bugs.len(), table::became(&hunt)));
+        Row { bug: *bug, hunt, took: started.elapsed() }
+    };
+    let rows: Vec<Row> = bugs.par_iter().with_max_len(1).map(hunt).collect();
+    let longest = rows.iter().filter(|row| row.hunt.found.is_some()).map(|row| row.hunt.lasted).max();
+    let length = match longest {
+        Some(longest) => nanoseconds(longest).saturating_mul(times),
+        None => budget,
+    };
+    let started = Instant::now();
+    let seen = &mut |swept: &Swept| {
+        let so_far = swept.lasted as f64 / 1e9;
+        board.state(|| {
+            format!("control: {} lives, {so_far:.0}/{:.0} s", swept.table.lives, length.as_secs_f64())
+        });
+    };
+    let swept = hunt::control(length, seen, stop);
+    board.end();
+    let accused = hunt::accused(&swept);
+    let all = rows.len() == Bug::ALL.len();
+    Outcome { rows, control: Control { swept, accused, took: started.elapsed() }, all }
+}
+
+fn nanoseconds(time: u128) -> Duration {
+    Duration::from_nanos(u64::try_from(time).unwrap_or(u64::MAX))
+}
+
+impl Outcome {
+    fn found(&self) -> impl Iterator<Item = (&Row, &Found)> {
+        self.rows.iter().filter_map(|row| Some((row, row.hunt.found.as_ref()?)))
+    }
+
+    /// Why it is not known whether all is well.
+    fn doubts(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
+        let missed: Vec<&str> =
+            self.rows.iter().filter(|row| row.hunt.found.is_none()).map(|row| row.bug.name()).collect();
+        if !missed.is_empty() {
+            doubts.push(format!("not found: {}", missed.join(", ")));
+        }
+        if self.control.swept.stopped || self.rows.iter().any(|row| row.hunt.stopped) {
+            doubts.push("stopped early".to_owned());
+        }
+        for (seed, why) in &self.control.swept.unknown {
+            doubts.push(format!("no verdict on seed {seed} of the control: {why}"));
+        }
+        doubts
+    }
+
+    fn exit(&self) -> Exit {
+        match (&self.control.accused, self.doubts().is_empty()) {
+            (Some(_), _) => Exit::Invalid,
+            (None, false) => Exit::Unknown,
+            (None, true) => Exit::Valid,
+        }
+    }
+
+    fn verdict(&self) -> &'static str {
+        match self.exit() {
+            Exit::Valid => "valid",
+            Exit::Invalid => "invalid",
+            _ => "unknown",
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! A suite as a table, for people and for programs.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use raft::Bug;
+use serde_json::{Value, json};
+use sim::hunt::{Found, Hunt};
+
+use super::{Control, Outcome, Row};
+use crate::run::count;
+use crate::sim::asked;
+
+/// Sentences are cut to this many letters.
+const SENTENCE: usize = 72;
+
+/// What became of a hunt, in a few words.
+pub(super) fn became(hunt: &Hunt) -> String {
+    let after = count(hunt.lives, "life").replace("lifes", "lives");
+    match &hunt.found {
+        Some(found) => format!("found as {} after {after}", found.sort),
+        None if hunt.stopped => format!("stopped after {after}"),
+        None => format!("not found in {after}"),
+    }
+}
+
+/// For people.
+pub(super) fn text(outcome: &Outcome) -> String {
+    let mut out = String::new();
+    if !outcome.rows.is_empty() {
+        let _ = writeln!(
+            out,
+            "{:4} {:22} {:10} {:>6} {:>6} {:>10} {:>8}  because",
+            "", "bug", "found as", "seed", "lives", "virtual s", "s"
+        );
+    }
+    for row in &outcome.rows {
+        let _ = writeln!(out, "{}", line(row));
+    }
+    if outcome.all {
+        for (number, why) in Bug::NOT_APPLICABLE {
+            let _ = writeln!(out, "{number:4} {:22} not applicable: {why}", "");
+        }
+    }
+    let _ = write!(out, "{}", summary(outcome));
+    for (row, found) in outcome.found() {
+        let _ = writeln!(out, "{} again: {}", row.bug, again(found));
+    }
+    let _ = write!(out, "{}", control(&outcome.control));
+    for doubt in outcome.doubts() {
+        let _ = writeln!(out, "{doubt}");
+    }
+    let _ = writeln!(out, "verdict: {}", outcome.verdict());
+    out
+}
+
+fn line(Row { bug, hunt, took }: &Row) -> String {
+    let number = bug.number().unwrap_or("");
+    let (sort, seed, sentence) = match &hunt.found {
+        Some(found) => (found.sort.to_string(), found.seed.to_string(), shortened(&found.sentence)),
+        None => ("not found".to_owned(), String::new(), String::new()),
+    };
+    let lasted = hunt.lasted as f64 / 1e9;
+    let row = format!(
+        "{number:4} {:22} {sort:10} {seed:>6} {:>6} {lasted:>10.0} {:>8.2}  {sentence}",
+        bug.name(),
+        hunt.lives,
+        took.as_secs_f64()
+    );
+    row.trim_end().to_owned()
+}
+
+fn summary(outcome: &Outcome) -> String {
+    if outcome.rows.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("killed: {} of {}", outcome.found().count(), outcome.rows.len());
+    if outcome.all {
+        let _ = write!(out, " applicable ones; {} are not", Bug::NOT_APPLICABLE.len());
+    }
+    out.push('\n');
+    if let (Some(took), Some(lasted)) = (median_seconds(outcome), median_virtual_seconds(outcome)) {
+        let _ = writeln!(out, "median time to kill: {took:.2} s on one core, {lasted:.0} virtual s");
+    }
+    out
+}
+
+fn control(control: &Control) -> String {
+    let Control { swept, accused, took } = control;
+    let times = |kills: f64| swept.lasted as f64 / 1e9 / kills;
+    let said = match accused {
+        None => "none of them bad".to_owned(),
+        Some(found) => format!("seed {} ends badly, by {}: {}", found.seed, found.sort, found.sentence),
+    };
+    let lives = swept.table.lives;
+    let mut out = format!(
+        "control: without a mistake {lives} lives, {:.0} virtual s, in {:.1} s: {said}\n",
+        times(1.0),
+        took.as_secs_f64()
+    );
+    if let Some(found) = accused {
+        let _ = writeln!(out, "see it again: {}", again(found));
+    }
+    let _ = writeln!(out, "digest of the control: {:016x}", swept.digest);
+    out
+}
+
+fn again(found: &Found) -> String {
+    asked::command(&found.plan, None, asked::one(found.seed))
+}
+
+/// The first letters of a sentence.
+pub(super) fn shortened(sentence: &str) -> String {
+    if sentence.chars().count() <= SENTENCE {
+        return sentence.to_owned();
+    }
+    let first: String = sentence.chars().take(SENTENCE - 1).collect();
+    format!("{}…", first.trim_end())
+}
+
+fn median_seconds(outcome: &Outcome) -> Option<f64> {
+    median(outcome.found().map(|(row, _)| row.took.as_secs_f64()).collect())
+}
+
+fn median_virtual_seconds(outcome: &Outcome) -> Option<f64> {
+    median(outcome.found().map(|(row, _)| row.hunt.lasted as f64 / 1e9).collect())
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
+    Some(f64::midpoint(*low, *high))
+}
+
+/// For programs.
+pub(super) fn object(outcome: &Outcome) -> Value {
+    let bugs: Vec<Value> = outcome.rows.iter().map(row).collect();
+    let not_applicable: Vec<Value> =
+        Bug::NOT_APPLICABLE.iter().map(|(number, why)| json!({ "number": number, "why": why })).collect();
+    let Control { swept, accused, took } = &outcome.control;
+    json!({
+        "suite": "bugs-raft",
+        "world": "sim",
+        "bugs": bugs,
+        "not_applicable": not_applicable,
+        "killed": outcome.found().count(),
+        "hunted": outcome.rows.len(),
+        "median_seconds": median_seconds(outcome),
+        "median_virtual_seconds": median_virtual_seconds(outcome),
+        "control": {
+            "lives": swept.table.lives,
+            "virtual_seconds": swept.lasted as f64 / 1e9,
+            "seconds": took.as_secs_f64(),
+            "digest": format!("{:016x}", swept.digest),
+            "unknowns": swept.unknowns,
+            "stopped": swept.stopped,
+            "bad": accused.as_ref().map(find),
+        },
+        "doubts": outcome.doubts(),
+        "verdict": outcome.verdict(),
+    })
+}
+
+fn row(Row { bug, hunt, took }: &Row) -> Value {
+    json!({
+        "number": bug.number(),
+        "bug": bug.name(),
+        "story": bug.story(),
+        "expected": bug.expected(),
+        "found": hunt.found.as_ref().map(find),
+        "lives": hunt.lives,
+        "virtual_seconds": hunt.lasted as f64 / 1e9,
+        "seconds": rounded(*took),
+        "stopped": hunt.stopped,
+    })
+}
+
+fn find(found: &Found) -> Value {
+    json!({
+        "as": found.sort.to_string(),
+        "sentence": found.sentence,
+        "seed": found.seed,
+        "workload": found.plan.workload.as_str(),
+        "nodes": found.plan.nodes,
+        "repeat": again(found),
+    })
+}
+
+fn rounded(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e3).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_is_between_the_middle_two() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median(Vec::new()), None);
+    }
+
+    #[test]
+    fn long_sentences_are_cut_at_a_letter() {
+        assert_eq!(shortened("short"), "short");
+        let long = shortened(&"é".repeat(200));
+        assert_eq!(long.chars().count(), SENTENCE);
+        assert!(long.ends_with('…'));
+    }
+}
