@@ -1,7 +1,8 @@
 //! The clients: who asks what is decided by a generator, as in a run against real processes.
 //!
 //! A process has at most one op open. If nobody knows how it ended, the process is retired, and the next one
-//! in its seat has the old number plus the concurrency; process p talks to node p mod n. An op that is not
+//! in its seat has the old number plus the concurrency; process p talks to node p mod n, where n is the number
+//! of nodes, or of those that clients crowd to in this life. An op that is not
 //! answered within [`PATIENCE`] has ended for its client, whatever becomes of it. A process that was refused
 //! rests, longer each time.
 //!
@@ -76,7 +77,8 @@ struct Open<W: Asking> {
 /// All clients of a life, and what they saw.
 pub(crate) struct Clients<W: Asking> {
     workload: W,
-    nodes: u64,
+    /// How many nodes they talk to.
+    crowd: u64,
     seats: Vec<Seat<W>>,
     /// Whose call it is.
     calls: BTreeMap<CallId, usize>,
@@ -101,7 +103,7 @@ pub(crate) enum Given {
 }
 
 impl<W: Asking> Clients<W> {
-    pub(crate) fn new(workload: W, nodes: u16, concurrency: usize, start: u64) -> Clients<W> {
+    pub(crate) fn new(workload: W, nodes: u16, crowd: u16, concurrency: usize, start: u64) -> Clients<W> {
         let seats = (0..concurrency as u64).map(|number| Seat {
             process: Process(number),
             open: None,
@@ -110,7 +112,7 @@ impl<W: Asking> Clients<W> {
         });
         Clients {
             workload,
-            nodes: u64::from(nodes),
+            crowd: u64::from(crowd.min(nodes)),
             seats: seats.collect(),
             calls: BTreeMap::new(),
             last_call: 0,
@@ -300,7 +302,7 @@ impl<W: Asking> Clients<W> {
 
     /// Whom a process talks to.
     fn node(&self, process: Process) -> NodeId {
-        let turn = u16::try_from(process.0 % self.nodes).expect("there are few nodes");
+        let turn = u16::try_from(process.0 % self.crowd).expect("there are few nodes");
         NodeId(turn + 1)
     }
 

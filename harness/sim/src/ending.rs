@@ -3,14 +3,23 @@
 use std::fmt;
 
 use checker::{Verdict, Why};
-use raft::NodeId;
 use raft::invariants::Violation;
+use raft::{Index, NodeId};
 
 /// Something that cannot be, noticed while the life went on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Breach {
     /// An invariant of the protocol does not hold.
     Invariant(Violation),
+    /// A node answers a read from a state that lacks what was committed before the read came in.
+    StaleRead {
+        /// Which node.
+        node: NodeId,
+        /// How far it had executed the log.
+        applied: Index,
+        /// How far the log was committed when the read came in.
+        needs: Index,
+    },
     /// A node says that a peer, or its own disk, has lost its past.
     Diverged {
         /// Which node.
@@ -31,6 +40,10 @@ impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Breach::Invariant(violation) => write!(f, "{violation}"),
+            Breach::StaleRead { node, applied, needs } => write!(
+                f,
+                "{node} answers a read from a state that ends with {applied}, and {needs} was committed before it was asked"
+            ),
             Breach::Diverged { node, why } => write!(f, "{node} halts: {why}"),
             Breach::Refused { node, why } => {
                 write!(f, "{node} does not start, and nobody damaged its disk: {why}")

@@ -72,6 +72,13 @@ pub struct Hunt {
     pub stopped: bool,
 }
 
+impl Hunt {
+    /// How long its lives lasted, together.
+    pub fn virtual_time(&self) -> Duration {
+        Duration::from_nanos_u128(self.lasted)
+    }
+}
+
 /// A mistake that was found.
 #[derive(Clone, Debug)]
 pub struct Found {

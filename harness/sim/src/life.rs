@@ -165,7 +165,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         if let Some(Cut { node, calls }) = frame.cut {
             world.nodes[usize::from(node) - 1].disk.cut_after(Some(calls));
         }
-        let clients = Clients::new(workload.clone(), frame.nodes, frame.concurrency, 0);
+        let clients = Clients::new(workload.clone(), frame.nodes, frame.settings.crowd, frame.concurrency, 0);
         let nemesis_seed = rand::Rng::next_u64(&mut Dice::Nemesis.of(frame.seed));
         let limit = Time::default().after(frame.time_limit);
         let nemesis = Nemesis::new(frame.schedule.clone(), cluster(frame.nodes), nemesis_seed, limit);
@@ -208,8 +208,13 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             self.wait(FIRST_ELECTION);
         }
         self.start = self.world.now;
-        self.clients =
-            Clients::new(self.workload.clone(), self.frame.nodes, self.frame.concurrency, self.start);
+        self.clients = Clients::new(
+            self.workload.clone(),
+            self.frame.nodes,
+            self.frame.settings.crowd,
+            self.frame.concurrency,
+            self.start,
+        );
     }
 
     /// Clients work and faults come and go. Whether nothing that cannot be has happened.

@@ -62,7 +62,7 @@ impl Plan {
             nodes: self.nodes,
             concurrency: self.concurrency,
             time_limit: self.time_limit,
-            settings: Settings::draw(&mut Dice::Settings.of(seed)),
+            settings: Settings::draw(self.nodes, &mut Dice::Settings.of(seed)),
             schedule: self.schedule.clone().unwrap_or_else(storm),
             bugs: self.bugs,
             cut: None,

@@ -25,6 +25,12 @@ pub struct Settings {
     pub segment_size: u64,
     /// How far ahead of the log zeros are written, in bytes.
     pub zeros_ahead: u64,
+    /// The most bytes of entries in one append: 1 for one entry at a time.
+    pub append: usize,
+    /// How many appends may be under way to a follower.
+    pub window: usize,
+    /// How many of the nodes clients talk to.
+    pub crowd: u16,
     /// How often a leader shows that it is there.
     pub heartbeat: Duration,
     /// How long to wait for a leader: at least, and less than.
@@ -33,15 +39,18 @@ pub struct Settings {
 
 impl Settings {
     /// Drawn from these dice.
-    pub fn draw(dice: &mut ChaCha8Rng) -> Settings {
-        let least = *pick(dice, &[50_000, 200_000, 1_000_000, 5_000_000]);
-        let spread = *pick(dice, &[0, 100_000, 1_000_000, 10_000_000]);
+    pub fn draw(nodes: u16, dice: &mut ChaCha8Rng) -> Settings {
+        let least = *pick(dice, &[50_000, 200_000, 1_000_000, 5_000_000, 20_000_000]);
+        let spread = *pick(dice, &[0, 100_000, 1_000_000, 10_000_000, 150_000_000]);
         Settings {
             pace: Pace { least, spread, ordered: dice.random_bool(0.7) },
             turn: *pick(dice, &[10_000, 50_000, 500_000]),
             sync: *pick(dice, &[0, 1_000_000, 5_000_000, 20_000_000]),
             segment_size: *pick(dice, &[4 << 10, 16 << 10, 64 << 10]),
             zeros_ahead: *pick(dice, &[0, 512, 4096]),
+            append: *pick(dice, &[1, 300, 256 << 10]),
+            window: *pick(dice, &[1, 4, 64]),
+            crowd: if dice.random_bool(0.3) { dice.random_range(1..=nodes) } else { nodes },
             heartbeat: Duration::from_millis(50),
             election: (Duration::from_millis(300), Duration::from_millis(600)),
         }
@@ -55,6 +64,9 @@ impl Settings {
             sync: 0,
             segment_size: 64 << 10,
             zeros_ahead: 0,
+            append: 256 << 10,
+            window: 64,
+            crowd: u16::MAX,
             heartbeat: Duration::from_millis(50),
             election: (Duration::from_millis(300), Duration::from_millis(600)),
         }

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rayon::prelude::*;
 
@@ -83,6 +84,11 @@ pub(crate) fn sweep_by<'a>(
 }
 
 impl Swept {
+    /// How long its lives lasted, together.
+    pub fn virtual_time(&self) -> Duration {
+        Duration::from_nanos_u128(self.lasted)
+    }
+
     fn add(&mut self, seed: u64, life: Life) {
         self.table.add(&life.coverage);
         self.counts.ok += life.counts.ok;

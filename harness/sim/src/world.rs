@@ -12,12 +12,13 @@
 //! After every step of a node the invariants are checked. The first thing that cannot be, be it a
 //! broken invariant or a node that says so itself, is kept, and ends the life.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use nemesis::Time;
 use raft::invariants::Invariants;
-use raft::{Bugs, EntryId, Envelope, NodeId, Role, SessionId, StateMachine, Term, Voters};
+use raft::{Bugs, EntryId, Envelope, Index, NodeId, Role, SessionId, StateMachine, Term, Voters, Window};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use replica::{Call, CallId, Config, Effects, Event, Failed, Halt, OpenError, Outcome, Replica};
@@ -126,6 +127,8 @@ pub(crate) struct World<M: StateMachine> {
     invariants: Invariants,
     sessions: ChaCha8Rng,
     digest: Digest,
+    /// How far the log was committed, as far as any node knew, when a read reached its node.
+    reads: BTreeMap<CallId, Index>,
     /// The last entry of each node's log, to see when one is cut.
     lasts: Vec<EntryId>,
     /// The last term that had a leader, and who it was.
@@ -161,6 +164,7 @@ impl<M: StateMachine> World<M> {
             invariants: Invariants::new(Voters::new(ids)),
             sessions: Dice::Sessions.of(seed),
             digest: Digest::default(),
+            reads: BTreeMap::new(),
             lasts: vec![EntryId::default(); nodes.len()],
             led: (Term::default(), None),
             leader_changes: 0,
@@ -192,6 +196,9 @@ impl<M: StateMachine> World<M> {
                 }
                 Happening::Call { node, id, call } => {
                     if self.nodes[node].lives() {
+                        if matches!(call, Call::Read(_)) {
+                            self.reads.insert(id, self.invariants.committed());
+                        }
                         self.comes_in(node, Event::Call(id, call));
                     } else {
                         return Some(Outside::Refused(id));
@@ -309,6 +316,7 @@ impl<M: StateMachine> World<M> {
         config.log.zeros_ahead = settings.zeros_ahead;
         config.heartbeat = settings.heartbeat;
         config.election = settings.election;
+        config.append = (settings.append, Window { messages: settings.window, bytes: 4 << 20 });
         config.bugs = self.constitution.bugs;
         config
     }
@@ -519,6 +527,7 @@ impl<M: StateMachine> World<M> {
             }
         }
         for (call, outcome) in reply {
+            self.check_read(place, call, &outcome);
             let at = self.now + self.client_delay();
             self.digest.mix(&[self.now, 4, call.0, kind_of(&outcome)]);
             self.agenda.note(at, Happening::Outside(Outside::Answer(call, outcome)));
@@ -538,6 +547,16 @@ impl<M: StateMachine> World<M> {
             return self.halts(place, &halt);
         }
         self.plan_timers(place);
+    }
+
+    /// A read must see everything that was committed when it came in (dissertation §6.4), whatever it reads.
+    fn check_read(&mut self, place: usize, call: CallId, outcome: &Outcome<M::Reply>) {
+        let (Some(needs), Outcome::Done(_)) = (self.reads.remove(&call), outcome) else { return };
+        let node = &self.nodes[place];
+        let applied = node.replica.as_ref().map_or(Index(0), |replica| replica.status().applied);
+        if applied < needs {
+            self.breach.get_or_insert(Breach::StaleRead { node: node.id, applied, needs });
+        }
     }
 
     /// A node looks at its timers again when the next one runs out.

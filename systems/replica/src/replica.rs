@@ -34,12 +34,15 @@ pub struct Config {
     pub patience: Duration,
     /// How many calls may wait at once.
     pub calls: usize,
+    /// The most bytes of entries in one append, and how much may be under way to one follower.
+    pub append: (usize, raft::Window),
     /// Mistakes to make.
     pub bugs: Bugs,
 }
 
 impl Config {
-    /// The usual: heartbeats every 50 ms, elections after 300 to 600 ms, 5 s of patience, 8,192 calls.
+    /// The usual: heartbeats every 50 ms, elections after 300 to 600 ms, 5 s of patience, 8,192 calls, appends
+    /// of 256 KiB of which 64, or 4 MiB, may be under way to a follower.
     pub fn new(identity: Identity, voters: Voters, boot: SessionId) -> Config {
         Config {
             identity,
@@ -50,6 +53,7 @@ impl Config {
             election: (Duration::from_millis(300), Duration::from_millis(600)),
             patience: Duration::from_secs(5),
             calls: 8192,
+            append: (256 << 10, raft::Window { messages: 64, bytes: 4 << 20 }),
             bugs: Bugs::none(),
         }
     }
@@ -140,6 +144,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         let restored = Restored { hard: recovered.hard, log };
         let mut core = raft::Config::new(config.identity.node, config.voters.clone());
         core.election_min = config.election.0;
+        (core.append_bytes, core.window) = config.append;
         core.bugs = config.bugs;
         let mut out = Output::default();
         let raft = Raft::restart(core, restored, now, &mut out);
