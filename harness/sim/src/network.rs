@@ -154,6 +154,12 @@ impl Network {
         std::mem::take(&mut wire.traffic)
     }
 
+    /// From now on no link is slower than this: progress can be demanded only of a network that lets it happen.
+    pub(crate) fn calm(&mut self, most: Pace) {
+        self.pace.least = self.pace.least.min(most.least);
+        self.pace.spread = self.pace.spread.min(most.spread);
+    }
+
     /// A delay in fair weather.
     pub(crate) fn fair(&mut self) -> u64 {
         let Pace { least, spread, .. } = self.pace;

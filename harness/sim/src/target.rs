@@ -19,6 +19,7 @@ use nemesis::{Link, NodeId, Nodes, Pace, Sever, Skew, Target, Weather};
 use raft::StateMachine;
 
 use crate::node::{Node, Standing};
+use crate::settings::Settings;
 use crate::world::World;
 
 /// A message in the simulator has no size; what a cut held is counted as if each had this one.
@@ -81,8 +82,10 @@ impl<M: StateMachine> World<M> {
         others < (self.nodes.len() - 1) / 2
     }
 
-    /// Starts whoever is not running and may, and lets go on whoever stands still: the end of all faults.
+    /// Starts whoever is not running and may, lets go on whoever stands still, and makes links quick: the end of
+    /// all faults, and of circumstances that are as good as one.
     pub(crate) fn mend_all(&mut self) {
+        self.network.calm(Settings::plain().pace);
         for place in 0..self.nodes.len() {
             let id = self.nodes[place].id;
             self.resume(id);
