@@ -327,6 +327,11 @@ impl<W: Asking> Clients<W> {
         self.lines.push(Line::Nemesis(op));
     }
 
+    /// From now on clients talk to all nodes, wherever they crowded before: those may be down for good.
+    pub(crate) fn disperse(&mut self, nodes: u16) {
+        self.crowd = nodes.into();
+    }
+
     /// Whether no op is open.
     pub(crate) fn idle(&self) -> bool {
         self.seats.iter().all(|seat| seat.open.is_none())

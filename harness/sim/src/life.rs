@@ -249,6 +249,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
     /// Demands progress.
     fn liveness(&mut self) -> bool {
         self.concluded = self.clients.lines().len();
+        self.clients.disperse(self.frame.nodes);
         self.generator.conclude();
         let limit = self.world.now + RECOVERY;
         loop {

@@ -141,6 +141,10 @@ impl LifeFile {
         if self.concurrency == 0 || self.concurrency > 1000 {
             return Err(BadLife::Number("there are one to a thousand clients"));
         }
+        if self.time_limit > LONGEST {
+            return Err(BadLife::Number("a life lasts a day at most"));
+        }
+        possible(&self.settings).map_err(BadLife::Number)?;
         let bugs = self.bugs.iter().map(|name| name.parse::<Bug>()).collect::<Result<Vec<_>, _>>()?;
         Ok(Frame {
             seed: self.seed,
@@ -153,6 +157,31 @@ impl LifeFile {
             cut: None,
         })
     }
+}
+
+/// A day, in nanoseconds.
+const LONGEST: u64 = 86_400_000_000_000;
+
+/// Whether anybody could live so; a person may have changed the file.
+fn possible(settings: &Settings) -> Result<(), &'static str> {
+    let Settings { pace, turn, sync, segment_size, append, window, crowd, heartbeat, election, .. } =
+        settings;
+    let minute = Duration::from_mins(1);
+    if [pace.least, pace.spread, *turn, *sync].into_iter().any(|wait| Duration::from_nanos(wait) > minute) {
+        return Err("its settings: links, nodes and disks take a minute at most");
+    }
+    if heartbeat.is_zero() || election.0.is_zero() || election.0 >= election.1 || election.1 > minute {
+        return Err(
+            "its settings: heartbeats take some time, and elections from something to more, at most a minute",
+        );
+    }
+    if !(1 << 10..=1 << 26).contains(segment_size) {
+        return Err("its settings: a segment of a log has from a kibibyte to 64 mebibytes");
+    }
+    if [*append, *window, usize::from(*crowd)].contains(&0) {
+        return Err("its settings: `append`, `window` and `crowd` are at least 1");
+    }
+    Ok(())
 }
 
 /// The set of these mistakes.
@@ -226,4 +255,54 @@ fn story<W: Asking>(told: Told<W>) -> Story {
         writer.line(line).expect("what clients saw keeps the rules of a history");
     }
     Story { life: told.life, history: writer.into_inner() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A life as it is written, with something changed.
+    fn changed(change: impl FnOnce(&mut LifeFile)) -> Result<LifeFile, BadLife> {
+        let mut file = LifeFile {
+            system: "raft".into(),
+            workload: "register".into(),
+            seed: 1,
+            nodes: 3,
+            concurrency: 2,
+            time_limit: 1_000_000_000,
+            settings: Settings::plain(),
+            bugs: Vec::new(),
+            schedule: Vec::new(),
+            asks: Vec::new(),
+        };
+        change(&mut file);
+        LifeFile::parse(&file.to_json())
+    }
+
+    #[test]
+    fn a_life_is_read_as_it_was_written() {
+        let file = changed(|_| {}).expect("nothing was changed");
+        assert_eq!(LifeFile::parse(&file.to_json()).expect("it was just written"), file);
+    }
+
+    #[test]
+    fn what_nobody_can_live_is_named() {
+        for (bad, word) in [
+            (changed(|file| file.system = "etcd".into()), "etcd"),
+            (changed(|file| file.workload = "poker".into()), "poker"),
+            (changed(|file| file.nodes = 0), "nodes"),
+            (changed(|file| file.concurrency = 0), "clients"),
+            (changed(|file| file.time_limit = u64::MAX), "a day"),
+            (changed(|file| file.bugs = vec!["heisenbug".into()]), "heisenbug"),
+            (changed(|file| file.schedule = vec!["nonsense".into()]), "schedule"),
+            (changed(|file| file.settings.pace.least = u64::MAX), "a minute"),
+            (changed(|file| file.settings.heartbeat = Duration::ZERO), "heartbeats"),
+            (changed(|file| file.settings.election.1 = Duration::ZERO), "elections"),
+            (changed(|file| file.settings.segment_size = 0), "segment"),
+            (changed(|file| file.settings.window = 0), "window"),
+        ] {
+            let said = bad.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(said.contains(word), "should speak of `{word}`: {said}");
+        }
+    }
 }
