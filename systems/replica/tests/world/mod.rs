@@ -1,10 +1,22 @@
-//! A world of three replicas whose clients' history is written down and judged.
+//! A world of three replicas whose clients' history is written down and judged, and whose cores are held
+//! against the invariants.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test file uses its part of the world"
+)]
+
+pub(crate) mod lives;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft::{Command, Entry, Envelope, Mono, NodeId, Now, RequestId, SessionId, StateMachine, Voters, Wall};
+use raft::{
+    Bug, Bugs, Command, Entry, Envelope, Invariants, Mono, NodeId, Now, RequestId, SessionId, StateMachine,
+    Violation, Voters, Wall,
+};
 use replica::{Call, CallId, Config, Effects, Event, Outcome, Replica, Timer, Unknown, Wait};
 use wal::{Identity, MemoryDisk};
 
@@ -87,10 +99,20 @@ pub(crate) struct World {
     known: usize,
     forgotten: Option<Timer>,
     draw: u64,
+    bugs: Bugs,
+    /// How each timer was armed last.
+    pub(crate) waits: BTreeMap<Timer, Wait>,
+    /// What the cores must not do. Without it only what clients see is judged.
+    pub(crate) invariants: Option<Invariants>,
 }
 
 impl World {
     pub(crate) fn new() -> World {
+        World::with(None)
+    }
+
+    /// A world in which everybody makes this mistake.
+    pub(crate) fn with(bug: Option<Bug>) -> World {
         let mut world = World {
             nodes: BTreeMap::new(),
             disks: NODES.map(|id| (id, MemoryDisk::new())).into(),
@@ -110,6 +132,9 @@ impl World {
             known: 0,
             forgotten: None,
             draw: 1,
+            waits: BTreeMap::new(),
+            bugs: bug.map_or(Bugs::none(), |bug| Bugs::of([bug])),
+            invariants: Some(Invariants::new(Voters::new(NODES))),
         };
         for id in NODES {
             world.start(id);
@@ -124,9 +149,12 @@ impl World {
         let mut config = Config::new(identity, Voters::new(NODES), SessionId(self.boots << 32));
         config.log.segment_size = 2048;
         config.log.zeros_ahead = 256;
+        config.bugs = self.bugs;
         let mut effects = Effects::default();
         let disk = self.disks[&id].clone();
-        let replica = Replica::open(config, Journal::default(), disk, self.now, &mut effects).unwrap();
+        let opened = Replica::open(config, Journal::default(), disk, self.now, &mut effects);
+        let replica = opened.unwrap_or_else(|why| panic!("{id} does not start: {why}"));
+        self.hold(|invariants| invariants.restarted(replica.raft()));
         let node = Node { replica, timers: BTreeMap::new(), compared: 0, gathering: None };
         self.nodes.insert(id, node);
         self.carry_out(id, effects);
@@ -266,24 +294,45 @@ impl World {
     fn step(&mut self, id: NodeId, event: Event<()>) {
         let now = self.now;
         let node = self.nodes.get_mut(&id).unwrap();
-        if let Some(effects) = &mut node.gathering {
-            node.replica.step(now, event, effects);
+        if let Some(mut effects) = node.gathering.take() {
+            node.replica.step(now, event, &mut effects);
+            node.gathering = Some(effects);
+            self.observe(id);
         } else {
             let mut effects = Effects::default();
             node.replica.step(now, event, &mut effects);
+            self.observe(id);
             self.flush(id, effects);
+        }
+    }
+
+    fn observe(&mut self, id: NodeId) {
+        let raft = self.nodes[&id].replica.raft();
+        let verdict = self.invariants.as_mut().map_or(Ok(()), |invariants| invariants.observe(raft));
+        World::accept(verdict);
+    }
+
+    fn hold(&mut self, law: impl FnOnce(&mut Invariants) -> Result<(), Violation>) {
+        World::accept(self.invariants.as_mut().map_or(Ok(()), law));
+    }
+
+    fn accept(verdict: Result<(), Violation>) {
+        if let Err(violation) = verdict {
+            panic!("against {}: {violation}", violation.property());
         }
     }
 
     fn flush(&mut self, id: NodeId, mut effects: Effects<usize>) {
         let now = self.now;
         self.nodes.get_mut(&id).unwrap().replica.flush(now, &mut effects);
+        self.observe(id);
         self.carry_out(id, effects);
     }
 
     fn carry_out(&mut self, id: NodeId, effects: Effects<usize>) {
         assert!(effects.halt.is_none(), "{id} halts: {:?}", effects.halt);
         for envelope in effects.send {
+            self.hold(|invariants| invariants.sent(&envelope));
             self.sent.push_back(envelope.clone());
             self.mail.push_back(envelope);
         }
@@ -291,6 +340,7 @@ impl World {
             self.sent.pop_front();
         }
         for (timer, wait) in effects.arm {
+            self.waits.insert(timer, wait);
             let wait = match wait {
                 Wait::Exactly(wait) => wait,
                 Wait::Between(least, most) => {
