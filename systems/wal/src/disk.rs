@@ -5,8 +5,9 @@
 //! caller decides what to do with a report; who carries it (a channel, a callback, a simulator's list of
 //! events) is the implementation's business and no part of this trait.
 //!
-//! Two implementations stand here: [`FolderDisk`](crate::FolderDisk), which is real, and
-//! [`MemoryDisk`](crate::MemoryDisk), which loses what was not synced when its power is cut.
+//! Three implementations stand here: [`FolderDisk`](crate::FolderDisk), which is real,
+//! [`LossyDisk`](crate::LossyDisk), which is real and forgets with its process what was not synced, and
+//! [`MemoryDisk`](crate::MemoryDisk), which forgets it when its power is cut.
 
 use std::io;
 
