@@ -41,7 +41,7 @@ const FIRST_ELECTION: u64 = 10 * SECOND;
 /// How long a healed cluster may take until everything is answered that is asked. Clients rest up to half a
 /// second and wait up to one, so that is a matter of seconds, or of never.
 const RECOVERY: u64 = 60 * SECOND;
-/// How long a healed cluster may take until all its nodes have executed the same.
+/// How long a healed cluster may take until all its nodes follow one of them and have executed the same.
 const CATCH_UP: u64 = 20 * SECOND;
 
 /// Everything that fixes a life, but for the ops of its clients.
@@ -243,7 +243,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
                 return false;
             }
         }
-        true
+        self.catch_up()
     }
 
     /// Demands progress.
@@ -265,16 +265,22 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         self.generator.given_up() == 0 && self.catch_up()
     }
 
-    /// Whether all nodes that live come to have executed the same.
+    /// Whether all nodes that live come to follow one of them, and to have executed the same.
     fn catch_up(&mut self) -> bool {
         let limit = self.world.now + CATCH_UP;
-        while !self.level() {
+        while !(self.agreed() && self.level()) {
             self.world.wake_at(self.world.now + 50_000_000, Alarm::Look.name());
             if !self.wait(limit) {
                 return false;
             }
         }
         true
+    }
+
+    fn agreed(&self) -> bool {
+        let mut leaders = self.replicas().map(|replica| replica.status().leader);
+        let first = leaders.next().flatten();
+        first.is_some() && leaders.all(|other| other == first)
     }
 
     fn level(&self) -> bool {
