@@ -35,6 +35,8 @@ mod promises;
 mod quorum_holds;
 mod reads_are_current;
 mod state_machine_safety;
+#[cfg(test)]
+mod tests;
 mod violation;
 
 use std::collections::BTreeMap;
