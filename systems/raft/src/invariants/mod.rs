@@ -239,9 +239,11 @@ impl Invariants {
         let written = log.between(Index(from as u64), log.last().index);
         let same = view.log[from..].iter().zip(written).take_while(|(old, new)| **old == new.id).count();
         let kept = from + same;
+        let mut taken_back = None;
         if let Some(lost) = view.log.get(kept).copied() {
             leader_append_only::check(id, before, view.brief, lost)?;
-            self.agreed.dropped(id, kept, lost)?;
+            self.agreed.dropped(id, before.commit, lost)?;
+            taken_back = self.agreed.among(kept, &view.log[kept..]);
             view.promises.dropped(kept);
         }
         view.log.truncate(from);
@@ -252,7 +254,10 @@ impl Invariants {
             self.chronicle.enter(id, place, last, entry)?;
             view.log.push(entry.id);
         }
-        Ok(())
+        match taken_back {
+            Some(committed) => quorum_holds::check(&self.voters, &self.nodes, committed, id),
+            None => Ok(()),
+        }
     }
 
     fn on_lead(&mut self, id: NodeId) -> Result<(), Violation> {

@@ -1,8 +1,14 @@
 //! No two nodes execute different entries in one place (§5.4.3).
 //!
 //! It is checked where it is decided: no two nodes *call* different entries of one place committed, and
-//! no log that held a committed entry loses it while its node lives. What a node then executes must be
-//! what was committed, by name and by content.
+//! no log loses an entry that its own node called so, while that node lives. What a node then executes must
+//! be what was committed, by name and by content.
+//!
+//! A log may lose a committed entry of which its node does not *know* that it is. A node that was cut off as
+//! the leader of an old term may hold an entry which others then committed in a later term, without its
+//! help. If the first it hears is an append of yet another leader, from between the two, that came late, it
+//! follows it, as it must, and writes over the entry. That hurts nobody as long as a quorum holds it, which is
+//! what is checked then; `a_late_leader_takes_back_what_others_committed.txt` tells the story.
 
 use super::Violation;
 use super::log_matching::Chronicle;
@@ -63,12 +69,15 @@ impl Agreed {
         Ok(())
     }
 
-    /// The log of `node` no longer has `lost`, which stood in the place `at`.
-    pub(super) fn dropped(&self, node: NodeId, at: usize, lost: EntryId) -> Result<(), Violation> {
-        match self.at(at) {
-            Some(known) if known.id == lost => Err(Violation::CommittedDropped { node, entry: lost }),
-            _ => Ok(()),
-        }
+    /// The log of `node`, which called all up to `commit` committed, no longer has `lost`.
+    pub(super) fn dropped(&self, node: NodeId, commit: Index, lost: EntryId) -> Result<(), Violation> {
+        if lost.index <= commit { Err(Violation::CommittedDropped { node, entry: lost }) } else { Ok(()) }
+    }
+
+    /// The last of these entries that is committed, of which the first stood in the place `at`.
+    pub(super) fn among(&self, at: usize, lost: &[EntryId]) -> Option<Committed> {
+        let known = self.0.get(at..).unwrap_or_default().iter();
+        known.zip(lost).take_while(|(known, lost)| known.id == **lost).map(|(known, _)| *known).last()
     }
 
     /// `node` executes `entry`.

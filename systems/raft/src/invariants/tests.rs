@@ -130,10 +130,10 @@ fn state_machine_safety() {
         Property::StateMachineSafety,
         "n3 holds 1@t2 to be committed, and n1 held 1@t1 to be",
     );
-    let mut dropped = node(N2, 1, &[1]);
-    dropped.log.replace(Suffix::new(EntryId::default(), Vec::new()).unwrap());
+    let mut overwritten = commits(node(N2, 2, &[1]), 1);
+    overwritten.log.replace(Suffix::new(EntryId::default(), entries(1, &[2])).unwrap());
     refused(
-        seen(&[committed.as_slice(), &[dropped]].concat()),
+        seen(&[committed.as_slice(), &[commits(node(N2, 1, &[1]), 1), overwritten]].concat()),
         Property::StateMachineSafety,
         "n2 drops 1@t1, which is committed",
     );
@@ -163,6 +163,19 @@ fn quorum_holds() {
         law.restarted(&node(N2, 1, &[])),
         Property::QuorumHolds,
         "1@t1 is committed, as n2 knows, and only 1 of the 2 nodes needed have it",
+    );
+}
+
+#[test]
+fn what_a_node_did_not_know_to_be_committed_it_may_drop_if_a_quorum_is_left() {
+    let mut overwritten = node(N3, 2, &[1]);
+    overwritten.log.replace(Suffix::new(EntryId::default(), entries(1, &[2])).unwrap());
+    let held = [node(N3, 1, &[1]), node(N2, 1, &[1]), commits(leader(N1, 1, &[1]), 1)];
+    assert!(seen(&[held.as_slice(), &[overwritten.clone()]].concat()).is_ok());
+    refused(
+        seen(&[&held[..1], &held[2..], &[overwritten]].concat()),
+        Property::QuorumHolds,
+        "1@t1 is committed, as n3 knows, and only 1 of the 2 nodes needed have it",
     );
 }
 
