@@ -14,6 +14,9 @@
 //! those too. What it cannot know is whom a role will mean when the time comes; the accounts assume the
 //! worst, that no two faults take away the same node.
 //!
+//! Chance alone rarely makes two ends meet that must: a power cut finds everything synced in nineteen
+//! cases of twenty. So where a life knows slow disks, most of its power cuts come upon one.
+//!
 //! A rotten bit may keep a node down for good. It comes late in a life, and no more often than the rest
 //! of the nodes can bear.
 
@@ -29,7 +32,7 @@ use crate::fault::{Harm, Pace, Weather};
 use crate::ids::Time;
 use crate::kind::{Kind, Kinds};
 use crate::route::Route;
-use crate::schedule::Step;
+use crate::schedule::{Start, Step};
 use crate::shape::Shape;
 use crate::span::{Span, Wait};
 
@@ -114,12 +117,32 @@ impl Life {
                     }
                 };
                 if self.may_come(kind, now) {
-                    self.strike(kind, now, dawn);
+                    let slow = kind == Kind::Power && weights.iter().any(|(kind, _)| *kind == Kind::SlowDisk);
+                    let at = if slow { self.slow_down(now, dawn) } else { now };
+                    self.strike(kind, at, dawn);
                 }
                 now = now.after(gap.draw(&mut self.rng).duration());
             }
         }
+        self.steps.sort_by_key(|step| match step.start {
+            Start::At(at) => at,
+            Start::After(_) | Start::When(_) => Time::default(),
+        });
         self.steps
+    }
+
+    /// Slows all disks a little, mostly, and says when the power may go. Most power cuts find everything
+    /// synced, and are no more than kills; this one finds something under way.
+    fn slow_down(&mut self, now: Time, dawn: Time) -> Time {
+        let [sync, wait, length] = [(20, 90), (100, 500), (600, 1_200)]
+            .map(|(least, most)| Span::millis(self.rng.random_range(least..=most)));
+        let until = now.after(length.duration());
+        if until > dawn || self.rng.random_ratio(1, 8) {
+            return now;
+        }
+        let harm = Harm::SlowDisk(Pace::Sync(sync));
+        self.steps.push(Step::at(now, until, Aim::Harm { who: Who::All, harm }));
+        now.after(wait.duration())
     }
 
     /// The kinds of this life, and how often they come.
@@ -127,7 +150,8 @@ impl Life {
         let mut left_out = Vec::new();
         let mut weights = Vec::new();
         for kind in storm.kinds.as_slice() {
-            let (present, weight) = (self.rng.random_ratio(7, 10), self.rng.random_range(1..=6));
+            let lives_in_ten = if *kind == Kind::Power { 9 } else { 7 };
+            let (present, weight) = (self.rng.random_ratio(lives_in_ten, 10), self.rng.random_range(1..=6));
             match storm.weights.get(kind) {
                 Some(0) => {}
                 Some(weight) => weights.push((*kind, *weight)),
