@@ -101,6 +101,8 @@ impl Default for Plan {
 const MOST_NODES: u16 = 15;
 /// A drawn schedule of more faults than this is a slip of the pen, and would fill the memory.
 const MOST_FAULTS: u128 = 1_000_000;
+/// A schedule that leaves faults to chance draws up to ten a second for at most so long, for the same reason.
+const LONGEST_CHANCE: Duration = Duration::from_hours(24);
 /// More clients than this say nothing that fewer do not.
 const MOST_CLIENTS: usize = 10_000;
 
@@ -141,6 +143,10 @@ impl Plan {
             && self.time_limit.as_nanos() / turn.as_nanos().max(1) > MOST_FAULTS
         {
             format!("a fault every {turn:?} for {:?}: no more than {MOST_FAULTS} of them", self.time_limit)
+        } else if self.schedule.as_ref().is_some_and(|schedule| schedule.random.is_some())
+            && self.time_limit > LONGEST_CHANCE
+        {
+            format!("faults by chance for {:?}: no longer than {LONGEST_CHANCE:?}", self.time_limit)
         } else if let Some(kind) =
             self.faults().as_slice().iter().find(|kind| !system.faults().contains(kind))
         {
@@ -184,5 +190,13 @@ mod tests {
         let rhythm = Rhythm { on: nano, off: nano, ..Rhythm::default() };
         let hail = Plan { nemesis: Kinds::of(Kind::REAL), rhythm, ..Plan::default() };
         assert_eq!(refused(hail), "a fault every 2ns for 30s: no more than 1000000 of them");
+        let chance = |kinds: &str, hours| {
+            let text = format!("[random]\nkinds = \"{kinds}\"");
+            let schedule = Some(Schedule::parse(&text, &nemesis::cluster(3)).unwrap());
+            Plan { schedule, time_limit: Duration::from_hours(hours), ..Plan::default() }
+        };
+        assert!(chance("kill", 24).check().is_ok());
+        assert_eq!(refused(chance("kill", 25)), "faults by chance for 90000s: no longer than 86400s");
+        assert_eq!(refused(chance("kill,power", 1)), "raft has no fault `power`");
     }
 }

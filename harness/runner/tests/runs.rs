@@ -105,6 +105,33 @@ async fn a_node_that_forgets_when_it_is_killed_is_caught() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_may_count_ops_and_come_again_and_what_is_recorded_is_when_it_came() {
+    let out = tempfile::tempdir().unwrap();
+    let text =
+        "[[step]]\nafter = 60\nevery = \"400ms\"\nlasting = \"150ms\"\nfault = \"pause\"\nnodes = \"one\"\n
+        [[step]]\nwhen = \"leader-changed\"\nlasting = \"1s\"\nfault = \"kill\"\nnodes = \"one\"\n";
+    let schedule = Schedule::parse(text, &nemesis::cluster(1)).unwrap();
+    let report = go(Plan { schedule: Some(schedule), ..plan(&out) }).await.unwrap();
+    assert!(report.faults.len() >= 2, "{:?}", report.faults);
+    let before = fs::read_to_string(report.folder.join("history.jsonl")).unwrap();
+    let before = before.lines().take_while(|line| !line.contains("\"nemesis\""));
+    let invoked = before.filter(|line| line.contains("\"invoke\"")).count();
+    assert!(invoked >= 60, "after {invoked} ops");
+    assert!(report.faults.iter().all(|fault| fault.fault.kind() == Kind::Pause), "one node has one leader");
+    assert_eq!(
+        report.skipped.last().unwrap(),
+        "kill one when leader-changed: given up, the run was over first"
+    );
+
+    let recorded = fs::read_to_string(report.folder.join("schedule.toml")).unwrap();
+    let recorded = Schedule::parse(&recorded, &nemesis::cluster(1)).unwrap();
+    let deeds = recorded.deeds().expect("a record leaves nothing open");
+    let times: Vec<Time> = report.faults.iter().map(|fault| fault.began).collect();
+    assert_eq!(deeds.len(), times.len());
+    assert!(deeds.iter().zip(&times).all(|(deed, began)| deed.at <= *began));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_asks_for_it_need_not_wait_for_the_end_of_a_run_that_is_lost() {
     let out = tempfile::tempdir().unwrap();
     let settings = [("mood".to_owned(), "inventive".to_owned())].into();
