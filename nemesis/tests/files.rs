@@ -95,6 +95,21 @@ fn the_examples_in_the_documentation_are_read() {
 }
 
 #[test]
+fn the_example_in_the_book_is_read() {
+    let page = include_str!("../../docs/faults.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let schedule = Schedule::parse(example.unwrap_or_default(), &cluster(3)).unwrap();
+    let said: Vec<String> =
+        schedule.steps.iter().map(|step| format!("{}: {}", step.start, step.aim)).collect();
+    let expected = [
+        "at 2s: partition isolate-leader (hold)",
+        "when leader-changed: pause leader",
+        "after 1200 ops: kill one",
+    ];
+    assert_eq!(said, expected);
+}
+
+#[test]
 fn every_kind_is_read_by_what_it_needs_and_nothing_else() {
     for kind in Kind::ALL {
         let fields = match kind {
