@@ -242,7 +242,7 @@ impl Invariants {
         let mut taken_back = None;
         if let Some(lost) = view.log.get(kept).copied() {
             leader_append_only::check(id, before, view.brief, lost)?;
-            self.agreed.dropped(id, before.commit, lost)?;
+            Agreed::dropped(id, before.commit, lost)?;
             taken_back = self.agreed.among(kept, &view.log[kept..]);
             view.promises.dropped(kept);
         }

@@ -70,7 +70,7 @@ impl Agreed {
     }
 
     /// The log of `node`, which called all up to `commit` committed, no longer has `lost`.
-    pub(super) fn dropped(&self, node: NodeId, commit: Index, lost: EntryId) -> Result<(), Violation> {
+    pub(super) fn dropped(node: NodeId, commit: Index, lost: EntryId) -> Result<(), Violation> {
         if lost.index <= commit { Err(Violation::CommittedDropped { node, entry: lost }) } else { Ok(()) }
     }
 
