@@ -225,7 +225,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             if let Given::Until(Some(until)) = given {
                 self.look_at(until);
             }
-            if !self.wait(limit) {
+            if self.world.now >= limit || !self.wait(limit) {
                 return self.world.breach.is_none();
             }
         }

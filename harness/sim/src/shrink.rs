@@ -27,6 +27,10 @@ use crate::tape::{Ask, Tape, record};
 
 /// How much may happen in all the lives that are tried.
 const BUDGET: u64 = 60_000_000;
+/// To be born and judged costs a life as much as so many things that happen in it.
+const BIRTH: u64 = 2_000;
+/// How often everything is gone through, at most.
+const ROUNDS: usize = 8;
 /// How many seeds a candidate may fail with.
 const SEEDS: u64 = 4;
 /// How many seeds may be tried to make the tape fail at all.
@@ -114,7 +118,7 @@ where
             let mut script = script.clone();
             script.frame.seed = first.wrapping_add(other);
             let told = script.live(self.workload, false);
-            self.spent += told.life.coverage.events;
+            self.spent += BIRTH + told.life.coverage.events;
             if told.life.ending.sort() == self.sort {
                 (self.seen)(script.asks.len(), script.deeds.len(), self.spent);
                 self.best = Some((script, told));
@@ -131,7 +135,7 @@ where
     }
 
     fn run(&mut self) {
-        loop {
+        for _ in 0..ROUNDS {
             let before = self.size();
             self.cut_tail();
             self.drop_faults();
