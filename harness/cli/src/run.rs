@@ -235,6 +235,12 @@ impl Commands {
     }
 }
 
+/// This program, as the user called it.
+pub(crate) fn program() -> &'static str {
+    // Cargo says so to whoever it runs.
+    if std::env::var_os("CARGO").is_some() { "cargo harness" } else { "harness" }
+}
+
 /// A word as a shell takes it.
 pub(crate) fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=,./:@+%".contains(c);
@@ -243,12 +249,6 @@ pub(crate) fn quote(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
-/// This program, as the user called it.
-pub(crate) fn program() -> &'static str {
-    // Cargo says so to whoever it runs.
-    if std::env::var_os("CARGO").is_some() { "cargo harness" } else { "harness" }
-}
-
 }
 
 fn describe(report: &Report, commands: &Commands) -> String {

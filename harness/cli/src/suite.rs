@@ -62,7 +62,7 @@ pub(crate) struct SuiteArgs {
     #[arg(long)]
     control_only: bool,
 
-    /// Write what came of it as JUnit XML, too
+    /// Write what came of it as `JUnit` XML, too
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 
@@ -154,14 +154,14 @@ fn bugs_raft(bugs: &[Bug], budget: Duration, times: u32) -> Outcome {
         Row { bug: *bug, hunt, took: started.elapsed() }
     };
     let rows: Vec<Row> = bugs.par_iter().with_max_len(1).map(hunt).collect();
-    let longest = rows.iter().filter(|row| row.hunt.found.is_some()).map(|row| row.hunt.lasted).max();
+    let longest = rows.iter().filter(|row| row.hunt.found.is_some()).map(|row| row.hunt.virtual_time()).max();
     let length = match longest {
-        Some(longest) => nanoseconds(longest).saturating_mul(times),
+        Some(longest) => longest.saturating_mul(times),
         None => budget,
     };
     let started = Instant::now();
     let seen = &mut |swept: &Swept| {
-        let so_far = swept.lasted as f64 / 1e9;
+        let so_far = swept.virtual_time().as_secs_f64();
         board.state(|| {
             format!("control: {} lives, {so_far:.0}/{:.0} s", swept.table.lives, length.as_secs_f64())
         });
@@ -171,10 +171,6 @@ fn bugs_raft(bugs: &[Bug], budget: Duration, times: u32) -> Outcome {
     let accused = hunt::accused(&swept);
     let all = rows.len() == Bug::ALL.len();
     Outcome { rows, control: Control { swept, accused, took: started.elapsed() }, all }
-}
-
-fn nanoseconds(time: u128) -> Duration {
-    Duration::from_nanos(u64::try_from(time).unwrap_or(u64::MAX))
 }
 
 impl Outcome {

@@ -170,8 +170,52 @@ fn a_schedule_for_more_nodes_says_how_many_there_are() {
 }
 
 #[test]
+fn a_life_that_cannot_be_lived_is_refused_with_a_cure() {
+    refused(&["sim", "--system", "etcd"], &["etcd", "only raft"]);
+    refused(&["sim", "--seeds", "9..3"], &["9..3", "did you mean 3..9?"]);
+    refused(&["sim", "--seeds", "4..4"], &["4..4", "--seeds 4"]);
+    refused(&["sim", "--seeds", "all"], &["all", "0..100"]);
+    refused(&["sim", "--nemesis", "earthquake"], &["earthquake", "power", "bit-flip"]);
+    refused(&["sim", "--workload", "regster"], &["regster", "register", "bank"]);
+    refused(&["sim", "--bug", "heisenbug"], &["heisenbug", "skip-read-quorum"]);
+    refused(&["sim", "--nodes", "0"], &["--nodes 0", "from 1 to 9"]);
+    refused(&["sim", "--concurrency", "0"], &["--concurrency 0", "from 1"]);
+    refused(&["sim", "--rate=-3"], &["--rate"]);
+    refused(&["sim", "--time-limit", "1e9"], &["--time-limit", "86400"]);
+    refused(&["sim", "--threads", "0"], &["--threads 0", "from 1"]);
+    refused(&["sim", "--trace"], &["--trace", "100 were asked for", "--seeds 0"]);
+    refused(&["sim", "--out", "/dev/null/x"], &["/dev/null is no folder"]);
+    refused(&["sim", "--schedule", "no/such/schedule.toml"], &["no/such/schedule.toml"]);
+    refused(&["suite", "bugs-rafft"], &["bugs-rafft", "bugs-raft"]);
+    refused(&["suite", "bugs-raft", "--only", "heisenbug"], &["heisenbug", "skip-read-quorum"]);
+    refused(&["suite", "bugs-raft", "--budget", "0"], &["--budget"]);
+    refused(&["suite", "bugs-raft", "--world", "real"], &["real", "sim"]);
+}
+
+#[test]
+fn a_file_that_is_no_life_is_refused_with_where_lives_come_from() {
+    refused(&["sim", "--life", "no/such/life.json"], &["no/such/life.json"]);
+    refused(&["sim", "--life", "/dev/null"], &["/dev/null", "life.json in the folder of a bad one"]);
+    refused(&["sim", "--life", "/dev/null", "--seeds", "0..5"], &["--life", "--seeds"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("life.json");
+    std::fs::write(&path, "{\"system\": \"raft\", \"nodes\": 3}").unwrap();
+    refused(
+        &["sim", "--life", path.to_str().unwrap()],
+        &["missing field `workload`", "life.json in the folder"],
+    );
+}
+
+#[test]
 fn help_is_an_answer() {
-    for arguments in [&["--help"][..], &["run", "--help"], &["check", "--help"], &["--version"]] {
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["check", "--help"],
+        &["sim", "--help"],
+        &["suite", "--help"],
+        &["--version"],
+    ] {
         assert_eq!(harness(arguments).status.code(), Some(0), "{arguments:?}");
     }
 }

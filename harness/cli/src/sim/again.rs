@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sim::{Ending, LifeFile, Sort};
@@ -46,7 +47,7 @@ pub(super) fn again(path: &Path, trace: bool, as_json: bool) -> Result<Exit, Ref
             "faults": life.faults.len(),
             "ops": life.counts,
             "events": life.coverage.events,
-            "virtual_seconds": life.lasted as f64 / 1e9,
+            "virtual_seconds": Duration::from_nanos(life.lasted).as_secs_f64(),
             "sort": sort.to_string(),
             "sentence": life.ending.to_string(),
             "witness": witness,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use nemesis::{Schedule, Step};
+use nemesis::{Schedule, Step, Time};
 use runner::folder::Folder;
 use serde_json::{Value, json};
 use sim::{Life, Shrunk, Story};
@@ -12,6 +12,10 @@ use super::story;
 use crate::exit::Refusal;
 use crate::live::Board;
 use crate::run::{count, program, quote};
+
+/// Said of a life that is bad only as it was.
+const NOT_SMALL: &str =
+    "not made small: what it asked depended on what was answered, and the same ops from a list end well";
 
 /// What is known of it.
 pub(super) struct Bad {
@@ -35,43 +39,47 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
     let life_file = quote(&path("life.json"));
     let again = format!("{} sim --life {life_file}", program());
 
-    let mut text = format!("\nseed {seed} ends badly, by {}: {}\n", life.ending.sort(), life.ending);
-    let mut object = json!({
+    let ending = &life.ending;
+    let mut text = format!("\nseed {seed} ends badly, by {}: {ending}\n", ending.sort());
+    let tale = match &small {
+        Some(Shrunk { file, story, ops, faults }) => {
+            let (ops, faults) = (count(*ops as u64, "op"), count(*faults as u64, "fault"));
+            let (asks, broken) = (story::asks(file), story::faults(&story.life));
+            format!(
+                "\nshrunk to {ops} and {faults}:\n{asks}{broken}{}",
+                what_happened(&story.life, &path("trace.txt"))
+            )
+        }
+        None => format!("\n{NOT_SMALL}\n{}", what_happened(&told.life, &path("trace.txt"))),
+    };
+    text.push_str(&tale);
+    let _ = writeln!(text, "\nfolder: {}", folder.path().display());
+    if small.is_some() {
+        let _ = writeln!(text, "repeat the small one: {again}");
+    }
+    let shrunk = small.as_ref().map(|Shrunk { file, story, ops, faults }| {
+        json!({
+            "ops": ops,
+            "faults": faults,
+            "nodes": file.nodes,
+            "sort": story.life.ending.sort().to_string(),
+            "sentence": story.life.ending.to_string(),
+            "witness": witness(&story.life),
+            "life": path("life.json"),
+            "repeat": again,
+        })
+    });
+    let object = json!({
         "seed": seed,
-        "sort": life.ending.sort().to_string(),
-        "sentence": life.ending.to_string(),
+        "sort": ending.sort().to_string(),
+        "sentence": ending.to_string(),
+        "witness": witness(life),
         "ops": life.counts.all(),
         "faults": life.faults.len(),
         "folder": folder.path(),
         "repeat": repeat,
-        "shrunk": null,
+        "shrunk": shrunk,
     });
-    match &small {
-        Some(Shrunk { file, story, ops, faults }) => {
-            let _ = writeln!(text, "\n{}", describe(&story.life, *ops, *faults, &story::asks(file)));
-            text.push_str(&told_small(&story.life, &path("trace.txt")));
-            let _ = writeln!(text, "\nits folder: {}", folder.path().display());
-            let _ = writeln!(text, "repeat the small one: {again}");
-            object["shrunk"] = json!({
-                "ops": ops,
-                "faults": faults,
-                "nodes": file.nodes,
-                "sort": story.life.ending.sort().to_string(),
-                "sentence": story.life.ending.to_string(),
-                "witness": witness(&story.life),
-                "life": path("life.json"),
-                "repeat": again,
-            });
-        }
-        None => {
-            text.push_str(
-                "\nnot made small: with the same ops from a list, not asked in answer to what was seen, it ends well\n",
-            );
-            text.push_str(&told_small(&told.life, &path("trace.txt")));
-            let _ = writeln!(text, "\nits folder: {}", folder.path().display());
-            object["witness"] = witness(&told.life);
-        }
-    }
     Ok(Bad { folder, text, object })
 }
 
@@ -89,14 +97,9 @@ fn witness(life: &Life) -> Value {
     }
 }
 
-fn describe(life: &Life, ops: usize, faults: usize, asks: &str) -> String {
-    let (ops, faults) = (count(ops as u64, "op"), count(faults as u64, "fault"));
-    format!("shrunk to {ops} and {faults}:\n{asks}{}", story::faults(life))
-}
-
-fn told_small(life: &Life, whole: &str) -> String {
+fn what_happened(life: &Life, whole: &str) -> String {
     let trace = story::trace(life.trace.as_deref().unwrap_or_default(), whole);
-    let began = nemesis::Time(life.began);
+    let began = Time(life.began);
     format!("what happened (clients began at {began}):\n{trace}\n{}", story::ending(&life.ending))
 }
 

@@ -24,19 +24,20 @@ pub(super) struct Figures<'a> {
 
 /// Virtual seconds lived per second and core.
 pub(super) fn pace(swept: &Swept, took: Duration) -> f64 {
-    virtual_seconds(swept) / core_seconds(took)
+    swept.virtual_time().as_secs_f64() / core_seconds(took)
 }
 
 fn core_seconds(took: Duration) -> f64 {
-    took.as_secs_f64().max(1e-9) * rayon::current_num_threads() as f64
+    took.as_secs_f64().max(1e-9) * approximately(rayon::current_num_threads() as u64)
 }
 
-fn virtual_seconds(swept: &Swept) -> f64 {
-    swept.lasted as f64 / 1e9
+#[expect(clippy::cast_precision_loss, reason = "a figure for people has a few digits")]
+fn approximately(number: u64) -> f64 {
+    number as f64
 }
 
 fn share(part: u64, of: u64) -> f64 {
-    if of == 0 { 0.0 } else { 100.0 * part as f64 / of as f64 }
+    if of == 0 { 0.0 } else { 100.0 * approximately(part) / approximately(of) }
 }
 
 impl<'a> Figures<'a> {
@@ -52,7 +53,7 @@ impl<'a> Figures<'a> {
     }
 
     fn micros_per_event(&self) -> f64 {
-        core_seconds(self.took) * 1e6 / (self.swept.table.events.max(1) as f64)
+        core_seconds(self.took) * 1e6 / approximately(self.swept.table.events.max(1))
     }
 
     /// For people.
@@ -64,7 +65,7 @@ impl<'a> Figures<'a> {
             out,
             "lives: {}, together {:.0} s of virtual time, lived in {:.1} s",
             swept.table.lives,
-            virtual_seconds(swept),
+            swept.virtual_time().as_secs_f64(),
             took.as_secs_f64()
         );
         let _ = writeln!(
@@ -138,7 +139,7 @@ impl<'a> Figures<'a> {
             "ops": swept.counts,
             "fewest_ops": swept.fewest,
             "events": table.events,
-            "virtual_seconds": virtual_seconds(swept),
+            "virtual_seconds": swept.virtual_time().as_secs_f64(),
             "seconds": took.as_secs_f64(),
             "threads": rayon::current_num_threads(),
             "times_real_time_per_core": pace(swept, *took),

@@ -95,8 +95,8 @@ mod tests {
 
     #[test]
     fn a_long_story_is_told_from_its_end() {
-        let lines: String = (0..100).map(|number| format!("{number}\n")).collect();
-        let told = trace(&lines, "trace.txt");
+        let lines: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+        let told = trace(&lines.join("\n"), "trace.txt");
         assert!(told.starts_with("  … 40 lines before, all of them in trace.txt\n  40\n"), "{told}");
         assert!(told.ends_with("  99\n"));
     }

@@ -1,4 +1,4 @@
-//! A suite as JUnit XML, which most builds can show.
+//! A suite as `JUnit` XML, which most builds can show.
 
 use std::fmt::Write as _;
 
@@ -13,16 +13,12 @@ pub(super) fn report(outcome: &Outcome) -> String {
         let _ =
             write!(cases, "  <testcase classname=\"bugs-raft\" name=\"{}\" time=\"{seconds:.3}\"", row.bug);
         let became = escaped(&table::became(&row.hunt));
-        match &row.hunt.found {
-            Some(found) => {
-                let sentence = escaped(&found.sentence);
-                let _ =
-                    writeln!(cases, ">\n    <system-out>{became}: {sentence}</system-out>\n  </testcase>");
-            }
-            None => {
-                failures += 1;
-                let _ = writeln!(cases, ">\n    <failure message=\"{became}\"/>\n  </testcase>");
-            }
+        if let Some(found) = &row.hunt.found {
+            let sentence = escaped(&found.sentence);
+            let _ = writeln!(cases, ">\n    <system-out>{became}: {sentence}</system-out>\n  </testcase>");
+        } else {
+            failures += 1;
+            let _ = writeln!(cases, ">\n    <failure message=\"{became}\"/>\n  </testcase>");
         }
     }
     let seconds = outcome.control.took.as_secs_f64();

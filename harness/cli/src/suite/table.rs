@@ -60,7 +60,7 @@ fn line(Row { bug, hunt, took }: &Row) -> String {
         Some(found) => (found.sort.to_string(), found.seed.to_string(), shortened(&found.sentence)),
         None => ("not found".to_owned(), String::new(), String::new()),
     };
-    let lasted = hunt.lasted as f64 / 1e9;
+    let lasted = hunt.virtual_time().as_secs_f64();
     let row = format!(
         "{number:4} {:22} {sort:10} {seed:>6} {:>6} {lasted:>10.0} {:>8.2}  {sentence}",
         bug.name(),
@@ -87,7 +87,6 @@ fn summary(outcome: &Outcome) -> String {
 
 fn control(control: &Control) -> String {
     let Control { swept, accused, took } = control;
-    let times = |kills: f64| swept.lasted as f64 / 1e9 / kills;
     let said = match accused {
         None => "none of them bad".to_owned(),
         Some(found) => format!("seed {} ends badly, by {}: {}", found.seed, found.sort, found.sentence),
@@ -95,7 +94,7 @@ fn control(control: &Control) -> String {
     let lives = swept.table.lives;
     let mut out = format!(
         "control: without a mistake {lives} lives, {:.0} virtual s, in {:.1} s: {said}\n",
-        times(1.0),
+        swept.virtual_time().as_secs_f64(),
         took.as_secs_f64()
     );
     if let Some(found) = accused {
@@ -123,7 +122,7 @@ fn median_seconds(outcome: &Outcome) -> Option<f64> {
 }
 
 fn median_virtual_seconds(outcome: &Outcome) -> Option<f64> {
-    median(outcome.found().map(|(row, _)| row.hunt.lasted as f64 / 1e9).collect())
+    median(outcome.found().map(|(row, _)| row.hunt.virtual_time().as_secs_f64()).collect())
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -149,7 +148,7 @@ pub(super) fn object(outcome: &Outcome) -> Value {
         "median_virtual_seconds": median_virtual_seconds(outcome),
         "control": {
             "lives": swept.table.lives,
-            "virtual_seconds": swept.lasted as f64 / 1e9,
+            "virtual_seconds": swept.virtual_time().as_secs_f64(),
             "seconds": took.as_secs_f64(),
             "digest": format!("{:016x}", swept.digest),
             "unknowns": swept.unknowns,
@@ -169,7 +168,7 @@ fn row(Row { bug, hunt, took }: &Row) -> Value {
         "expected": bug.expected(),
         "found": hunt.found.as_ref().map(find),
         "lives": hunt.lives,
-        "virtual_seconds": hunt.lasted as f64 / 1e9,
+        "virtual_seconds": hunt.virtual_time().as_secs_f64(),
         "seconds": rounded(*took),
         "stopped": hunt.stopped,
     })
