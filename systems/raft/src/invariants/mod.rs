@@ -12,7 +12,8 @@
 //! | [`lost_disk`](Invariants::lost_disk) | when a node will come back with nothing |
 //! | [`asked`](Invariants::asked), [`answered`](Invariants::answered) | when a read is asked of the core, and when the core answers |
 //!
-//! Not all of them need be told: who leaves out `sent` loses the promises, and nothing else.
+//! Not all of them need be told: who leaves out `sent` loses the promises and the terms that must be granted,
+//! and nothing else.
 //!
 //! # What it costs
 //! It runs after every step, millions of times. A step that changes nothing costs one look-up and a few
@@ -35,6 +36,7 @@ mod promises;
 mod quorum_holds;
 mod reads_are_current;
 mod state_machine_safety;
+mod terms_are_granted;
 #[cfg(test)]
 mod tests;
 mod violation;
@@ -55,6 +57,7 @@ use log_matching::Chronicle;
 use promises::Promises;
 use reads_are_current::Reads;
 use state_machine_safety::{Agreed, Committed};
+use terms_are_granted::Consents;
 
 /// What is known of a cluster: enough to tell whether the next step breaks a property.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -65,6 +68,7 @@ pub struct Invariants {
     chronicle: Chronicle,
     agreed: Agreed,
     reads: Reads,
+    consents: Consents,
     broken: Option<Box<Violation>>,
 }
 
@@ -127,6 +131,7 @@ impl Invariants {
             chronicle: Chronicle::default(),
             agreed: Agreed::default(),
             reads: Reads::default(),
+            consents: Consents::default(),
             broken: None,
         }
     }
@@ -138,6 +143,7 @@ impl Invariants {
 
     /// `envelope` leaves its sender, whose last step was observed.
     pub fn sent(&mut self, envelope: &Envelope) -> Result<(), Violation> {
+        self.consents.sent(envelope);
         self.unless_broken(|whole| match whole.nodes.get_mut(&envelope.from) {
             Some(view) => view.promises.sent(envelope, view.brief, &view.log),
             None => Ok(()),
@@ -201,6 +207,7 @@ impl Invariants {
             return Ok(());
         }
         no_way_back::check(id, before, now, node.log().last())?;
+        self.consents.check(&self.voters, id, before, now)?;
         view.brief = now;
         if let Some(from) = touched {
             self.read_log(node, from, before)?;

@@ -289,6 +289,28 @@ fn reads_are_current() {
 }
 
 #[test]
+fn terms_are_granted() {
+    let candidate = |term: u64| {
+        let mut node = node(N1, term, &[]);
+        node.hard.vote = Some(N1);
+        node
+    };
+    let consent = |term: u64| {
+        let message = Message::PreVote { granted: true };
+        Envelope { from: N2, to: N1, term: Term(term), message }
+    };
+    let mut law = seen(&[node(N1, 3, &[])]).unwrap();
+    law.sent(&consent(3)).unwrap();
+    assert_eq!(law.observe(&candidate(4)), Ok(()), "n2 said so");
+    law.sent(&consent(3)).unwrap();
+    refused(
+        law.observe(&candidate(5)),
+        Property::TermsAreGranted,
+        "n1 opens t5, and only 1 of the 2 nodes needed said that it would win",
+    );
+}
+
+#[test]
 fn a_log_that_was_written_to_often_between_two_looks_is_read_again() {
     let mut law = seen(&[node(N1, 1, &[1, 1])]).unwrap();
     let mut later = node(N1, 9, &[1, 1]);

@@ -28,11 +28,13 @@ pub enum Property {
     PromisesKept,
     /// A read is answered from a state no older than the moment it was asked (dissertation §6.4).
     ReadsAreCurrent,
+    /// A node opens a term only after a quorum said that it would win (dissertation §9.6).
+    TermsAreGranted,
 }
 
 impl Property {
     /// All of them.
-    pub const ALL: [Property; 10] = [
+    pub const ALL: [Property; 11] = [
         Property::ElectionSafety,
         Property::LeaderAppendOnly,
         Property::LogMatching,
@@ -43,6 +45,7 @@ impl Property {
         Property::AppliedInOrder,
         Property::PromisesKept,
         Property::ReadsAreCurrent,
+        Property::TermsAreGranted,
     ];
 
     /// Its name in the paper, where it has one.
@@ -58,6 +61,7 @@ impl Property {
             Property::AppliedInOrder => "applied in order",
             Property::PromisesKept => "promises kept",
             Property::ReadsAreCurrent => "reads are current",
+            Property::TermsAreGranted => "terms are granted",
         }
     }
 }
@@ -283,6 +287,18 @@ pub enum Violation {
         /// What it has.
         last: EntryId,
     },
+    /// Against [`Property::TermsAreGranted`].
+    #[error("{node} opens {term}, and only {consented} of the {quorum} nodes needed said that it would win")]
+    TermNotGranted {
+        /// Who.
+        node: NodeId,
+        /// The term.
+        term: Term,
+        /// How many said so, itself among them.
+        consented: usize,
+        /// How many must.
+        quorum: usize,
+    },
     /// Against [`Property::ReadsAreCurrent`].
     #[error(
         "{node} lets read {read} be answered at {index}, and {committed} was committed before it was asked"
@@ -346,6 +362,7 @@ impl Violation {
             | Violation::EntryForgotten { .. }
             | Violation::AcknowledgedMissing { .. } => Property::PromisesKept,
             Violation::ReadTooOld { .. } => Property::ReadsAreCurrent,
+            Violation::TermNotGranted { .. } => Property::TermsAreGranted,
         }
     }
 }
