@@ -6,10 +6,10 @@
 //! the faults are taken as they were resolved, and each candidate is given several seeds to fail with; the
 //! one that did becomes the seed of the smaller life.
 //!
-//! From coarse to fine: what came after the failure; faults; ops, first whole keys; nodes; the strength and the
-//! length of faults; idle time; and at last the circumstances, so that delays that do not matter are all
-//! alike. Then again, until nothing more can go or the budget is spent. The budget counts what happens in
-//! the lives, not seconds: the same failure shrinks to the same life on any machine.
+//! From coarse to fine: the circumstances, so that delays that do not matter are all alike; what came after the
+//! failure; faults; ops, first whole keys; nodes; the strength and the length of faults; idle time. Then again,
+//! until nothing more can go or the budget is spent. The budget counts what happens in the lives, not seconds:
+//! the same failure shrinks to the same life on any machine.
 //!
 //! What is kept is that it fails in the same [sort](Sort) of way. A shrunk life may have another cause than the
 //! one it came from; it is a failure all the same.
@@ -22,6 +22,7 @@ use workload::until;
 use crate::asking::Asking;
 use crate::ending::{Ending, Sort};
 use crate::life::{Frame, Told, live};
+use crate::network::Pace;
 use crate::settings::Settings;
 use crate::tape::{Ask, Tape, record};
 
@@ -137,6 +138,7 @@ where
     fn run(&mut self) {
         for _ in 0..ROUNDS {
             let before = self.size();
+            self.calm();
             self.cut_tail();
             self.drop_faults();
             self.drop_keys();
@@ -145,7 +147,6 @@ where
             self.weaken();
             self.hurry();
             self.close_gaps();
-            self.calm();
             if self.size() == before || self.spent > BUDGET {
                 return;
             }
@@ -272,10 +273,25 @@ where
         }
     }
 
-    /// Circumstances of which nothing is special.
+    /// Circumstances of which nothing is special: all of them at once, or else one after the other.
     fn calm(&mut self) {
-        if self.script().frame.settings != Settings::plain() {
-            self.attempt_with(|script| script.frame.settings = Settings::plain());
+        let plain = Settings::plain();
+        let now = self.script().frame.settings;
+        let kinder = [
+            plain.clone(),
+            Settings { pace: plain.pace, ..now.clone() },
+            Settings { pace: Pace { ordered: true, ..now.pace }, ..now.clone() },
+            Settings { sync: plain.sync, turn: plain.turn, ..now.clone() },
+            Settings { append: plain.append, window: plain.window, ..now.clone() },
+            Settings { crowd: plain.crowd, ..now.clone() },
+        ];
+        for settings in kinder {
+            let mut script = self.script();
+            let seeds = if settings == plain { FIRST_SEEDS } else { SEEDS };
+            if script.frame.settings != settings && script.frame.settings != plain {
+                script.frame.settings = settings;
+                self.attempt(&script, seeds);
+            }
         }
     }
 }
