@@ -22,7 +22,6 @@ use workload::until;
 use crate::asking::Asking;
 use crate::ending::{Ending, Sort};
 use crate::life::{Frame, Told, live};
-use crate::network::Pace;
 use crate::settings::Settings;
 use crate::tape::{Ask, Tape, record};
 
@@ -276,20 +275,19 @@ where
     /// Circumstances of which nothing is special: all of them at once, or else one after the other.
     fn calm(&mut self) {
         let plain = Settings::plain();
-        let now = self.script().frame.settings;
-        let kinder = [
-            plain.clone(),
-            Settings { pace: plain.pace, ..now.clone() },
-            Settings { pace: Pace { ordered: true, ..now.pace }, ..now.clone() },
-            Settings { sync: plain.sync, turn: plain.turn, ..now.clone() },
-            Settings { append: plain.append, window: plain.window, ..now.clone() },
-            Settings { crowd: plain.crowd, ..now.clone() },
+        let calmer: [fn(&mut Settings, &Settings); 6] = [
+            |settings, plain| settings.clone_from(plain),
+            |settings, plain| settings.pace = plain.pace,
+            |settings, _| settings.pace.ordered = true,
+            |settings, plain| (settings.sync, settings.turn) = (plain.sync, plain.turn),
+            |settings, plain| (settings.append, settings.window) = (plain.append, plain.window),
+            |settings, plain| settings.crowd = plain.crowd,
         ];
-        for settings in kinder {
+        for calm in calmer {
             let mut script = self.script();
-            let seeds = if settings == plain { FIRST_SEEDS } else { SEEDS };
-            if script.frame.settings != settings && script.frame.settings != plain {
-                script.frame.settings = settings;
+            calm(&mut script.frame.settings, &plain);
+            if script.frame.settings != self.script().frame.settings {
+                let seeds = if script.frame.settings == plain { FIRST_SEEDS } else { SEEDS };
                 self.attempt(&script, seeds);
             }
         }
