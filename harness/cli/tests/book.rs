@@ -3,8 +3,8 @@
 //! Every fenced block of the kind `console` in the README and in `docs/` is played: a line `$ cargo
 //! harness …` is run with the program under test, in the repository's root, and the lines below it
 //! must be found in its output, in that order. `…` in a line stands for any text, and a line `…` for
-//! any number of lines. Where a verdict is shown, the exit code must agree with it. Run folders go to
-//! a temporary place, and the README's long run is shortened; nothing else is changed.
+//! any number of lines. Where a verdict is shown, the exit code must agree with it. Run folders, and those of
+//! bad lives, go to a temporary place, and the README's long run is shortened; nothing else is changed.
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 use std::fs;
@@ -79,11 +79,11 @@ fn play(example: &Example, out: &Path) -> Result<(), String> {
     };
     let mut arguments: Vec<&str> = arguments.split_whitespace().collect();
     let out = out.to_str().unwrap();
-    if arguments[0] == "run" {
+    if matches!(arguments[0], "run" | "sim") {
         arguments.extend(["--out", out]);
-        if !arguments.contains(&"--time-limit") {
-            arguments.extend(["--time-limit", "12"]);
-        }
+    }
+    if arguments[0] == "run" && !arguments.contains(&"--time-limit") {
+        arguments.extend(["--time-limit", "12"]);
     }
     let output =
         Command::new(env!("CARGO_BIN_EXE_harness")).args(&arguments).current_dir(root()).output().unwrap();
