@@ -97,8 +97,10 @@ impl<M: Model> Checker<M::Op, RetOf<M>> for Linearizable<M> {
                 judged.lock().expect("no thread panics while it holds the lock").push((turn, outcome));
             }
         };
-        // To wake threads takes longer than to judge what is small.
-        if keys.len() == 1 || history.attempts.len() < SMALL {
+        // To wake threads takes longer than to judge what is small; and whoever is one of many threads already,
+        // each with a history of its own, would only wait for the others.
+        let among_many = rayon::current_thread_index().is_some();
+        if keys.len() == 1 || history.attempts.len() < SMALL || among_many {
             work();
         } else {
             rayon::broadcast(|_| work());

@@ -143,7 +143,7 @@ impl fmt::Display for Ending {
             Ending::Panicked(said) => write!(f, "an assertion failed: {said}"),
             Ending::Invalid(witness) => f.write_str(&witness.sentence),
             Ending::Nonsense(said) => write!(f, "an answer that is none: {said}"),
-            Ending::Stuck(said) => write!(f, "stuck: {said}"),
+            Ending::Stuck(said) => write!(f, "everything was healed, and it does not go on: {said}"),
             Ending::Differing(said) => f.write_str(said),
             Ending::Unknown(why) => write!(f, "unknown: {why}"),
         }

@@ -12,6 +12,7 @@
 //! What differs is that time is a number, so that a minute takes as long as what happens in it, and that
 //! the same seed is the same life.
 
+use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -161,7 +162,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             bugs: frame.bugs,
         };
         let mut world = World::new(constitution, kv::Store::new);
-        world.trace = trace.then(String::new);
+        world.trace = trace.then(Vec::new);
         if let Some(Cut { node, calls }) = frame.cut {
             world.nodes[usize::from(node) - 1].disk.cut_after(Some(calls));
         }
@@ -429,7 +430,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             digest: self.world.digest(),
             faults: self.nemesis.deeds().to_vec(),
             disk_calls: self.world.nodes.iter().map(|node| node.disk.calls()).collect(),
-            trace: self.world.trace,
+            trace: self.world.trace.map(|lines| as_text(&lines, self.start)),
         };
         Told { life, lines: self.clients.into_lines(), concluded: self.concluded }
     }
@@ -443,6 +444,18 @@ fn said(fault: &Fault, evidence: Option<&Evidence>) -> Value {
         fields.extend(evidence.map(|evidence| ("evidence".to_owned(), json!(evidence))));
     }
     value
+}
+
+/// A line each, with the time since clients and faults began, to the microsecond.
+fn as_text(lines: &[(u64, String)], start: u64) -> String {
+    let mut text = String::new();
+    for (time, line) in lines {
+        let sign = if *time < start { "-" } else { "" };
+        let micros = time.abs_diff(start) / 1000;
+        let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
+        writeln!(text, "{sign}{seconds}.{rest:06}s {line}").expect("writing to a string succeeds");
+    }
+    text
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

@@ -13,10 +13,8 @@
 //! broken invariant or a node that says so itself, is kept, and ends the life.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use nemesis::Time;
 use raft::invariants::Invariants;
 use raft::{Bugs, EntryId, Envelope, Index, NodeId, Role, SessionId, StateMachine, Term, Voters, Window};
 use rand::{Rng, SeedableRng};
@@ -120,7 +118,7 @@ pub(crate) struct World<M: StateMachine> {
     /// The nodes whose process ended since somebody last looked: their clients' connections break.
     pub(crate) ended: Vec<NodeId>,
     /// What is happening, line by line, for those who want to read it.
-    pub(crate) trace: Option<String>,
+    pub(crate) trace: Option<Vec<(u64, String)>>,
     constitution: Constitution,
     machine: fn() -> M,
     agenda: Agenda<Happening<M>>,
@@ -244,8 +242,7 @@ impl<M: StateMachine> World<M> {
     /// A line for those who read along.
     pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
-            let now = Time(self.now);
-            writeln!(trace, "{now} {}", line()).expect("writing to a string succeeds");
+            trace.push((self.now, line()));
         }
     }
 

@@ -67,7 +67,7 @@ fn describe(file: &LifeFile, life: &sim::Life) -> String {
     let faults = count(life.faults.len() as u64, "fault");
     let counts = life.counts;
     format!(
-        "seed: {}\nraft on {}{planted}; {} with {}\n{} and {faults}:\n{}{}what happened (clients began at {}):\n{}\n{}ops: ok {}, fail {}, info {}\ndigest: {:016x}\nrepeat: ",
+        "seed: {}\nraft on {}{planted}; {} with {}\n{} and {faults}:\n{}{}what happened:\n{}\n{}ops: ok {}, fail {}, info {}\ndigest: {:016x}\nrepeat: ",
         file.seed,
         count(file.nodes.into(), "node"),
         file.workload,
@@ -75,7 +75,6 @@ fn describe(file: &LifeFile, life: &sim::Life) -> String {
         count(file.asks.len() as u64, "op"),
         story::asks(file),
         story::faults(life),
-        nemesis::Time(life.began),
         story::trace(life.trace.as_deref().unwrap_or_default(), "what --trace prints"),
         story::ending(&life.ending),
         counts.ok,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use nemesis::{Schedule, Step, Time};
+use nemesis::{Schedule, Step};
 use runner::folder::Folder;
 use serde_json::{Value, json};
 use sim::{Life, Shrunk, Story};
@@ -99,8 +99,7 @@ fn witness(life: &Life) -> Value {
 
 fn what_happened(life: &Life, whole: &str) -> String {
     let trace = story::trace(life.trace.as_deref().unwrap_or_default(), whole);
-    let began = Time(life.began);
-    format!("what happened (clients began at {began}):\n{trace}\n{}", story::ending(&life.ending))
+    format!("what happened:\n{trace}\n{}", story::ending(&life.ending))
 }
 
 fn keep(asked: &Asked, seed: u64, told: &Story, small: Option<&Shrunk>) -> Result<Folder, Refusal> {
