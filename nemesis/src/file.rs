@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! [[step]]
-//! at = "2s"                          # or after = 1200 (ops), or when = "leader-changed"
+//! at = "2s"                          # or after = 400 (ops), or when = "leader-changed"
 //! until = "7s"                       # or lasting = "5s", or lasting = "~5s": about so long
 //! fault = "partition"
 //! blocks = [["n1"], ["n2", "n3"]]    # or links = ["n1→n2"], or shape = "ring"
@@ -16,7 +16,7 @@
 //! nodes = "leader"                   # or one, minority, majority, all, or a list of nodes
 //!
 //! [[step]]
-//! after = 1200
+//! after = 400
 //! lasting = "3s"
 //! fault = "packets"
 //! links = "leader"                   # or all, one-node, one-link, or a list of links

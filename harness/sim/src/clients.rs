@@ -77,8 +77,8 @@ struct Open<W: Asking> {
 /// All clients of a life, and what they saw.
 pub(crate) struct Clients<W: Asking> {
     workload: W,
-    /// How many nodes they talk to.
-    crowd: u64,
+    /// The nodes they talk to.
+    crowd: Vec<NodeId>,
     seats: Vec<Seat<W>>,
     /// Whose call it is.
     calls: BTreeMap<CallId, usize>,
@@ -112,7 +112,7 @@ impl<W: Asking> Clients<W> {
         });
         Clients {
             workload,
-            crowd: u64::from(crowd.min(nodes)),
+            crowd: (1..=crowd.min(nodes)).map(NodeId).collect(),
             seats: seats.collect(),
             calls: BTreeMap::new(),
             last_call: 0,
@@ -302,8 +302,8 @@ impl<W: Asking> Clients<W> {
 
     /// Whom a process talks to.
     fn node(&self, process: Process) -> NodeId {
-        let turn = u16::try_from(process.0 % self.crowd).expect("there are few nodes");
-        NodeId(turn + 1)
+        let turn = process.0 % self.crowd.len() as u64;
+        self.crowd[usize::try_from(turn).expect("there are few nodes")]
     }
 
     fn line(
@@ -327,9 +327,11 @@ impl<W: Asking> Clients<W> {
         self.lines.push(Line::Nemesis(op));
     }
 
-    /// From now on clients talk to all nodes, wherever they crowded before: those may be down for good.
-    pub(crate) fn disperse(&mut self, nodes: u16) {
-        self.crowd = nodes.into();
+    /// From now on clients talk to these nodes, wherever they crowded before: those may be down for good.
+    pub(crate) fn disperse(&mut self, nodes: Vec<NodeId>) {
+        if !nodes.is_empty() {
+            self.crowd = nodes;
+        }
     }
 
     /// Whether no op is open.

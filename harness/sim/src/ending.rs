@@ -20,6 +20,11 @@ pub enum Breach {
         /// How far the log was committed when the read came in.
         needs: Index,
     },
+    /// More happens than in any life that makes sense: somebody talks without end.
+    Runaway {
+        /// How much happened.
+        events: u64,
+    },
     /// A node says that a peer, or its own disk, has lost its past.
     Diverged {
         /// Which node.
@@ -44,6 +49,7 @@ impl fmt::Display for Breach {
                 f,
                 "{node} answers a read from a state that ends with {applied}, and {needs} was committed before it was asked"
             ),
+            Breach::Runaway { events } => write!(f, "{events} things happened, and no end is in sight"),
             Breach::Diverged { node, why } => write!(f, "{node} halts: {why}"),
             Breach::Refused { node, why } => {
                 write!(f, "{node} does not start, and nobody damaged its disk: {why}")

@@ -28,7 +28,7 @@ use crate::asking::Asking;
 use crate::clients::{Alarm, Clients, Counts, Given, Moment, paired};
 use crate::coverage::Coverage;
 use crate::ending::Ending;
-use crate::node::Standing;
+use crate::node::{Node, Standing};
 use crate::panics;
 use crate::settings::Settings;
 use crate::world::{Constitution, Dice, Outside, World};
@@ -42,6 +42,8 @@ const FIRST_ELECTION: u64 = 10 * SECOND;
 /// How long a healed cluster may take until everything is answered that is asked. Clients rest up to half a
 /// second and wait up to one, so that is a matter of seconds, or of never.
 const RECOVERY: u64 = 60 * SECOND;
+/// How long messages may still be under way that were sent before everything was healed.
+const RESIDUE: u64 = 3 * SECOND;
 /// How long a healed cluster may take until all its nodes follow one of them and have executed the same.
 const CATCH_UP: u64 = 20 * SECOND;
 
@@ -193,9 +195,12 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         }
         // What clients saw is judged even if the cluster is stuck: a broken promise says more than a missed one.
         match self.judge() {
-            Ending::Good if !good => Ending::Stuck(self.what_hangs()),
-            Ending::Good => self.compare(),
-            worse => worse,
+            bad if bad.is_bad() => bad,
+            _ if !good => Ending::Stuck(self.what_hangs()),
+            judged => match self.compare() {
+                Ending::Good => judged,
+                differing => differing,
+            },
         }
     }
 
@@ -244,13 +249,22 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
                 return false;
             }
         }
-        self.catch_up()
+        // What slow links still carry arrives, and then everything must be well, and stay so.
+        self.catch_up() && self.idle(RESIDUE) && self.catch_up()
+    }
+
+    /// Lets time pass.
+    fn idle(&mut self, time: u64) -> bool {
+        let limit = self.world.now + time;
+        while self.wait(limit) {}
+        self.world.breach.is_none()
     }
 
     /// Demands progress.
     fn liveness(&mut self) -> bool {
         self.concluded = self.clients.lines().len();
-        self.clients.disperse(self.frame.nodes);
+        let up = self.replicas().map(|replica| nemesis::NodeId(replica.raft().id().0)).collect();
+        self.clients.disperse(up);
         self.generator.conclude();
         let limit = self.world.now + RECOVERY;
         loop {
@@ -269,7 +283,8 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
     /// Whether all nodes that live come to follow one of them, and to have executed the same.
     fn catch_up(&mut self) -> bool {
         let limit = self.world.now + CATCH_UP;
-        while !(self.agreed() && self.level()) {
+        while !(self.complete() && self.agreed() && self.level()) {
+            self.world.mend_all();
             self.world.wake_at(self.world.now + 50_000_000, Alarm::Look.name());
             if !self.wait(limit) {
                 return false;
@@ -284,10 +299,18 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         first.is_some() && leaders.all(|other| other == first)
     }
 
+    /// Whether everybody lives but those who found their disks damaged.
+    fn complete(&self) -> bool {
+        let excused = |node: &Node<kv::Store>| node.damaged && matches!(node.standing, Standing::Refused(_));
+        self.world.nodes.iter().all(|node| node.replica.is_some() || excused(node))
+    }
+
+    /// Whether everybody has executed all that there is, and nothing waits to be committed.
     fn level(&self) -> bool {
-        let mut applied = self.replicas().map(|replica| replica.status().applied);
-        let first = applied.next();
-        applied.all(|other| Some(other) == first)
+        let mut states =
+            self.replicas().map(|replica| replica.status()).map(|status| (status.last, status.applied));
+        let Some((last, applied)) = states.next() else { return false };
+        last.index == applied && states.all(|other| other == (last, applied))
     }
 
     fn replicas(&self) -> impl Iterator<Item = &Replica<kv::Store, crate::disk::SimDisk>> {
@@ -427,7 +450,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             began: self.start,
             counts: self.clients.counts(),
             coverage,
-            digest: self.world.digest(),
+            digest: self.world.digest(kv::Store::digest),
             faults: self.nemesis.deeds().to_vec(),
             disk_calls: self.world.nodes.iter().map(|node| node.disk.calls()).collect(),
             trace: self.world.trace.map(|lines| as_text(&lines, self.start)),

@@ -31,6 +31,8 @@ pub struct Settings {
     pub window: usize,
     /// How many of the nodes clients talk to.
     pub crowd: u16,
+    /// How long a node lets a call wait for its answer. Clients wait a second.
+    pub patience: Duration,
     /// How often a leader shows that it is there.
     pub heartbeat: Duration,
     /// How long to wait for a leader: at least, and less than.
@@ -50,6 +52,7 @@ impl Settings {
             zeros_ahead: *pick(dice, &[0, 512, 4096]),
             append: *pick(dice, &[1, 300, 256 << 10]),
             window: *pick(dice, &[1, 4, 64]),
+            patience: Duration::from_millis(*pick(dice, &[300, 700, 5_000])),
             crowd: if dice.random_bool(0.3) { dice.random_range(1..=nodes) } else { nodes },
             heartbeat: Duration::from_millis(50),
             election: (Duration::from_millis(300), Duration::from_millis(600)),
@@ -66,6 +69,7 @@ impl Settings {
             zeros_ahead: 0,
             append: 256 << 10,
             window: 64,
+            patience: Duration::from_secs(5),
             crowd: u16::MAX,
             heartbeat: Duration::from_millis(50),
             election: (Duration::from_millis(300), Duration::from_millis(600)),

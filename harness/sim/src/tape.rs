@@ -162,7 +162,9 @@ impl<Op: Clone + Send, Ret> Generator for Tape<Op, Ret> {
         let Some((ask, tries)) = self.open[seat].take() else { return };
         if self.concluded && !matches!(seen.kind, Kind::Ok(_)) {
             if tries + 1 < TRIES {
-                self.seats[seat].push_back((ask, tries + 1));
+                // Another seat talks to another node; this one's may be down for good.
+                let next = (seat + 1) % self.seats.len();
+                self.seats[next].push_back((ask, tries + 1));
             } else {
                 self.given_up += 1;
             }

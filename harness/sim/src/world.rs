@@ -35,6 +35,9 @@ use crate::settings::Settings;
 /// How soon the power comes back that went in the middle of a call, in nanoseconds.
 const POWER_BACK: u64 = 200_000_000;
 
+/// No life has so many things happen in it: an hour of five nodes has a twentieth of them.
+const MOST_EVENTS: u64 = 100_000_000;
+
 /// What happens.
 pub(crate) enum Happening<M: StateMachine> {
     /// A message reaches its node, if the link lets it.
@@ -48,7 +51,7 @@ pub(crate) enum Happening<M: StateMachine> {
     /// A wall clock that jumps to and fro jumps again: how far, and how soon after that it jumps back.
     Strobe { node: usize, by: i64, every: u64 },
     /// The power of a node comes back, and the node with it.
-    PowerBack { node: usize },
+    PowerBack { node: usize, boot: u32 },
     /// Something for those outside of the cluster.
     Outside(Outside<M::Reply>),
 }
@@ -183,14 +186,20 @@ impl<M: StateMachine> World<M> {
             };
             self.now = time;
             self.coverage.events += 1;
+            if self.coverage.events > MOST_EVENTS {
+                self.breach = Some(Breach::Runaway { events: self.coverage.events });
+                return None;
+            }
             match happening {
                 Happening::Outside(news) => return Some(news),
                 Happening::Arrives(envelope) => self.arrives(envelope),
                 Happening::Turn { node, boot } => self.on_turn(node, boot),
                 Happening::Disk { node, boot, ticket } => self.on_disk(node, boot, ticket),
                 Happening::Strobe { node, by, every } => self.on_strobe(node, by, every),
-                Happening::PowerBack { node } => {
-                    self.start_again(self.nodes[node].id);
+                Happening::PowerBack { node, boot } => {
+                    if self.nodes[node].boot == boot {
+                        self.start_again(self.nodes[node].id);
+                    }
                 }
                 Happening::Call { node, id, call } => {
                     if self.nodes[node].lives() {
@@ -234,9 +243,15 @@ impl<M: StateMachine> World<M> {
         self.leader_changes
     }
 
-    /// What happened so far, as one number: two lives with the same are the same.
-    pub(crate) fn digest(&self) -> u64 {
-        self.digest.value()
+    /// What happened so far, what every disk was told, and what every machine came to, as one number: two
+    /// lives with the same are the same.
+    pub(crate) fn digest(&self, of: impl Fn(&M) -> u64) -> u64 {
+        let mut digest = self.digest;
+        for node in &self.nodes {
+            let machine = node.replica.as_ref().map(|replica| of(replica.machine()));
+            digest.mix(&[node.disk.digest(), machine.unwrap_or_default()]);
+        }
+        digest.value()
     }
 
     /// A line for those who read along.
@@ -313,6 +328,7 @@ impl<M: StateMachine> World<M> {
         config.log.zeros_ahead = settings.zeros_ahead;
         config.heartbeat = settings.heartbeat;
         config.election = settings.election;
+        config.patience = settings.patience;
         config.append = (settings.append, Window { messages: settings.window, bytes: 4 << 20 });
         config.bugs = self.constitution.bugs;
         config
@@ -339,7 +355,9 @@ impl<M: StateMachine> World<M> {
     pub(crate) fn lost_disk(&mut self, id: NodeId) {
         self.invariants.lost_disk(id);
         self.lasts[place(id)] = EntryId::default();
-        self.nodes[place(id)].damaged = false;
+        let node = &mut self.nodes[place(id)];
+        node.damaged = false;
+        node.standing = Standing::Dead;
     }
 
     /// From now on, the clocks of a node run so many percent too fast.
@@ -403,7 +421,8 @@ impl<M: StateMachine> World<M> {
         self.end(id, Standing::Dead);
         let lost = self.nodes[place(id)].disk.cut_power();
         self.tell(|| format!("{id} loses its power, {} bytes and {} names", lost.bytes, lost.names));
-        self.agenda.note(self.now + POWER_BACK, Happening::PowerBack { node: place(id) });
+        let boot = self.nodes[place(id)].boot;
+        self.agenda.note(self.now + POWER_BACK, Happening::PowerBack { node: place(id), boot });
     }
 
     /// Something for a node. It looks at it now, or when it is done with what it is busy with.
@@ -452,12 +471,13 @@ impl<M: StateMachine> World<M> {
         let node = &mut self.nodes[place];
         let now = node.clock.read(self.now);
         let Some(replica) = &mut node.replica else { return };
+        let mut watch =
+            Watch { invariants: &mut self.invariants, reads: &mut self.reads, breach: None, replies: 0 };
         let mut inbox = std::mem::take(&mut node.inbox);
         let mut stepped = !inbox.is_empty();
-        let mut result = Ok(());
         for event in inbox.drain(..) {
             replica.step(now, event, &mut effects);
-            result = result.and_then(|()| self.invariants.observe(replica.raft()));
+            watch.look(replica, &effects);
         }
         node.inbox = inbox;
         for (timer, wait) in std::mem::take(&mut effects.arm) {
@@ -467,15 +487,15 @@ impl<M: StateMachine> World<M> {
             stepped = true;
             self.digest.mix(&[self.now, 3, place as u64]);
             replica.step(now, Event::Timer(timer), &mut effects);
-            result = result.and_then(|()| self.invariants.observe(replica.raft()));
+            watch.look(replica, &effects);
         }
         if stepped {
             replica.flush(now, &mut effects);
-            result = result.and_then(|()| self.invariants.observe(replica.raft()));
+            watch.look(replica, &effects);
             node.busy_until = self.now + self.constitution.settings.turn;
         }
-        if let Err(violation) = result {
-            self.breach.get_or_insert(Breach::Invariant(violation));
+        if let Some(breach) = watch.breach {
+            self.breach.get_or_insert(breach);
         }
         self.look_at(place);
         self.carry_out(place, effects);
@@ -524,7 +544,6 @@ impl<M: StateMachine> World<M> {
             }
         }
         for (call, outcome) in reply {
-            self.check_read(place, call, &outcome);
             let at = self.now + self.client_delay();
             self.digest.mix(&[self.now, 4, call.0, kind_of(&outcome)]);
             self.agenda.note(at, Happening::Outside(Outside::Answer(call, outcome)));
@@ -544,16 +563,6 @@ impl<M: StateMachine> World<M> {
             return self.halts(place, &halt);
         }
         self.plan_timers(place);
-    }
-
-    /// A read must see everything that was committed when it came in (dissertation §6.4), whatever it reads.
-    fn check_read(&mut self, place: usize, call: CallId, outcome: &Outcome<M::Reply>) {
-        let (Some(needs), Outcome::Done(_)) = (self.reads.remove(&call), outcome) else { return };
-        let node = &self.nodes[place];
-        let applied = node.replica.as_ref().map_or(Index(0), |replica| replica.status().applied);
-        if applied < needs {
-            self.breach.get_or_insert(Breach::StaleRead { node: node.id, applied, needs });
-        }
     }
 
     /// A node looks at its timers again when the next one runs out.
@@ -590,6 +599,36 @@ impl<M: StateMachine> World<M> {
         for envelope in held {
             let at = self.now + self.network.fair();
             self.agenda.note(at, Happening::Arrives(envelope));
+        }
+    }
+}
+
+/// Looks at a node after every step of it.
+struct Watch<'a> {
+    invariants: &'a mut Invariants,
+    reads: &'a mut BTreeMap<CallId, Index>,
+    breach: Option<Breach>,
+    /// How many of the turn's replies were looked at.
+    replies: usize,
+}
+
+impl Watch<'_> {
+    fn look<M: StateMachine>(&mut self, replica: &Replica<M, SimDisk>, effects: &Effects<M::Reply>) {
+        if let Err(violation) = self.invariants.observe(replica.raft()) {
+            self.breach.get_or_insert(Breach::Invariant(violation));
+        }
+        for (call, outcome) in &effects.reply[self.replies..] {
+            self.look_at_read(replica, *call, matches!(outcome, Outcome::Done(_)));
+        }
+        self.replies = effects.reply.len();
+    }
+
+    /// A read must see everything that was committed when it came in (dissertation §6.4), whatever it reads.
+    fn look_at_read<M: StateMachine>(&mut self, replica: &Replica<M, SimDisk>, call: CallId, done: bool) {
+        let Some(needs) = self.reads.remove(&call).filter(|_| done) else { return };
+        let applied = replica.status().applied;
+        if applied < needs {
+            self.breach.get_or_insert(Breach::StaleRead { node: replica.raft().id(), applied, needs });
         }
     }
 }
