@@ -73,7 +73,7 @@ fn a_bad_life_is_made_small_and_both_commands_end_the_same_way_again() {
     assert!(words(&again).contains(bad), "{bad} is missing in: {}", words(&again));
 
     let ended = |text: &str| {
-        let mut lines = text.lines().skip_while(|line| !line.starts_with("what happened "));
+        let mut lines = text.lines().skip_while(|line| !line.starts_with("what happened:"));
         let line = lines.find(|line| line.starts_with("invariant: ") || line.starts_with("history: "));
         line.unwrap_or_else(|| panic!("no end in: {text}")).to_owned()
     };

@@ -307,8 +307,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
 
     /// Whether everybody has executed all that there is, and nothing waits to be committed.
     fn level(&self) -> bool {
-        let mut states =
-            self.replicas().map(|replica| replica.status()).map(|status| (status.last, status.applied));
+        let mut states = self.replicas().map(Replica::status).map(|status| (status.last, status.applied));
         let Some((last, applied)) = states.next() else { return false };
         last.index == applied && states.all(|other| other == (last, applied))
     }

@@ -164,16 +164,22 @@ const LONGEST: u64 = 86_400_000_000_000;
 
 /// Whether anybody could live so; a person may have changed the file.
 fn possible(settings: &Settings) -> Result<(), &'static str> {
-    let Settings { pace, turn, sync, segment_size, append, window, crowd, heartbeat, election, .. } =
-        settings;
-    let minute = Duration::from_mins(1);
+    let Settings {
+        pace, turn, sync, segment_size, append, window, crowd, heartbeat, election, patience, ..
+    } = settings;
+    let (millisecond, minute) = (Duration::from_millis(1), Duration::from_mins(1));
     if [pace.least, pace.spread, *turn, *sync].into_iter().any(|wait| Duration::from_nanos(wait) > minute) {
         return Err("its settings: links, nodes and disks take a minute at most");
     }
-    if heartbeat.is_zero() || election.0.is_zero() || election.0 >= election.1 || election.1 > minute {
+    let timers = [millisecond, *heartbeat, election.0, election.1, minute];
+    if !timers.is_sorted() || election.0 >= election.1 {
         return Err(
-            "its settings: heartbeats take some time, and elections from something to more, at most a minute",
+            "its settings: from a millisecond to a minute, heartbeats come at least as often as elections, and \
+             those take from something to more",
         );
+    }
+    if !(millisecond..=minute).contains(patience) {
+        return Err("its settings: a call waits from a millisecond to a minute");
     }
     if !(1 << 10..=1 << 26).contains(segment_size) {
         return Err("its settings: a segment of a log has from a kibibyte to 64 mebibytes");

@@ -27,14 +27,19 @@ pub(super) struct Bad {
 /// Makes it small, tells it, and keeps it in a folder.
 pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) -> Result<Bad, Refusal> {
     let repeat = asked.command_for(one(seed));
-    board.phase(&format!("seed {seed} ends badly, by {}; it is being made small", life.ending.sort()));
+    // On disk before anything else: who has no patience with what follows keeps what was found.
+    let told = asked.plan.tell(seed, true);
+    let folder = keep(asked, seed, &told)?;
+    let (sort, kept) = (life.ending.sort(), folder.path().display());
+    board.phase(&format!("seed {seed} ends badly, by {sort}; it is in {kept}, and is being made small"));
     let small = asked.plan.shrink(seed, &mut |ops, faults, spent| {
         let left = format!("{} and {} left", count(ops as u64, "op"), count(faults as u64, "fault"));
         board.state(|| format!("{left}, after {}", count(spent, "event")));
     });
     board.end();
-    let told = asked.plan.tell(seed, small.is_none());
-    let folder = keep(asked, seed, &told, small.as_ref())?;
+    if let Some(small) = &small {
+        keep_small(&folder, small)?;
+    }
     let path = |name: &str| folder.file(name).to_string_lossy().into_owned();
     let life_file = quote(&path("life.json"));
     let again = format!("{} sim --life {life_file}", program());
@@ -102,7 +107,7 @@ fn what_happened(life: &Life, whole: &str) -> String {
     format!("what happened:\n{trace}\n{}", story::ending(&life.ending))
 }
 
-fn keep(asked: &Asked, seed: u64, told: &Story, small: Option<&Shrunk>) -> Result<Folder, Refusal> {
+fn keep(asked: &Asked, seed: u64, told: &Story) -> Result<Folder, Refusal> {
     let faults = match &asked.schedule {
         Some(_) => "schedule".to_owned(),
         None => shortly(&asked.kinds).replace(',', "+"),
@@ -113,14 +118,22 @@ fn keep(asked: &Asked, seed: u64, told: &Story, small: Option<&Shrunk>) -> Resul
         folder.write("history.jsonl", &told.history)?;
         let steps: Vec<Step> = told.life.faults.iter().cloned().map(Step::from).collect();
         folder.write("schedule.toml", Schedule::from(steps).to_toml())?;
-        let trace = small.map_or(&told.life.trace, |small| &small.story.life.trace);
-        folder.write("trace.txt", trace.as_deref().unwrap_or_default())?;
-        if let Some(small) = small {
-            folder.write("life.json", small.file.to_json())?;
-            folder.write("small-history.jsonl", &small.story.history)?;
-        }
+        folder.write("trace.txt", told.life.trace.as_deref().unwrap_or_default())?;
         Ok(folder)
     };
-    let written: Result<Folder, runner::Error> = write();
-    written.map_err(|error| if error.is_users() { Refusal::wrong(&error) } else { Refusal::broken(&error) })
+    write().map_err(|error| refusal(&error))
+}
+
+/// Puts the small life beside the whole one. The trace is the small one's from now on.
+fn keep_small(folder: &Folder, small: &Shrunk) -> Result<(), Refusal> {
+    let write = || {
+        folder.write("trace.txt", small.story.life.trace.as_deref().unwrap_or_default())?;
+        folder.write("life.json", small.file.to_json())?;
+        folder.write("small-history.jsonl", &small.story.history)
+    };
+    write().map_err(|error| refusal(&error))
+}
+
+fn refusal(error: &runner::Error) -> Refusal {
+    if error.is_users() { Refusal::wrong(error) } else { Refusal::broken(error) }
 }
