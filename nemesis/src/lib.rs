@@ -11,7 +11,7 @@
 //!   [`Fault`], which names nodes and links, *before* anything happens; the fault is what the history
 //!   and `schedule.toml` record. A replay thus repeats what was done, not what was meant.
 //! * **A fault proves itself.** Inject and heal return [`Evidence`]: bytes held on a cut link, a wait
-//!   status, a new process id. [`bite`] reads it; a run in which nothing bit proves nothing.
+//!   status, a new process id. [`bite()`] reads it; a run in which nothing bit proves nothing.
 //! * **Chance is an argument.** A [`Schedule`] is a function of a seed, and [`Nemesis`], which plays
 //!   it, of the time and of what it is told of the cluster. Same seed, same sights, same faults.
 //! * **What lasts at once leaves each other alone.** A fault [claims](fault::Claim) what it works on, so
