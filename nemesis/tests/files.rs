@@ -83,7 +83,7 @@ fn the_examples_in_the_documentation_are_read() {
     let expected = [
         "at 2s: partition n1 | n2 n3 (hold)",
         "when leader-changed: kill leader",
-        "after 1200 ops: packets leader (delay 40ms, jitter 10ms, loss 5%, duplicate 1%, reorder 2%)",
+        "after 400 ops: packets leader (delay 40ms, jitter 10ms, loss 5%, duplicate 1%, reorder 2%)",
         "at 20s: clock minority (jump +2.5s)",
         "at 22s: slow-disk one (stuck)",
     ];
@@ -104,7 +104,7 @@ fn the_example_in_the_book_is_read() {
     let expected = [
         "at 2s: partition isolate-leader (hold)",
         "when leader-changed: pause leader",
-        "after 1200 ops: kill one",
+        "after 400 ops: kill one",
     ];
     assert_eq!(said, expected);
 }
