@@ -24,6 +24,7 @@ mod asking;
 mod clients;
 mod clock;
 mod coverage;
+mod dice;
 mod digest;
 pub mod disk;
 mod ending;
@@ -39,6 +40,7 @@ mod shrink;
 mod sweep;
 mod tape;
 mod target;
+mod watch;
 mod world;
 
 pub use clients::Counts;

@@ -27,11 +27,12 @@ use workload::Generator;
 use crate::asking::Asking;
 use crate::clients::{Alarm, Clients, Counts, Given, Moment, paired};
 use crate::coverage::Coverage;
+use crate::dice::Dice;
 use crate::ending::Ending;
 use crate::node::{Node, Standing};
 use crate::panics;
 use crate::settings::Settings;
-use crate::world::{Constitution, Dice, Outside, World};
+use crate::world::{Constitution, Outside, World};
 
 /// The store that is simulated: what `raft-node` serves.
 type Cluster = World<kv::Store>;
@@ -90,7 +91,8 @@ pub struct Life {
     pub counts: Counts,
     /// What it met.
     pub coverage: Coverage,
-    /// All that happened, as one number.
+    /// What happened when and to whom, what every disk was told and what every machine came to, as one
+    /// number.
     pub digest: u64,
     /// The faults as they were carried out.
     pub faults: Vec<Deed>,
@@ -351,7 +353,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             let seen = Seen {
                 leader: self.world.leader().map(|leader| nemesis::NodeId(leader.0)),
                 ops: self.clients.invoked(),
-                leader_changes: self.world.leader_changes(),
+                leader_changes: self.world.coverage.leader_changes,
             };
             match self.nemesis.next(Time(self.world.now - self.start), &seen) {
                 Action::Inject(fault) => self.inject(fault),
@@ -441,14 +443,12 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
     }
 
     fn over(self, ending: Ending) -> Told<W> {
-        let mut coverage = self.world.coverage.clone();
-        coverage.leader_changes = self.world.leader_changes();
         let life = Life {
             ending,
             lasted: self.world.now,
             began: self.start,
             counts: self.clients.counts(),
-            coverage,
+            coverage: self.world.coverage.clone(),
             digest: self.world.digest(kv::Store::digest),
             faults: self.nemesis.deeds().to_vec(),
             disk_calls: self.world.nodes.iter().map(|node| node.disk.calls()).collect(),

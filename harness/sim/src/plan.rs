@@ -8,9 +8,9 @@ use rand::Rng;
 use workload::{Simulated, stagger, until};
 
 use crate::asking::{Asking, Visitor, with_workload};
+use crate::dice::Dice;
 use crate::life::{Frame, Life, live};
 use crate::settings::Settings;
-use crate::world::Dice;
 
 /// What many lives have in common.
 #[derive(Clone, Debug)]

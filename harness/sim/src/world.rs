@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use raft::invariants::Invariants;
 use raft::{Bugs, EntryId, Envelope, Index, NodeId, Role, SessionId, StateMachine, Term, Voters, Window};
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use replica::{Call, CallId, Config, Effects, Event, Failed, Halt, OpenError, Outcome, Replica};
 use wal::{Identity, Ticket};
@@ -25,12 +25,14 @@ use wal::{Identity, Ticket};
 use crate::agenda::Agenda;
 use crate::clock::Clock;
 use crate::coverage::Coverage;
+use crate::dice::Dice;
 use crate::digest::Digest;
 use crate::disk::SimDisk;
 use crate::ending::Breach;
 use crate::network::Network;
 use crate::node::{Node, Standing};
 use crate::settings::Settings;
+use crate::watch::Watch;
 
 /// How soon the power comes back that went in the middle of a call, in nanoseconds.
 const POWER_BACK: u64 = 200_000_000;
@@ -77,40 +79,6 @@ pub(crate) struct Constitution {
     pub(crate) bugs: Bugs,
 }
 
-/// What each purpose draws from.
-#[derive(Clone, Copy)]
-pub(crate) enum Dice {
-    Settings,
-    Network,
-    Sessions,
-    Storm,
-    Nemesis,
-    Ops,
-    Wall,
-    Disk(u16),
-    Timers(u16),
-}
-
-impl Dice {
-    /// Dice for this purpose that no other purpose throws.
-    pub(crate) fn of(self, seed: u64) -> ChaCha8Rng {
-        let stream = match self {
-            Dice::Settings => 1,
-            Dice::Network => 2,
-            Dice::Sessions => 3,
-            Dice::Storm => 4,
-            Dice::Nemesis => 5,
-            Dice::Ops => 6,
-            Dice::Wall => 7,
-            Dice::Disk(node) => 1_000 + u64::from(node),
-            Dice::Timers(node) => 100_000 + u64::from(node),
-        };
-        let mut dice = ChaCha8Rng::seed_from_u64(seed);
-        dice.set_stream(stream);
-        dice
-    }
-}
-
 pub(crate) struct World<M: StateMachine> {
     pub(crate) now: u64,
     pub(crate) nodes: Vec<Node<M>>,
@@ -134,7 +102,6 @@ pub(crate) struct World<M: StateMachine> {
     lasts: Vec<EntryId>,
     /// The last term that had a leader, and who it was.
     led: (Term, Option<NodeId>),
-    leader_changes: u64,
 }
 
 impl<M: StateMachine> World<M> {
@@ -168,7 +135,6 @@ impl<M: StateMachine> World<M> {
             reads: BTreeMap::new(),
             lasts: vec![EntryId::default(); nodes.len()],
             led: (Term::default(), None),
-            leader_changes: 0,
             nodes,
             constitution,
         }
@@ -236,11 +202,6 @@ impl<M: StateMachine> World<M> {
         let leaders = leaders.filter_map(|node| node.replica.as_ref()).map(Replica::raft);
         let leaders = leaders.filter(|raft| raft.role() == Role::Leader);
         leaders.max_by_key(|raft| raft.term()).map(raft::Raft::id)
-    }
-
-    /// How often another node came to lead.
-    pub(crate) fn leader_changes(&self) -> u64 {
-        self.leader_changes
     }
 
     /// What happened so far, what every disk was told, and what every machine came to, as one number: two
@@ -471,8 +432,7 @@ impl<M: StateMachine> World<M> {
         let node = &mut self.nodes[place];
         let now = node.clock.read(self.now);
         let Some(replica) = &mut node.replica else { return };
-        let mut watch =
-            Watch { invariants: &mut self.invariants, reads: &mut self.reads, breach: None, replies: 0 };
+        let mut watch = Watch::of(&mut self.invariants, &mut self.reads);
         let mut inbox = std::mem::take(&mut node.inbox);
         let mut stepped = !inbox.is_empty();
         for event in inbox.drain(..) {
@@ -494,7 +454,7 @@ impl<M: StateMachine> World<M> {
             watch.look(replica, &effects);
             node.busy_until = self.now + self.constitution.settings.turn;
         }
-        if let Some(breach) = watch.breach {
+        if let Some(breach) = watch.seen() {
             self.breach.get_or_insert(breach);
         }
         self.look_at(place);
@@ -513,7 +473,7 @@ impl<M: StateMachine> World<M> {
         if raft.role() == Role::Leader && raft.term() > self.led.0 {
             let id = raft.id();
             self.coverage.elections += 1;
-            self.leader_changes += u64::from(self.led.1.is_some_and(|before| before != id));
+            self.coverage.leader_changes += u64::from(self.led.1.is_some_and(|before| before != id));
             self.led = (raft.term(), Some(id));
             self.tell_state(place, "is now");
         }
@@ -599,36 +559,6 @@ impl<M: StateMachine> World<M> {
         for envelope in held {
             let at = self.now + self.network.fair();
             self.agenda.note(at, Happening::Arrives(envelope));
-        }
-    }
-}
-
-/// Looks at a node after every step of it.
-struct Watch<'a> {
-    invariants: &'a mut Invariants,
-    reads: &'a mut BTreeMap<CallId, Index>,
-    breach: Option<Breach>,
-    /// How many of the turn's replies were looked at.
-    replies: usize,
-}
-
-impl Watch<'_> {
-    fn look<M: StateMachine>(&mut self, replica: &Replica<M, SimDisk>, effects: &Effects<M::Reply>) {
-        if let Err(violation) = self.invariants.observe(replica.raft()) {
-            self.breach.get_or_insert(Breach::Invariant(violation));
-        }
-        for (call, outcome) in &effects.reply[self.replies..] {
-            self.look_at_read(replica, *call, matches!(outcome, Outcome::Done(_)));
-        }
-        self.replies = effects.reply.len();
-    }
-
-    /// A read must see everything that was committed when it came in (dissertation §6.4), whatever it reads.
-    fn look_at_read<M: StateMachine>(&mut self, replica: &Replica<M, SimDisk>, call: CallId, done: bool) {
-        let Some(needs) = self.reads.remove(&call).filter(|_| done) else { return };
-        let applied = replica.status().applied;
-        if applied < needs {
-            self.breach.get_or_insert(Breach::StaleRead { node: replica.raft().id(), applied, needs });
         }
     }
 }

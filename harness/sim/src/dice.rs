@@ -1,0 +1,41 @@
+//! Chance, by purpose.
+//!
+//! Whatever is random is drawn from the seed of the life. Each purpose has dice of its own, so that one more
+//! message on a link does not change what a disk does.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// What each purpose draws from.
+#[derive(Clone, Copy)]
+pub(crate) enum Dice {
+    Settings,
+    Network,
+    Sessions,
+    Storm,
+    Nemesis,
+    Ops,
+    Wall,
+    Disk(u16),
+    Timers(u16),
+}
+
+impl Dice {
+    /// Dice for this purpose that no other purpose throws.
+    pub(crate) fn of(self, seed: u64) -> ChaCha8Rng {
+        let stream = match self {
+            Dice::Settings => 1,
+            Dice::Network => 2,
+            Dice::Sessions => 3,
+            Dice::Storm => 4,
+            Dice::Nemesis => 5,
+            Dice::Ops => 6,
+            Dice::Wall => 7,
+            Dice::Disk(node) => 1_000 + u64::from(node),
+            Dice::Timers(node) => 100_000 + u64::from(node),
+        };
+        let mut dice = ChaCha8Rng::seed_from_u64(seed);
+        dice.set_stream(stream);
+        dice
+    }
+}
