@@ -71,6 +71,23 @@ impl Kind {
         self != Kind::Wipe
     }
 
+    /// The fewest nodes on which it can bite. One node has no links. And a rotten disk may keep its node
+    /// down for good, so it happens only where the rest can do without that node.
+    pub fn needs_nodes(self) -> usize {
+        match self {
+            Kind::Partition | Kind::Packets => 2,
+            Kind::BitFlip => 3,
+            Kind::Kill
+            | Kind::Pause
+            | Kind::Power
+            | Kind::Clock
+            | Kind::SlowDisk
+            | Kind::FullDisk
+            | Kind::FailedSync
+            | Kind::Wipe => 1,
+        }
+    }
+
     /// The name used on command lines, in schedules and as `f` in a history.
     pub fn name(self) -> &'static str {
         match self {
@@ -150,12 +167,24 @@ pub enum UnknownFault {
         /// What there is.
         supported: Kinds,
     },
+    /// It could never bite.
+    #[error("fault `{kind}` cannot bite on {}: it needs {needs}", nodes_in_words(*.nodes), needs = .kind.needs_nodes())]
+    TooFewNodes {
+        /// What was asked for.
+        kind: Kind,
+        /// On how many nodes.
+        nodes: usize,
+    },
     /// `all` or `none` beside something else.
     #[error("`{name}` says it all: it cannot be mixed with other faults")]
     NotAlone {
         /// `all` or `none`.
         name: String,
     },
+}
+
+fn nodes_in_words(nodes: usize) -> String {
+    if nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") }
 }
 
 /// "did you mean …" when one known name starts alike.
@@ -209,6 +238,22 @@ impl Kinds {
         }
     }
 
+    /// As [`parse`](Kinds::parse), for a cluster of so many nodes. What is asked for by name must be able to
+    /// bite there; of `all`, what cannot is left out, and comes second.
+    pub fn parse_for(text: &str, supported: &[Kind], nodes: usize) -> Result<(Kinds, Kinds), UnknownFault> {
+        let (kinds, left_out) = Kinds::parse(text, supported)?.on(nodes);
+        match left_out.as_slice().first() {
+            Some(&kind) if text.trim() != "all" => Err(UnknownFault::TooFewNodes { kind, nodes }),
+            _ => Ok((kinds, left_out)),
+        }
+    }
+
+    /// Those that can bite on so many nodes, and those that cannot.
+    pub fn on(self, nodes: usize) -> (Kinds, Kinds) {
+        let (can, cannot) = self.0.into_iter().partition(|kind| kind.needs_nodes() <= nodes);
+        (Kinds(can), Kinds(cannot))
+    }
+
     /// Whether none was asked for.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -248,6 +293,20 @@ mod tests {
         assert!(!all.as_slice().contains(&Kind::Wipe));
         assert_eq!(Kinds::parse("wipe,kill", &Kind::ALL).unwrap().to_string(), "wipe,kill");
         assert!(Kind::REAL.into_iter().all(|kind| all.as_slice().contains(&kind)));
+    }
+
+    #[test]
+    fn what_cannot_bite_is_refused_by_name_and_left_out_of_all() {
+        let of = |text: &str, nodes| Kinds::parse_for(text, &Kind::ALL, nodes);
+        let (kinds, left_out) = of("all", 1).unwrap();
+        assert_eq!(left_out.to_string(), "partition,packets,bit-flip");
+        assert_eq!(kinds.to_string(), "kill,pause,power,clock,slow-disk,full-disk,failed-sync");
+        assert_eq!(of("all", 2).unwrap().1.to_string(), "bit-flip");
+        assert_eq!(of("all", 3), Ok((Kinds::of(Kind::SIMULATED), Kinds::default())));
+        assert_eq!(of("kill,wipe", 1).unwrap().1, Kinds::default());
+        let said = |text: &str, nodes| of(text, nodes).unwrap_err().to_string();
+        assert_eq!(said("kill,partition", 1), "fault `partition` cannot bite on 1 node: it needs 2");
+        assert_eq!(said("bit-flip", 2), "fault `bit-flip` cannot bite on 2 nodes: it needs 3");
     }
 
     #[test]
