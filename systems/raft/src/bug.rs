@@ -77,11 +77,35 @@ pub enum Bug {
     SkipFolderSync,
     /// A truncation leaves the mark where it was, so that the log seems to lack what was cut.
     KeepMark,
+    /// R16: a lease is as long as the promise it rests on, as if all clocks ran equally fast.
+    TrustClocks,
+    /// R17: a lease runs from the answer to a heartbeat, and not from when that was sent.
+    LeaseFromAnswer,
+    /// R21: a snapshot takes the place of a log that is newer.
+    InstallOverNewer,
+    /// R22: a snapshot names its last entry with the term of the leader that offers it.
+    WrongSnapshotTerm,
+    /// R23: the log forgets entries that were not executed yet.
+    CompactUnapplied,
+    /// R25: a new leader changes the members before an entry of its own term is committed (dissertation §4.1).
+    ChangeBeforeOwnCommit,
+    /// R26: a leader changes the members again while a change is uncommitted.
+    ChangeTwice,
+    /// R27: a voter that was removed still counts in every majority.
+    CountRemoved,
+    /// R28: learners decide, however little of the log they have.
+    CountLearners,
+    /// Of a joint membership only the new voters decide (§6).
+    CountNewOnly,
+    /// A transfer of the lead that nobody takes over never ends, and nothing is taken in.
+    KeepTransfer,
+    /// A leader that hears nobody leads on, and whoever hears it waits for it (dissertation §6.2).
+    SkipQuorumCheck,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 30] = [
+    pub const ALL: [Bug; 42] = [
         Bug::VoteTwice,
         Bug::ForgetVote,
         Bug::ForgetTerm,
@@ -112,21 +136,24 @@ impl Bug {
         Bug::IgnoreFailedSync,
         Bug::SkipFolderSync,
         Bug::KeepMark,
+        Bug::TrustClocks,
+        Bug::LeaseFromAnswer,
+        Bug::InstallOverNewer,
+        Bug::WrongSnapshotTerm,
+        Bug::CompactUnapplied,
+        Bug::ChangeBeforeOwnCommit,
+        Bug::ChangeTwice,
+        Bug::CountRemoved,
+        Bug::CountLearners,
+        Bug::CountNewOnly,
+        Bug::KeepTransfer,
+        Bug::SkipQuorumCheck,
     ];
 
     /// The numbers of the field's list that cannot be made here, and why not.
-    pub const NOT_APPLICABLE: [(&str, &str); 11] = [
-        ("R16", "there are no lease reads: no answer rests on a clock"),
-        ("R17", "there are no lease reads: no answer rests on a clock"),
-        ("R20", "there are no snapshots: the session table is made anew from the log"),
-        ("R21", "there are no snapshots"),
-        ("R22", "there are no snapshots"),
-        ("R23", "the log is never compacted"),
+    pub const NOT_APPLICABLE: [(&str, &str); 2] = [
+        ("R20", "no snapshot of the state machine is taken yet: the session table is made anew from the log"),
         ("R24", "the applied index is not on disk: a restart executes the whole log again"),
-        ("R25", "the members are those of the first start"),
-        ("R26", "the members are those of the first start"),
-        ("R27", "the members are those of the first start"),
-        ("R28", "the members are those of the first start"),
     ];
 
     /// The name used on command lines.
@@ -285,6 +312,54 @@ const CATALOGUE: [Facts; Bug::ALL.len()] = [
         name: "keep-mark", number: None, shows: "a node that does not start",
         story: "a truncation leaves the mark where it was, and the log seems to lack what was cut",
     },
+    Facts {
+        name: "trust-clocks", number: Some("R16"), shows: "a stale read",
+        story: "a lease is as long as the promise it rests on, as if all clocks ran equally fast",
+    },
+    Facts {
+        name: "lease-from-answer", number: Some("R17"), shows: "a stale read",
+        story: "a lease runs from the answer to a heartbeat instead of from the heartbeat",
+    },
+    Facts {
+        name: "install-over-newer", number: Some("R21"), shows: "a lost write",
+        story: "a snapshot takes the place of a log that is newer",
+    },
+    Facts {
+        name: "wrong-snapshot-term", number: Some("R22"), shows: "a node that serves no more",
+        story: "a snapshot names its last entry with the term of the leader that offers it",
+    },
+    Facts {
+        name: "compact-unapplied", number: Some("R23"), shows: "a wrong entry executed",
+        story: "the log forgets entries that were not executed yet",
+    },
+    Facts {
+        name: "change-before-own-commit", number: Some("R25"), shows: "two leaders in a term",
+        story: "a new leader changes the members before an entry of its term is committed",
+    },
+    Facts {
+        name: "change-twice", number: Some("R26"), shows: "two leaders in a term",
+        story: "a leader changes the members again before the last change is committed",
+    },
+    Facts {
+        name: "count-removed", number: Some("R27"), shows: "a cluster that decides nothing",
+        story: "a voter that was removed still counts in every majority",
+    },
+    Facts {
+        name: "count-learners", number: Some("R28"), shows: "a lost write",
+        story: "learners decide, however little of the log they have",
+    },
+    Facts {
+        name: "count-new-only", number: None, shows: "two leaders in a term",
+        story: "of a joint membership only the new voters decide",
+    },
+    Facts {
+        name: "keep-transfer", number: None, shows: "a cluster that decides nothing",
+        story: "a transfer of the lead that nobody takes over never ends",
+    },
+    Facts {
+        name: "skip-quorum-check", number: None, shows: "a leader that serves nobody",
+        story: "a leader that hears nobody leads on",
+    },
 ];
 
 impl fmt::Display for Bug {
@@ -368,7 +443,7 @@ mod tests {
             assert_eq!(bug.name().parse(), Ok(bug));
             assert!(bug.number().is_none_or(|number| number.to_lowercase().parse() == Ok(bug)));
         }
-        assert!("R16".parse::<Bug>().is_err(), "what is not applicable has no name");
+        assert!("R24".parse::<Bug>().is_err(), "what is not applicable has no name");
     }
 
     #[test]

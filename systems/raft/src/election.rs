@@ -11,9 +11,13 @@
 //! A vote is a promise: it leaves after it is on disk, and so does a candidacy, since it contains
 //! the candidate's vote for itself.
 //!
-//! Left out: check-quorum. A leader that hears nobody leads on until it hears of a greater term. It
-//! can commit nothing and answers no reads meanwhile, so this costs availability, not safety: a
-//! leader that still reaches its followers but does not hear them keeps the cluster waiting.
+//! And one rule ends a lead that is none any more: a leader whose quorum fell silent for an election timeout
+//! steps down (check-quorum, dissertation §6.2). It could commit nothing; but if it still reaches its followers, and
+//! only does not hear them, they would wait for it for ever.
+//!
+//! Only voters run. A learner, or a node that was removed, waits to be spoken to; but who has only an uncommitted
+//! entry to say that it is removed may be the only one who has that entry, and runs. And whoever is asked for its
+//! vote answers, whatever it believes itself to be: the one who asks may know more of the members than it does.
 
 use std::collections::BTreeSet;
 
@@ -27,12 +31,44 @@ use crate::seam::{HardState, Output, Timer};
 impl Raft {
     pub(crate) fn on_election_timeout(&mut self, out: &mut Output) {
         if matches!(self.standing, Standing::Leader(_)) {
-            return;
-        }
-        if self.config.bugs.has(Bug::SkipPreVote) {
-            self.run(out);
+            self.check_quorum(out);
+        } else if !self.may_run() {
+            self.follow(None, out);
+            out.arm.insert(Timer::Election);
+        } else if self.config.bugs.has(Bug::SkipPreVote) {
+            self.run(false, out);
         } else {
             self.ask_for_pre_votes(out);
+        }
+    }
+
+    /// Whether we vote, or did until a change that is not committed yet: that entry may be needed by others, who cannot
+    /// get it from anybody else (dissertation §4.2.2).
+    fn may_run(&self) -> bool {
+        let own = self.config.id;
+        let decided = self.log.checkpoint(self.commit);
+        self.membership.votes(own) || decided.is_some_and(|decided| decided.membership.votes(own))
+    }
+
+    /// As many as decide were heard since the last look, or we lead no longer.
+    fn check_quorum(&mut self, out: &mut Output) {
+        let own = self.config.id;
+        let Standing::Leader(leader) = &mut self.standing else { return };
+        let mut heard = leader.look_who_is_there();
+        heard.insert(own);
+        if self.membership.decide(&heard) || self.config.bugs.has(Bug::SkipQuorumCheck) {
+            out.arm.insert(Timer::Election);
+            self.forget_silent_strangers();
+        } else {
+            self.follow(None, out);
+        }
+    }
+
+    /// The leader gives the lead away to us. It believes in itself until we win, so nobody is asked first, and
+    /// the votes are asked for in its name.
+    pub(crate) fn on_timeout_now(&mut self, from: NodeId, out: &mut Output) {
+        if self.may_run() && self.leader() == Some(from) {
+            self.run(true, out);
         }
     }
 
@@ -40,7 +76,7 @@ impl Raft {
         let granted = BTreeSet::from([self.config.id]);
         self.standing = Standing::PreCandidate { granted };
         out.arm.insert(Timer::Election);
-        for voter in self.config.voters.others(self.config.id) {
+        for voter in self.other_voters() {
             self.send_now(voter, Message::RequestPreVote { last: self.log.last() }, out);
         }
         self.count_pre_votes(out);
@@ -61,20 +97,26 @@ impl Raft {
 
     fn count_pre_votes(&mut self, out: &mut Output) {
         if let Standing::PreCandidate { granted } = &self.standing
-            && self.config.voters.decide(granted)
+            && self.membership.decide(granted)
         {
-            self.run(out);
+            self.run(false, out);
         }
     }
 
     /// Opens a term and asks for votes in it.
-    fn run(&mut self, out: &mut Output) {
+    fn run(&mut self, called: bool, out: &mut Output) {
         self.hard = HardState { term: self.hard.term.next(), vote: Some(self.config.id) };
         self.standing = Standing::Candidate { granted: BTreeSet::new(), own: self.this_write() };
         out.arm.insert(Timer::Election);
-        for voter in self.config.voters.others(self.config.id) {
-            self.send_after(voter, Message::RequestVote { last: self.log.last() }, out);
+        for voter in self.other_voters() {
+            self.send_after(voter, Message::RequestVote { last: self.log.last(), called }, out);
         }
+    }
+
+    fn other_voters(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let membership = self.membership.clone();
+        let own = self.config.id;
+        membership.nodes().into_iter().filter(move |node| *node != own && membership.votes(*node))
     }
 
     /// Grants the vote if it is still ours to give in this term and the candidate's log holds
@@ -114,7 +156,7 @@ impl Raft {
 
     pub(crate) fn count_votes(&mut self, out: &mut Output) {
         if let Standing::Candidate { granted, .. } = &self.standing
-            && self.config.voters.decide(granted)
+            && self.membership.decide(granted)
         {
             self.lead(out);
         }
@@ -124,9 +166,11 @@ impl Raft {
     /// with that can older entries be committed (§5.4.2).
     fn lead(&mut self, out: &mut Output) {
         let first = self.log.last().index.next();
-        let followers = self.config.voters.others(self.config.id);
-        self.standing = Standing::Leader(Leader::new(followers, self.log.last().index, first));
+        self.transferred(self.config.id, out);
+        self.standing = Standing::Leader(Leader::new(first));
+        self.know_followers();
         out.arm.insert(Timer::Heartbeat);
+        out.arm.insert(Timer::Election);
         self.append_noop(out);
     }
 }

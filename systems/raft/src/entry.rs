@@ -1,10 +1,12 @@
 //! What the log is made of.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::ids::{EntryId, Index, RequestId, SessionId, Wall};
+use crate::membership::{Change, Membership};
 
 /// What a client wants done, as bytes that only the state machine understands.
 pub type Command = Bytes;
@@ -19,16 +21,42 @@ pub struct Request {
     pub floor: u64,
 }
 
-/// A command on its way into the log.
+/// Something on its way into the log.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Proposal {
     /// Who asks, and which of his requests this is.
     pub request: Request,
     /// What is asked.
-    pub payload: Payload,
+    pub wanted: Wanted,
 }
 
-/// What an entry does when it is applied. Later kinds (configurations) join here.
+/// What a client can ask to have in the log. Its leader makes a [`Payload`] of it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Wanted {
+    /// That the session of its request be opened, so that its later requests are executed at most once.
+    Session,
+    /// That this be executed.
+    Command(Command),
+    /// That the members be changed so, in one step. What they are then, the leader finds out.
+    Change(Vec<Change>),
+}
+
+impl Wanted {
+    /// How many bytes it takes with what goes along with it, nearly.
+    pub(crate) fn weight(&self) -> usize {
+        FIXED
+            + match self {
+                Wanted::Session => 0,
+                Wanted::Command(command) => command.len(),
+                Wanted::Change(changes) => changes.len() * FIXED,
+            }
+    }
+}
+
+/// What an entry takes besides its command, nearly.
+const FIXED: usize = 64;
+
+/// What an entry does when it is applied.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Payload {
     /// Nothing. A new leader writes one, to learn how far the log is committed (§5.4.2, §8).
@@ -37,16 +65,20 @@ pub enum Payload {
     OpenSession,
     /// Something for the state machine.
     Command(Command),
+    /// These belong to the cluster from now on: for a node, from the moment it has the entry (§6).
+    Membership(Arc<Membership>),
 }
 
 impl Payload {
     /// How many bytes it takes with what goes along with it, nearly.
     pub(crate) fn weight(&self) -> usize {
-        const FIXED: usize = 64;
         FIXED
             + match self {
                 Payload::Noop | Payload::OpenSession => 0,
                 Payload::Command(command) => command.len(),
+                Payload::Membership(membership) => {
+                    membership.contexts().values().map(|context| FIXED + context.len()).sum()
+                }
             }
     }
 }
@@ -70,6 +102,14 @@ impl Entry {
         self.payload.weight()
     }
 
+    /// The members it names, if that is what it does.
+    pub fn membership(&self) -> Option<&Arc<Membership>> {
+        match &self.payload {
+            Payload::Membership(membership) => Some(membership),
+            _ => None,
+        }
+    }
+
     /// The session this entry opens, if that is what it does.
     pub fn opens(&self) -> Option<SessionId> {
         match (&self.payload, &self.request) {
@@ -89,7 +129,7 @@ impl fmt::Display for Entry {
 ///
 /// Guaranteed where one enters (`Suffix::new`): indexes are consecutive from `after`, terms and
 /// stamps never fall, and no term is below that of `after`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Suffix {
     after: EntryId,
     entries: Vec<Entry>,
@@ -134,6 +174,30 @@ impl Suffix {
     /// Whether it has no entries.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// The same run with `more` behind it; of `more`, only what comes behind its own beginning. `None` if it
+    /// does not continue this run.
+    #[must_use]
+    pub(crate) fn followed_by(self, more: Suffix) -> Option<Suffix> {
+        let mut entries = self.entries;
+        let kept = entries.partition_point(|entry| entry.id.index <= more.after.index);
+        entries.truncate(kept);
+        if entries.last().map_or(self.after, |entry| entry.id) != more.after {
+            return None;
+        }
+        entries.extend(more.entries);
+        Suffix::new(self.after, entries)
+    }
+
+    /// The part behind `index`; all of it if it begins there or later.
+    #[must_use]
+    pub(crate) fn behind(mut self, index: Index) -> Suffix {
+        let count = self.entries.partition_point(|entry| entry.id.index <= index);
+        if let Some(last) = self.entries.drain(..count).next_back() {
+            self.after = last.id;
+        }
+        self
     }
 
     /// Gives the entries away.

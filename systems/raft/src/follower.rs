@@ -17,7 +17,7 @@ use crate::seam::{Diverged, Output, Timer};
 
 impl Raft {
     /// Accepts `from` as the leader of this term, unless that cannot be.
-    fn acknowledge(&mut self, from: NodeId, out: &mut Output) -> bool {
+    pub(crate) fn acknowledge(&mut self, from: NodeId, out: &mut Output) -> bool {
         let known = match &self.standing {
             Standing::Leader(_) => Some(self.config.id),
             Standing::Follower { leader } => *leader,
@@ -40,6 +40,7 @@ impl Raft {
         if !self.could_be_written(&suffix) || !self.acknowledge(from, out) {
             return;
         }
+        let Some(suffix) = self.behind_base(from, suffix, out) else { return };
         let after = suffix.after();
         let long_enough = after.index <= self.log.last().index;
         let joins = self.log.has(after) || (long_enough && self.config.bugs.has(Bug::SkipTermCheck));
@@ -73,6 +74,25 @@ impl Raft {
         }
     }
 
+    /// Of a suffix that begins before our log does, the part that our log can know of. What is before is executed
+    /// here, so the leader has the same there, or one of us has lost its past.
+    fn behind_base(&self, from: NodeId, suffix: Suffix, out: &mut Output) -> Option<Suffix> {
+        let base = self.log.base().id;
+        if suffix.after().index >= base.index {
+            return Some(suffix);
+        }
+        if suffix.last().index < base.index {
+            self.send_after(from, Message::Matched { upto: suffix.last().index }, out);
+            return None;
+        }
+        let rest = suffix.behind(base.index);
+        if rest.after() != base {
+            self.fence(from, base.index, out);
+            return None;
+        }
+        Some(rest)
+    }
+
     /// What no follower should do: drops all entries behind `last` (`Bug::CutOnStaleAppend`).
     fn cut_behind(&mut self, last: Index) {
         let end = self.log.id_at(last).expect("the log goes at least so far");
@@ -84,7 +104,7 @@ impl Raft {
     /// Whether a leader of this term can have such entries: of no later term, and no older than those
     /// before them. Taken in, they would break this log's order, and the next leader's.
     fn could_be_written(&self, suffix: &Suffix) -> bool {
-        let before = self.log.get(suffix.after().index).map_or(Wall(0), |entry| entry.stamp);
+        let before = self.log.stamp_at(suffix.after().index).unwrap_or(Wall(0));
         let first = suffix.entries().first();
         let joins = !self.log.has(suffix.after()) || first.is_none_or(|entry| entry.stamp >= before);
         suffix.last().term <= self.hard.term && joins

@@ -6,8 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
-/// A member of the cluster, written `n2`. Never used again once removed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+/// A member of the cluster, written `n2`. Never used again once removed. The default, `n0`, is nobody.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct NodeId(pub u16);
 
 impl fmt::Display for NodeId {

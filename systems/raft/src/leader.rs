@@ -6,36 +6,43 @@
 //! It commits by counting only entries of its own term (§5.4.2). An older entry on a majority can
 //! still be overwritten, as Figure 8 shows; it is committed by what stands behind it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::bug::Bug;
-use crate::entry::{Entry, Payload, Proposal, Request, Suffix};
+use crate::entry::{Entry, Payload, Proposal, Request, Suffix, Wanted};
 use crate::ids::{EntryId, Index, NodeId, RequestId};
+use crate::lease::Held;
+use crate::membership::Membership;
 use crate::message::Message;
 use crate::progress::Progress;
 use crate::raft::{Raft, Standing};
 use crate::read::Reads;
-use crate::seam::{Answer, Diverged, Output, Refusal, Timer};
+use crate::seam::{Answer, Diverged, Output, Refusal, Timer, Unchanged};
 
 /// A leader's memory; it is gone when the lead is.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Leader {
+    /// Everybody that the log is sent to: the members, and those who are none any more and have not heard of it.
     pub(crate) followers: BTreeMap<NodeId, Progress>,
     /// The first entry of its own term.
     pub(crate) first: Index,
     pub(crate) reads: Reads,
+    pub(crate) lease: Held,
     /// Bytes taken in and not yet committed.
     uncommitted: usize,
 }
 
 impl Leader {
-    pub(crate) fn new(followers: impl Iterator<Item = NodeId>, last: Index, first: Index) -> Leader {
-        Leader {
-            followers: followers.map(|follower| (follower, Progress::new(last))).collect(),
-            first,
-            reads: Reads::default(),
-            uncommitted: 0,
-        }
+    pub(crate) fn new(first: Index) -> Leader {
+        let (reads, lease) = (Reads::default(), Held::default());
+        Leader { followers: BTreeMap::new(), first, reads, lease, uncommitted: 0 }
+    }
+
+    /// Whoever was heard since the last look.
+    pub(crate) fn look_who_is_there(&mut self) -> BTreeSet<NodeId> {
+        let heard = self.followers.iter_mut().filter_map(|(node, progress)| progress.look().then_some(*node));
+        heard.collect()
     }
 
     /// The lead is lost: whoever waits for a read learns it.
@@ -58,7 +65,7 @@ impl Raft {
     /// Tells this node's own client, or the node that sent its client's request on, that it is not taken.
     pub(crate) fn refuse(&self, origin: Option<NodeId>, ids: Vec<RequestId>, why: Refusal, out: &mut Output) {
         match origin {
-            Some(node) if !ids.is_empty() => self.send_now(node, Message::Refused { ids }, out),
+            Some(node) if !ids.is_empty() => self.send_now(node, Message::Refused { ids, why }, out),
             Some(_) => {}
             None => out.answer.extend(ids.into_iter().map(|id| Answer::Refused { id, why })),
         }
@@ -89,19 +96,32 @@ impl Raft {
         }
     }
 
-    pub(crate) fn on_refused(&mut self, ids: Vec<RequestId>, out: &mut Output) {
-        self.refuse(None, ids, Refusal::NotLeader, out);
-    }
-
     fn take_in(&mut self, origin: Option<NodeId>, proposals: Vec<Proposal>, out: &mut Output) {
-        let full = self.config.uncommitted_bytes;
-        if self.leading().is_some_and(|leader| leader.uncommitted >= full) {
-            let ids = proposals.iter().map(|proposal| proposal.request.id).collect();
-            self.refuse(origin, ids, Refusal::Full, out);
+        let mut refused: BTreeMap<Refusal, Vec<RequestId>> = BTreeMap::new();
+        let mut taken = Vec::new();
+        let mut changes = false;
+        for Proposal { request, wanted } in proposals {
+            let changed = matches!(wanted, Wanted::Change(_));
+            let payload = if changes && changed {
+                Err(Unchanged::Pending.into())
+            } else {
+                self.payload(wanted)
+            };
+            match payload {
+                Ok(payload) => {
+                    changes |= changed;
+                    taken.push((Some(request), payload));
+                }
+                Err(why) => refused.entry(why).or_default().push(request.id),
+            }
+        }
+        for (why, ids) in refused {
+            self.refuse(origin, ids, why, out);
+        }
+        if taken.is_empty() {
             return;
         }
-        let wanted = proposals.into_iter().map(|proposal| (Some(proposal.request), proposal.payload));
-        let entries = self.append(wanted.collect(), out);
+        let entries = self.append(taken, out);
         if origin.is_none() {
             out.answer.extend(entries.iter().filter_map(|(entry, request)| {
                 request.map(|request| Answer::Accepted { id: request.id, entry: *entry })
@@ -109,8 +129,29 @@ impl Raft {
         }
     }
 
+    /// What an entry has to say to give a client what he wants, if he can have it now.
+    fn payload(&self, wanted: Wanted) -> Result<Payload, Refusal> {
+        let Standing::Leader(leader) = &self.standing else { return Err(Refusal::NotLeader) };
+        if self.gives_away() {
+            return Err(Refusal::Transferring);
+        }
+        if leader.uncommitted >= self.config.uncommitted_bytes {
+            return Err(Refusal::Full);
+        }
+        let payload = match wanted {
+            Wanted::Session => Payload::OpenSession,
+            Wanted::Command(command) => Payload::Command(command),
+            Wanted::Change(changes) => Payload::Membership(Arc::new(self.changed(leader, &changes)?)),
+        };
+        if payload.weight() > self.config.entry_bytes { Err(Refusal::TooLarge) } else { Ok(payload) }
+    }
+
     pub(crate) fn append_noop(&mut self, out: &mut Output) {
         self.append(vec![(None, Payload::Noop)], out);
+    }
+
+    pub(crate) fn append_members(&mut self, membership: Membership, out: &mut Output) {
+        self.append(vec![(None, Payload::Membership(Arc::new(membership)))], out);
     }
 
     /// Writes entries of this term behind all others, and sends them to every follower that can take them.
@@ -132,7 +173,12 @@ impl Raft {
             .collect();
         let names = entries.iter().map(|entry| (entry.id, entry.request)).collect();
         let bytes: usize = entries.iter().map(Entry::weight).sum();
+        let members = entries.iter().any(|entry| entry.membership().is_some());
         self.write(Suffix::new(after, entries).expect("a leader numbers its entries"));
+        if members {
+            self.know_followers();
+            self.end_transfer_to_strangers(out);
+        }
         if let Some(leader) = self.leading() {
             leader.uncommitted += bytes;
         }
@@ -145,15 +191,26 @@ impl Raft {
 
     /// Sends every follower what it can take now.
     fn send_appends(&mut self, out: &mut Output) {
-        for follower in self.config.voters.clone().others(self.config.id) {
+        for follower in self.followers() {
             self.send_append(follower, out);
         }
     }
 
+    pub(crate) fn followers(&self) -> Vec<NodeId> {
+        match &self.standing {
+            Standing::Leader(leader) => leader.followers.keys().copied().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Sends appends while the follower's window is open and there are entries for it.
-    fn send_append(&mut self, to: NodeId, out: &mut Output) {
+    pub(crate) fn send_append(&mut self, to: NodeId, out: &mut Output) {
         let Standing::Leader(leader) = &mut self.standing else { return };
         let Some(progress) = leader.followers.get_mut(&to) else { return };
+        if progress.next.previous() < self.log.base().index() {
+            self.offer_snapshot(to, out);
+            return;
+        }
         let mut messages = Vec::new();
         while progress.open(self.config.window) {
             let probing = !progress.replicates();
@@ -174,12 +231,12 @@ impl Raft {
     }
 
     /// Tells a follower how far the log is committed, and asks whether it has what was sent to it.
-    fn send_empty_append(&self, to: NodeId, out: &mut Output) {
+    pub(crate) fn send_empty_append(&self, to: NodeId, out: &mut Output) {
         let Standing::Leader(leader) = &self.standing else { return };
         let Some(progress) = leader.followers.get(&to) else { return };
-        let after = progress.next.previous();
-        let suffix = self.log.suffix(after, 0).expect("what a follower needs is in the log");
-        let nothing = Suffix::new(suffix.after(), Vec::new()).expect("an empty run has no gaps");
+        // What is gone from the log is asked for by an offer, not by an append.
+        let Some(after) = self.log.id_at(progress.next.previous()) else { return };
+        let nothing = Suffix::new(after, Vec::new()).expect("an empty run has no gaps");
         self.send_now(to, Message::Append { suffix: nothing, commit: self.commit }, out);
     }
 
@@ -192,19 +249,26 @@ impl Raft {
             Raft::halt(Diverged::AcknowledgedTooMuch { peer: from, upto, last }, out);
             return;
         }
+        let base = self.log.base().index();
         let Some(progress) = self.leading().and_then(|leader| leader.followers.get_mut(&from)) else {
             return;
         };
-        progress.matched(upto);
+        progress.seen();
+        progress.matched(upto, base);
         self.advance_commit(out);
         self.send_append(from, out);
+        self.call_if_ready(from, out);
+        self.dismiss(from, out);
     }
 
     pub(crate) fn on_diverged(&mut self, from: NodeId, after: EntryId, probe: EntryId, out: &mut Output) {
-        let candidate = self.log.agree(probe).index;
+        // What may be common is gone from our log: no append can find it.
+        let gone = probe.index < self.log.base().index();
+        let candidate = if gone { probe.index } else { self.log.agree(probe).index };
         let Some(progress) = self.leading().and_then(|leader| leader.followers.get_mut(&from)) else {
             return;
         };
+        progress.seen();
         if progress.diverged(after.index, candidate) {
             self.send_append(from, out);
         }
@@ -214,7 +278,7 @@ impl Raft {
     pub(crate) fn advance_commit(&mut self, out: &mut Output) {
         let durable = self.durable();
         let Standing::Leader(leader) = &self.standing else { return };
-        let quorum = self.config.voters.reached(|voter| {
+        let quorum = self.membership.reached(|voter| {
             if voter == self.config.id {
                 durable
             } else {
@@ -232,12 +296,13 @@ impl Raft {
         }
         self.tell_commit(out);
         self.admit_early_reads(out);
+        self.finish_change(out);
     }
 
     /// A follower's clients wait for its commit index as much as ours do: it rides on the next
     /// append if there is one, else on an empty one.
     fn tell_commit(&mut self, out: &mut Output) {
-        for follower in self.config.voters.clone().others(self.config.id) {
+        for follower in self.followers() {
             let before = out.send_now.len();
             self.send_append(follower, out);
             let replicates = self
@@ -263,6 +328,7 @@ impl Raft {
         let Some(progress) = self.leading().and_then(|leader| leader.followers.get_mut(&from)) else {
             return;
         };
+        progress.seen();
         progress.heard = progress.heard.max(round);
         let behind = progress.silent() && progress.matched < last;
         let replicates = progress.replicates();
@@ -282,7 +348,7 @@ fn batches(proposals: Vec<Proposal>, bytes: usize) -> Vec<Vec<Proposal>> {
     let mut batches: Vec<Vec<Proposal>> = Vec::new();
     let mut room = 0;
     for proposal in proposals {
-        let weight = proposal.payload.weight();
+        let weight = proposal.wanted.weight();
         match batches.last_mut() {
             Some(batch) if weight <= room => batch.push(proposal),
             _ => {
@@ -304,7 +370,7 @@ mod tests {
     fn what_is_sent_on_is_cut_into_messages_of_a_bearable_size() {
         let proposal = |seq: u64, length: usize| Proposal {
             request: Request { id: RequestId { session: SessionId(1), seq }, floor: 1 },
-            payload: Payload::Command(vec![0; length].into()),
+            wanted: Wanted::Command(vec![0; length].into()),
         };
         let all = [100, 100, 900, 2000, 10].into_iter().zip(1..).map(|(length, seq)| proposal(seq, length));
         let all: Vec<Proposal> = all.collect();

@@ -12,39 +12,51 @@
 //! [`invariants`] says what must be true of a cluster whatever happens to it, and [`bug`] how to make it false.
 //! Section numbers (§5.2) are those of the Raft paper, extended version; "dissertation" is Ongaro's.
 //!
-//! Left out so far: membership changes, snapshots and compaction, check-quorum, leases, leadership
-//! transfer. Until then the voters are those of the configuration and the log only grows.
+//! What a cluster needs to live long: `membership.rs` and `change.rs` (who belongs to it), `snapshot.rs` and
+//! `checkpoint.rs` (a log that does not grow for ever), `transfer.rs` (a lead given away), `lease.rs` (reads that
+//! trust a clock).
 #![forbid(unsafe_code)]
 
 pub mod bug;
+pub mod checkpoint;
 pub mod codec;
 pub mod entry;
 pub mod ids;
 pub mod invariants;
+pub mod lease;
 pub mod log;
 pub mod machine;
+pub mod membership;
 pub mod message;
 pub mod progress;
 pub mod quorum;
 pub mod seam;
+pub mod snapshot;
 
 mod aside;
+mod change;
 mod election;
 mod follower;
 mod leader;
 mod raft;
 mod read;
+mod transfer;
 
 pub use bug::{Bug, Bugs};
-pub use entry::{Command, Entry, Payload, Proposal, Request, Suffix};
+pub use checkpoint::Checkpoint;
+pub use entry::{Command, Entry, Payload, Proposal, Request, Suffix, Wanted};
 pub use ids::{EntryId, Index, Mono, NodeId, Now, RequestId, SessionId, Term, Wall};
 pub use invariants::{Invariants, Property, Violation};
+pub use lease::Lease;
 pub use log::Log;
 pub use machine::StateMachine;
+pub use membership::{Change, Membership, Unfit};
 pub use message::{Envelope, Message};
 pub use progress::Window;
 pub use quorum::Voters;
 pub use raft::{Config, Raft, Restored};
 pub use seam::{
-    Answer, Diverged, HardState, Input, Output, Persist, PersistId, Refusal, Role, Timer, Timers,
+    Answer, Diverged, HardState, Input, Offer, Output, Persist, PersistId, Refusal, Role, Timer, Timers,
+    Unchanged,
 };
+pub use snapshot::Tail;

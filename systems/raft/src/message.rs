@@ -6,8 +6,12 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
+use crate::checkpoint::Checkpoint;
 use crate::entry::{Proposal, Suffix};
 use crate::ids::{EntryId, Index, NodeId, RequestId, Term};
+use crate::seam::Refusal;
 
 /// A message with its address.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -39,6 +43,8 @@ pub enum Message {
     RequestVote {
         /// The last entry of the candidate's log.
         last: EntryId,
+        /// The leader itself wants it: who believes in a leader may vote all the same (dissertation §4.2.3).
+        called: bool,
     },
     /// The answer.
     Vote {
@@ -88,10 +94,12 @@ pub enum Message {
         /// The reads.
         ids: Vec<RequestId>,
     },
-    /// Neither taken nor passed on: not the leader.
+    /// Neither taken nor passed on.
     Refused {
         /// Which.
         ids: Vec<RequestId>,
+        /// Why not.
+        why: Refusal,
     },
     /// These reads may be answered once this index is applied.
     ReadAt {
@@ -99,6 +107,31 @@ pub enum Message {
         ids: Vec<RequestId>,
         /// How much must be applied first.
         index: Index,
+    },
+    /// Run for election at once: I give the lead away to you (dissertation §3.10).
+    TimeoutNow,
+    /// What you lack is not in my log any more: fetch this snapshot (§7).
+    Snapshot {
+        /// What it holds.
+        checkpoint: Checkpoint,
+    },
+    /// Send me a piece of a snapshot. Between replicas; the core knows nothing of pieces.
+    Fetch {
+        /// Which snapshot.
+        id: EntryId,
+        /// From which byte on.
+        offset: u64,
+    },
+    /// A piece of a snapshot.
+    Piece {
+        /// Of which snapshot.
+        id: EntryId,
+        /// Its place, in bytes.
+        offset: u64,
+        /// How long the snapshot is, in bytes; 0 if the sender has none of that name (any more).
+        total: u64,
+        /// The piece.
+        bytes: Bytes,
     },
 }
 
@@ -114,7 +147,9 @@ impl fmt::Display for Message {
         match self {
             Message::RequestPreVote { last } => write!(f, "RequestPreVote last={last}"),
             Message::PreVote { granted } => write!(f, "PreVote {}", yes(granted)),
-            Message::RequestVote { last } => write!(f, "RequestVote last={last}"),
+            Message::RequestVote { last, called } => {
+                write!(f, "RequestVote last={last}{}", if *called { " called" } else { "" })
+            }
             Message::Vote { granted } => write!(f, "Vote {}", yes(granted)),
             Message::Append { suffix, commit } => {
                 write!(f, "Append after={} [", suffix.after())?;
@@ -130,8 +165,14 @@ impl fmt::Display for Message {
             Message::Outdated => f.write_str("Outdated"),
             Message::Forward { proposals } => write!(f, "Forward {}", proposals.len()),
             Message::ForwardRead { ids } => write!(f, "ForwardRead {}", ids.len()),
-            Message::Refused { ids } => write!(f, "Refused {}", ids.len()),
+            Message::Refused { ids, why } => write!(f, "Refused {}: {why}", ids.len()),
             Message::ReadAt { ids, index } => write!(f, "ReadAt {} index={index}", ids.len()),
+            Message::TimeoutNow => f.write_str("TimeoutNow"),
+            Message::Snapshot { checkpoint } => write!(f, "Snapshot {checkpoint}"),
+            Message::Fetch { id, offset } => write!(f, "Fetch {id} offset={offset}"),
+            Message::Piece { id, offset, total, bytes } => {
+                write!(f, "Piece {id} offset={offset} bytes={} of {total}", bytes.len())
+            }
         }
     }
 }

@@ -7,11 +7,18 @@ use std::collections::BTreeSet;
 
 use crate::ids::NodeId;
 
-/// Those whose majority decides.
+/// Those whose majority decides. If there are none, nothing is ever decided.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Voters {
     nodes: BTreeSet<NodeId>,
     quorum: usize,
+}
+
+impl Default for Voters {
+    /// Nobody.
+    fn default() -> Voters {
+        Voters::new([])
+    }
 }
 
 impl Voters {

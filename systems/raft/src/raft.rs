@@ -7,67 +7,87 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bug::{Bug, Bugs};
+use crate::checkpoint::Checkpoint;
 use crate::entry::Suffix;
 use crate::ids::{EntryId, Index, Mono, NodeId, Now, Term};
 use crate::leader::Leader;
+use crate::lease::Lease;
 use crate::log::Log;
+use crate::membership::Membership;
 use crate::message::{Envelope, Message};
 use crate::progress::Window;
-use crate::quorum::Voters;
 use crate::seam::{Diverged, HardState, Input, Output, Persist, PersistId, Role, Timer};
+use crate::snapshot::Tail;
+use crate::transfer::Transfer;
 
-/// What a node must know before it starts.
+/// What a node must know before it starts. Who else there is stands in its log.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Config {
     /// Who we are.
     pub id: NodeId,
-    /// Who decides, we among them.
-    pub voters: Voters,
     /// The shortest time without a leader after which a node may run for election. As long as a node
     /// heard from a leader within it, it helps nobody else to become one (dissertation §4.2.3).
     pub election_min: Duration,
     /// The most bytes of entries in one append.
     pub append_bytes: usize,
+    /// The most bytes in one entry.
+    pub entry_bytes: usize,
     /// How much may be under way to one follower.
     pub window: Window,
     /// The most bytes a leader takes in before they are committed.
     pub uncommitted_bytes: usize,
+    /// How many entries a learner may lack and still be made a voter.
+    pub catch_up: u64,
+    /// How much of the log is kept behind a snapshot.
+    pub tail: Tail,
+    /// Whether reads may rest on a lease, and how far clocks are trusted for it.
+    pub lease: Option<Lease>,
     /// Mistakes to make.
     pub bugs: Bugs,
 }
 
 impl Config {
-    /// The usual limits for this cluster: 256 KiB an append, 64 appends or 4 MiB under way to a
-    /// follower, 64 MiB uncommitted, elections after 300 ms.
-    pub fn new(id: NodeId, voters: Voters) -> Config {
+    /// The usual limits: 256 KiB an append, 32 MiB an entry, 64 appends or 4 MiB under way to a follower, 64 MiB
+    /// uncommitted, elections after 300 ms, voters that lack at most 1,000 entries, no leases.
+    pub fn new(id: NodeId) -> Config {
         Config {
             id,
-            voters,
             election_min: Duration::from_millis(300),
             append_bytes: 256 << 10,
+            entry_bytes: 32 << 20,
             window: Window { messages: 64, bytes: 4 << 20 },
             uncommitted_bytes: 64 << 20,
+            catch_up: 1000,
+            tail: Tail::default(),
+            lease: None,
             bugs: Bugs::none(),
         }
     }
 }
 
 /// What the disk remembered.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Restored {
     /// Term and vote.
     pub hard: HardState,
-    /// The log, from its first entry.
-    pub log: Suffix,
+    /// The log, on the checkpoint of the snapshot that the state machine was restored from.
+    pub log: Log,
 }
 
-impl Default for Restored {
-    fn default() -> Restored {
-        let log = Suffix::new(EntryId::default(), Vec::new()).expect("an empty run has no gaps");
-        Restored { hard: HardState::default(), log }
+impl Restored {
+    /// A blank disk, in a cluster that starts with these members; with none, a node that waits to be made one.
+    pub fn blank(membership: Membership) -> Restored {
+        let log = Log::new(Checkpoint::genesis(membership), Suffix::default());
+        Restored { hard: HardState::default(), log: log.expect("nothing continues the beginning") }
+    }
+
+    /// Whether the node has lived before.
+    fn used(&self) -> bool {
+        self.hard != HardState::default() || self.log.last() != EntryId::default()
     }
 }
 
@@ -78,12 +98,18 @@ pub struct Raft {
     pub(crate) now: Now,
     pub(crate) hard: HardState,
     pub(crate) log: Log,
+    /// Who belongs to the cluster, by the log; or by a bug's reading of it.
+    pub(crate) membership: Arc<Membership>,
     pub(crate) commit: Index,
     pub(crate) standing: Standing,
+    /// The lead is being given away.
+    pub(crate) transfer: Option<Transfer>,
     /// When a leader was last heard; while that is fresh, nobody else gets our vote.
     pub(crate) heard: Option<Mono>,
     /// No vote before this moment: after a restart we have forgotten whom we heard.
     silent_until: Option<Mono>,
+    /// The latest snapshot that can be offered.
+    pub(crate) snapshot: Checkpoint,
     applied: Index,
     writes: Writes,
 }
@@ -110,6 +136,8 @@ pub(crate) enum Standing {
 struct Writes {
     /// The hard state as it was last handed over.
     handed: HardState,
+    /// The checkpoint on which this step puts the log.
+    base: Option<Checkpoint>,
     /// The suffix that this step writes.
     suffix: Option<Suffix>,
     /// Numbers the writes.
@@ -121,31 +149,51 @@ struct Writes {
 impl Raft {
     /// A node that starts, or starts again with what its disk remembered. It begins as a follower;
     /// its first output arms the election timer.
-    pub fn restart(mut config: Config, restored: Restored, now: Now, out: &mut Output) -> Raft {
-        let used = restored != Restored::default();
-        let silent_until = used.then(|| now.mono.after(config.election_min));
+    pub fn restart(config: Config, restored: Restored, now: Now, out: &mut Output) -> Raft {
+        let silent_until = restored.used().then(|| now.mono.after(config.election_min));
         out.arm.insert(Timer::Election);
-        let mut hard = restored.hard;
+        let Restored { mut hard, log } = restored;
         if config.bugs.has(Bug::ForgetVote) {
             hard.vote = None;
         }
-        if config.bugs.has(Bug::ForgetTerm) && hard.term > restored.log.last().term {
-            hard = HardState { term: restored.log.last().term, vote: None };
+        if config.bugs.has(Bug::ForgetTerm) && hard.term > log.last().term {
+            hard = HardState { term: log.last().term, vote: None };
         }
-        if config.bugs.has(Bug::CountHalf) {
-            config.voters = config.voters.miscounted();
-        }
-        Raft {
+        let base = log.base().clone();
+        let mut raft = Raft {
             now,
             hard,
-            log: Log::new(restored.log),
-            commit: Index(0),
+            membership: Arc::default(),
+            commit: base.index(),
             standing: Standing::Follower { leader: None },
+            transfer: None,
             heard: None,
             silent_until,
-            applied: Index(0),
+            applied: base.index(),
+            snapshot: base,
             writes: Writes { handed: hard, ..Writes::default() },
+            log,
             config,
+        };
+        raft.read_membership();
+        raft
+    }
+
+    /// The log may name other members now.
+    fn read_membership(&mut self) {
+        let bugs = self.config.bugs;
+        self.membership = self.log.membership().clone();
+        if bugs.has(Bug::CountHalf) {
+            self.membership = Arc::new(Membership::clone(&self.membership).miscounted());
+        }
+        if bugs.has(Bug::CountNewOnly) {
+            self.membership = Arc::new(Membership::clone(&self.membership).new_only());
+        }
+        if bugs.has(Bug::CountLearners) {
+            self.membership = Arc::new(Membership::clone(&self.membership).all_vote());
+        }
+        if bugs.has(Bug::CountRemoved) {
+            self.membership = Arc::new(Membership::clone(&self.membership).nobody_leaves());
         }
     }
 
@@ -160,6 +208,10 @@ impl Raft {
             Input::Persisted(id) => self.on_persisted(id, out),
             Input::Propose(proposals) => self.propose(proposals, out),
             Input::Read(ids) => self.read(ids, out),
+            Input::Timeout(Timer::Transfer) => self.on_transfer_timeout(out),
+            Input::Transfer { id, to } => self.transfer(id, to, out),
+            Input::Snapshotted(index) => self.on_snapshotted(index),
+            Input::Fetched(checkpoint) => self.on_fetched(checkpoint, out),
         }
         self.hand_over_committed(out);
         self.hand_over_writes(out);
@@ -167,12 +219,10 @@ impl Raft {
 
     fn receive(&mut self, envelope: Envelope, out: &mut Output) {
         let Envelope { from, to, term, message } = envelope;
-        let ours = to == self.config.id && from != to && self.config.voters.contains(from);
-        if !ours || term >= Term::BEYOND {
+        if to != self.config.id || from == to || term >= Term::BEYOND {
             return;
         }
-        let asks_for_vote = matches!(message, Message::RequestVote { .. } | Message::RequestPreVote { .. });
-        if asks_for_vote && term >= self.hard.term && self.loyal() {
+        if self.disturbs(from, term, &message) {
             return;
         }
         let deaf = self.leading().is_some() && self.config.bugs.has(Bug::IgnoreGreaterTerm);
@@ -183,18 +233,19 @@ impl Raft {
         match message {
             Message::Forward { proposals } => self.on_forward(from, proposals, out),
             Message::ForwardRead { ids } => self.on_forward_read(from, ids, out),
-            Message::Refused { ids } => self.on_refused(ids, out),
+            Message::Refused { ids, why } => self.refuse(None, ids, why, out),
             Message::ReadAt { ids, index } => self.on_read_at(ids, index, out),
             Message::RequestPreVote { .. }
             | Message::RequestVote { .. }
             | Message::Append { .. }
             | Message::Heartbeat { .. }
+            | Message::Snapshot { .. }
                 if !current =>
             {
                 self.send_now(from, Message::Outdated, out);
             }
             Message::RequestPreVote { last } => self.on_request_pre_vote(from, last, out),
-            Message::RequestVote { last } => self.on_request_vote(from, last, out),
+            Message::RequestVote { last, .. } => self.on_request_vote(from, last, out),
             Message::Append { suffix, commit } => self.on_append(from, suffix, commit, out),
             Message::Heartbeat { round, commit } => self.on_heartbeat(from, round, commit, out),
             // An answer to a question of another term answers nothing.
@@ -204,7 +255,23 @@ impl Raft {
             Message::Matched { upto } => self.on_matched(from, upto, out),
             Message::Diverged { after, probe } => self.on_diverged(from, after, probe, out),
             Message::HeartbeatReply { round } => self.on_heartbeat_reply(from, round, out),
-            Message::Outdated => {}
+            Message::Snapshot { checkpoint } => self.on_snapshot(from, checkpoint, out),
+            Message::TimeoutNow => self.on_timeout_now(from, out),
+            Message::Outdated | Message::Fetch { .. } | Message::Piece { .. } => {}
+        }
+    }
+
+    /// Whether a message can only do harm: it asks for votes while we have a leader, unless that leader wants it;
+    /// or it comes from a node that was removed, and speaks of a term that nobody else knows.
+    fn disturbs(&self, from: NodeId, term: Term, message: &Message) -> bool {
+        match message {
+            Message::RequestVote { called: true, .. } => false,
+            Message::RequestVote { .. } | Message::RequestPreVote { .. } => {
+                term >= self.hard.term && self.loyal()
+            }
+            // Who leads does so by somebody's votes, and may know more than we do of who belongs to the cluster.
+            Message::Append { .. } | Message::Heartbeat { .. } | Message::Snapshot { .. } => false,
+            _ => term > self.hard.term && self.membership.removed(from),
         }
     }
 
@@ -217,6 +284,9 @@ impl Raft {
 
     /// Follows `leader`, or waits for one, in the present term.
     pub(crate) fn follow(&mut self, leader: Option<NodeId>, out: &mut Output) {
+        if let Some(leader) = leader {
+            self.transferred(leader, out);
+        }
         let before = std::mem::replace(&mut self.standing, Standing::Follower { leader });
         if let Standing::Leader(leader) = before {
             leader.resign(self, out);
@@ -261,24 +331,43 @@ impl Raft {
         PersistId(self.writes.last.0 + 1)
     }
 
-    /// Puts `suffix` into the log, and onto this step's bill.
+    /// Puts `suffix` into the log, and onto this step's bill. What continues what this step wrote already becomes
+    /// one run with it.
     pub(crate) fn write(&mut self, suffix: Suffix) {
-        assert!(self.writes.suffix.is_none(), "a step writes one run of entries");
         self.log.replace(suffix.clone());
-        self.writes.suffix = Some(suffix);
+        self.read_membership();
+        self.writes.suffix = Some(match self.writes.suffix.take() {
+            Some(first) => first.followed_by(suffix).expect("what a step writes twice continues itself"),
+            None => suffix,
+        });
+    }
+
+    /// Puts the log onto `base`, whose snapshot is on disk: it is executed, and committed.
+    pub(crate) fn begin_anew(&mut self, base: Checkpoint, out: &mut Output) {
+        assert!(self.writes.suffix.is_none(), "a step that begins anew wrote nothing before");
+        self.log.reset(base.clone());
+        self.read_membership();
+        self.commit = base.index();
+        self.applied = base.index();
+        self.snapshot = base.clone();
+        self.writes.base = Some(base.clone());
+        out.install = Some(base);
     }
 
     fn hand_over_writes(&mut self, out: &mut Output) {
         let hard = (self.hard != self.writes.handed).then_some(self.hard);
+        let base = self.writes.base.take();
         let suffix = self.writes.suffix.take();
-        if hard.is_none() && suffix.is_none() {
+        if hard.is_none() && suffix.is_none() && base.is_none() {
             return;
         }
         let id = self.this_write();
         self.writes.last = id;
         self.writes.handed = self.hard;
-        self.writes.outstanding.push_back((id, suffix.as_ref().map(Suffix::first_index), hard.is_some()));
-        out.persist.push(Persist { id, hard, suffix });
+        let first = suffix.as_ref().map(Suffix::first_index);
+        let touched = base.as_ref().map(|base| base.index().next()).or(first);
+        self.writes.outstanding.push_back((id, touched, hard.is_some()));
+        out.persist.push(Persist { id, base, hard, suffix });
     }
 
     fn hand_over_committed(&mut self, out: &mut Output) {
@@ -368,9 +457,19 @@ impl Raft {
         self.hard
     }
 
-    /// Who decides.
-    pub fn voters(&self) -> &Voters {
-        &self.config.voters
+    /// Who belongs to the cluster, as far as we know.
+    pub fn membership(&self) -> &Arc<Membership> {
+        &self.membership
+    }
+
+    /// Whether the cluster has decided that we belong to it no longer.
+    pub fn removed(&self) -> bool {
+        self.log.membership_since() <= self.commit && self.log.membership().removed(self.config.id)
+    }
+
+    /// How far the log was handed over to be executed.
+    pub fn applied(&self) -> Index {
+        self.applied
     }
 }
 
@@ -378,7 +477,7 @@ impl Raft {
 impl fmt::Display for Raft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{} ", self.config.id, self.hard.term)?;
-        let voters = self.config.voters.len();
+        let voters = self.membership.voters().len();
         match &self.standing {
             Standing::Follower { leader: None } => f.write_str("follower")?,
             Standing::Follower { leader: Some(leader) } => write!(f, "follower({leader})")?,
@@ -394,6 +493,12 @@ impl fmt::Display for Raft {
         }
         if self.commit != Index(0) {
             write!(f, " commit={}", self.commit)?;
+        }
+        if self.log.base().index() != Index(0) {
+            write!(f, " base={}", self.log.base())?;
+        }
+        if self.log.membership_since() != Index(0) {
+            write!(f, " members=[{}]", self.log.membership())?;
         }
         Ok(())
     }

@@ -15,15 +15,15 @@
 //! the log is committed; reads wait for that. A follower sends its clients' reads on, once, and
 //! answers them itself when it has applied far enough.
 //!
-//! Left out: leases, which save step 2 at the price of trusting clocks. `Bug::SkipReadQuorum`
-//! leaves step 2 out too.
+//! A [lease](crate::lease), where one is allowed, saves step 2 at the price of trusting clocks.
+//! `Bug::SkipReadQuorum` leaves step 2 out too.
 
 use std::collections::BTreeMap;
 
 use crate::bug::Bug;
 use crate::ids::{Index, NodeId, RequestId};
 use crate::message::Message;
-use crate::raft::{Raft, Standing};
+use crate::raft::{Config, Raft, Standing};
 use crate::seam::{Answer, Output, Refusal};
 
 /// The reads that wait at a leader.
@@ -94,7 +94,7 @@ impl Raft {
             self.answer_reads(origin, ids, self.commit, out);
             return;
         }
-        let commit = self.commit;
+        let (commit, now, lease) = (self.commit, self.now.mono, self.config.lease);
         let Some(leader) = self.leading() else { return };
         if leader.reads.count() + ids.len() > LIMIT {
             self.refuse(origin, ids, Refusal::Full, out);
@@ -102,6 +102,10 @@ impl Raft {
         }
         if commit < leader.first && !bugs.has(Bug::ReadBeforeOwnCommit) {
             leader.reads.early.push((origin, ids));
+            return;
+        }
+        if lease.is_some() && leader.lease.holds(now) {
+            self.answer_reads(origin, ids, commit, out);
             return;
         }
         let idle = leader.reads.waiting.is_empty();
@@ -126,8 +130,13 @@ impl Raft {
 
     /// Asks every follower whether we still lead.
     pub(crate) fn begin_round(&mut self, out: &mut Output) {
+        let now = self.now.mono;
+        let leased = self.config.lease.is_some();
         let Some(leader) = self.leading() else { return };
         leader.reads.round += 1;
+        if leased {
+            leader.lease.sent(leader.reads.round, now);
+        }
         let Standing::Leader(leader) = &self.standing else { return };
         let round = leader.reads.round;
         for (follower, progress) in &leader.followers {
@@ -145,9 +154,13 @@ impl Raft {
         let round = leader.reads.round;
         let own = self.config.id;
         let followers = &leader.followers;
-        let reached = self.config.voters.reached(|voter| {
+        let reached = self.membership.reached(|voter| {
             if voter == own { round } else { followers.get(&voter).map_or(0, |progress| progress.heard) }
         });
+        if let Some(lease) = self.config.lease {
+            let Config { election_min, bugs, .. } = self.config;
+            leader.lease.answered(reached, self.now.mono, lease, election_min, bugs);
+        }
         let confirmed = leader.reads.confirmed(reached);
         let more = leader.reads.waiting.first().is_some_and(|(needs, ..)| *needs > round);
         for (index, (origin, ids)) in merge(confirmed) {

@@ -7,8 +7,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::checkpoint::Checkpoint;
 use crate::entry::{Entry, Proposal, Suffix};
 use crate::ids::{EntryId, Index, NodeId, RequestId, Term};
+use crate::membership::Unfit;
 use crate::message::Envelope;
 
 /// The part of a node's memory that must never be forgotten (Figure 2, "persistent state").
@@ -24,11 +26,13 @@ pub struct HardState {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct PersistId(pub u64);
 
-/// Something for the disk: `hard` first if it is there, then the suffix.
+/// Something for the disk: `base` first if it is there, then `hard`, then the suffix.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Persist {
     /// The name under which [`Input::Persisted`] reports it.
     pub id: PersistId,
+    /// The log begins anew behind this checkpoint, whose snapshot is on disk; what it held is dropped.
+    pub base: Option<Checkpoint>,
     /// The new term and vote, if they changed.
     pub hard: Option<HardState>,
     /// Entries to write after `suffix.after()`; whatever the log held beyond that point is dropped.
@@ -38,11 +42,13 @@ pub struct Persist {
 /// A timer of the core. Arming one that runs starts it anew: its old deadline never fires.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Timer {
-    /// Nobody led for a while. The caller draws the duration at random from the configured range
-    /// (§5.2), anew each time.
+    /// Nobody led for a while; for a leader, time to see whether a quorum still hears it. The caller draws the
+    /// duration at random from the configured range (§5.2), anew each time.
     Election,
     /// Time for a leader to show that it is there.
     Heartbeat,
+    /// A transfer of the lead has taken long enough: the shortest election timeout.
+    Transfer,
 }
 
 /// The timers to start, or to start anew.
@@ -61,6 +67,27 @@ pub enum Input {
     Propose(Vec<Proposal>),
     /// Clients of this node want to read something no older than this moment: one batch, one round.
     Read(Vec<RequestId>),
+    /// Somebody wants another node to lead (dissertation §3.10).
+    Transfer {
+        /// Under which name to answer.
+        id: RequestId,
+        /// Who; `None` is whoever is furthest.
+        to: Option<NodeId>,
+    },
+    /// A snapshot of the state machine, with everything up to this entry executed, is on disk: the log need not
+    /// keep it (§7).
+    Snapshotted(Index),
+    /// The snapshot at this checkpoint, which [`Output::fetch`] asked for, is on disk.
+    Fetched(Checkpoint),
+}
+
+/// A snapshot that a peer offers.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Offer {
+    /// Who has it.
+    pub from: NodeId,
+    /// What it holds.
+    pub checkpoint: Checkpoint,
 }
 
 /// What the caller now owes. A promise that needs the disk waits for it.
@@ -74,8 +101,13 @@ pub struct Output {
     pub persist: Vec<Persist>,
     /// Only once every `persist` of this and earlier outputs is on disk: votes, append replies, candidacy.
     pub send_after: Vec<Envelope>,
+    /// Before anything is applied: the state machine gives way to the snapshot at this checkpoint.
+    pub install: Option<Checkpoint>,
     /// Committed, in order, each entry once: for the state machine.
     pub apply: Vec<Entry>,
+    /// This node needs that snapshot: to be fetched, brought to disk and reported by [`Input::Fetched`]. A later
+    /// offer replaces an earlier one; if fetching fails, the leader will offer again.
+    pub fetch: Option<Offer>,
     /// What became of proposals and reads.
     pub answer: Vec<Answer>,
     /// Timers to start anew.
@@ -115,17 +147,67 @@ pub enum Answer {
         /// How much must be applied first.
         index: Index,
     },
+    /// The lead was given away, and somebody else has it.
+    Transferred {
+        /// Under which name that was asked for.
+        id: RequestId,
+        /// Who leads now; perhaps not the one who was meant.
+        to: NodeId,
+    },
 }
 
-/// Why a proposal or a read was not taken.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// Why a proposal, a read or a transfer was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error)]
 pub enum Refusal {
     /// Nobody is known to lead.
+    #[error("no leader")]
     NoLeader,
     /// The node it was sent on to did not lead (any more).
+    #[error("not the leader")]
     NotLeader,
-    /// This node leads, but holds as many uncommitted bytes as it may.
+    /// The leader holds as many uncommitted bytes as it may.
+    #[error("too much is waiting to be committed")]
     Full,
+    /// It is larger than an entry may be.
+    #[error("too large")]
+    TooLarge,
+    /// The lead is being given away; nothing is taken in meanwhile.
+    #[error("the lead is being transferred")]
+    Transferring,
+    /// The members cannot be changed so, or not now.
+    #[error(transparent)]
+    Change(#[from] Unchanged),
+    /// The lead cannot go to somebody who does not vote.
+    #[error("{0} cannot lead")]
+    BadTransferee(NodeId),
+    /// The lead was not taken over in time, and stays where it is.
+    #[error("the lead was not taken over in time")]
+    Untransferred,
+}
+
+/// Why a change of the members was refused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error)]
+pub enum Unchanged {
+    /// It makes no sense, whenever it is asked for.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// The leader does not know yet how far the log is committed. Soon it will.
+    #[error("the leader has not committed anything yet")]
+    Early,
+    /// Another change is not committed yet.
+    #[error("another change of the members is under way")]
+    Pending,
+    /// A learner lacks too much to be a voter.
+    #[error("{0} has not caught up with the leader")]
+    Behind(NodeId),
+    /// Too few of those who would decide have been heard of lately: nothing could be decided any more.
+    #[error("{heard} of the voters were heard of, and {needed} would have to decide")]
+    NoQuorum {
+        /// How many, this node among them.
+        heard: u16,
+        /// How many it would take.
+        needed: u16,
+    },
 }
 
 /// Something that no correct cluster produces: this node's disk, or a peer's, has lost its past.
@@ -151,6 +233,16 @@ pub enum Diverged {
         first: NodeId,
         /// Who came after.
         second: NodeId,
+    },
+    /// A snapshot has another past than this node's log, where both are committed.
+    #[error("the snapshot at {offered} of {leader} contradicts {ours}, which is committed here")]
+    OtherSnapshot {
+        /// Who offers it.
+        leader: NodeId,
+        /// Its last entry.
+        offered: EntryId,
+        /// What is committed here in that place.
+        ours: EntryId,
     },
     /// A follower acknowledged more than its leader ever wrote.
     #[error("{peer} acknowledges {upto}, beyond the leader's last entry {last}")]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use cluster::Cluster;
 use cluster::lives::Temper;
 use proptest::prelude::*;
-use raft::{Input, NodeId, Output, Raft, Restored, Timer, Voters};
+use raft::{Input, Membership, NodeId, Output, Raft, Restored, Timer};
 
 /// A life as numbers.
 fn numbers(most: usize) -> impl Strategy<Value = Vec<u64>> {
@@ -21,7 +21,11 @@ fn numbers(most: usize) -> impl Strategy<Value = Vec<u64>> {
 
 fn live(nodes: u16, append_bytes: usize, temper: u64, numbers: &[u64]) -> Cluster {
     let temper = Temper::of(temper);
-    let mut cluster = Cluster::new(nodes, move |config| config.append_bytes = append_bytes);
+    let mut cluster = Cluster::new(nodes, move |config| {
+        config.append_bytes = append_bytes;
+        config.tail = raft::Tail { usual: 2, most: 6 };
+        config.catch_up = 3;
+    });
     cluster.slow_disks = true;
     for number in numbers {
         cluster.happen(temper.happening(*number));
@@ -76,11 +80,11 @@ fn a_planted_bug_is_caught() {
 /// Whatever a peer says, a node never panics: it obeys, ignores or halts.
 #[test]
 fn a_leader_that_overwrites_what_is_committed_is_refused() {
-    let voters = Voters::new([NodeId(1), NodeId(2), NodeId(3)]);
+    let restored = Restored::blank(Membership::of([1, 2, 3].map(NodeId)));
     let mut out = Output::default();
-    let config = raft::Config::new(NodeId(2), voters);
+    let config = raft::Config::new(NodeId(2));
     let now = raft::Now::default();
-    let mut node = Raft::restart(config, Restored::default(), now, &mut out);
+    let mut node = Raft::restart(config, restored, now, &mut out);
     let append = |term: u64, entry_term: u64, commit: u64| {
         let entry = raft::Entry {
             id: raft::EntryId::new(1, entry_term),
@@ -117,8 +121,8 @@ fn nonsense_from_a_peer_breaks_nothing() {
     use raft::{Entry, EntryId, Envelope, Index, Message, Payload, Suffix, Term, Wall};
     let mut out = Output::default();
     let now = raft::Now::default();
-    let config = raft::Config::new(NodeId(2), Voters::new([NodeId(1), NodeId(2), NodeId(3)]));
-    let mut node = Raft::restart(config, Restored::default(), now, &mut out);
+    let restored = Restored::blank(Membership::of([1, 2, 3].map(NodeId)));
+    let mut node = Raft::restart(raft::Config::new(NodeId(2)), restored, now, &mut out);
     let hears = |node: &mut Raft, term: u64, message| {
         let mut out = Output::default();
         let envelope = Envelope { from: NodeId(1), to: NodeId(2), term: Term(term), message };
@@ -132,7 +136,7 @@ fn nonsense_from_a_peer_breaks_nothing() {
         Message::Append { suffix, commit: Index(u64::MAX) }
     };
     let last = EntryId::new(u64::MAX, u64::MAX);
-    hears(&mut node, u64::MAX, Message::RequestVote { last });
+    hears(&mut node, u64::MAX, Message::RequestVote { last, called: true });
     assert_eq!(node.term(), Term(0));
     hears(&mut node, 1, append((0, 0), 1, 100));
     hears(&mut node, 1, append((u64::MAX, 1), 1, 200));

@@ -8,7 +8,8 @@
 //!
 //! | Command | What it does |
 //! |---|---|
-//! | `cluster nodes=N [append=BYTES] [bugs=a,b]` | starts N nodes with blank disks |
+//! | `cluster nodes=N [append=BYTES] [tail=ENTRIES] [lease=DRIFT] [bugs=a,b]` | starts N nodes with blank disks |
+//! | `join N` | starts N with a blank disk, as a node that belongs to no cluster yet |
 //! | `timeout N` | 300 ms pass, and N's election timer runs out |
 //! | `wait` | 300 ms pass, and no timer runs out |
 //! | `heartbeat N` | N's heartbeat timer runs out |
@@ -17,6 +18,9 @@
 //! | `isolate N`, `heal` | cuts all links of N; mends all links |
 //! | `crash N`, `restart N` | ends N; starts it with what its disk has |
 //! | `propose N COMMAND`, `read N` | N's client asks |
+//! | `change N CHANGE...` | N's client asks for other members, by `+voter`, `+learner`, `promote=M`, `demote=M`, `-M` |
+//! | `transfer N [M]`, `abandon N` | N is asked to give the lead away, to M; the time for that is over |
+//! | `snapshot N`, `fetch N` | N has what it executed in a snapshot; N fetches the one it was offered |
 //! | `log N` | shows N's log |
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
@@ -29,7 +33,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cluster::Cluster;
-use raft::{Answer, Bug, Bugs, NodeId, Timer};
+use raft::{Answer, Bug, Bugs, Change, Lease, NodeId, Tail, Timer};
 
 #[test]
 fn scripts_end_as_recorded() {
@@ -111,8 +115,9 @@ fn report(cluster: &mut Cluster, before: &BTreeMap<NodeId, String>, output: &mut
         match answer {
             Answer::Accepted { id, entry } => writeln!(output, "{node} answers {id}: accepted as {entry}"),
             Answer::Forwarded { id, to } => writeln!(output, "{node} answers {id}: forwarded to {to}"),
-            Answer::Refused { id, why } => writeln!(output, "{node} answers {id}: refused, {why:?}"),
+            Answer::Refused { id, why } => writeln!(output, "{node} answers {id}: refused, {why}"),
             Answer::ReadAt { id, index } => writeln!(output, "{node} answers {id}: read at {index}"),
+            Answer::Transferred { id, to } => writeln!(output, "{node} answers {id}: {to} leads"),
         }
         .unwrap();
     }
@@ -150,25 +155,53 @@ fn run(command: &str, slot: &mut Option<Cluster>, output: &mut String) {
         "read" => {
             cluster.read(node());
         }
+        "join" => cluster.join(node()),
+        "change" => {
+            cluster.change(node(), rest[1..].iter().map(|text| change(text)).collect());
+        }
+        "transfer" => {
+            let to = rest.get(1).map(|text| NodeId(text.parse().unwrap()));
+            cluster.transfer(node(), to);
+        }
+        "abandon" => cluster.timeout(node(), Timer::Transfer),
+        "snapshot" => cluster.snapshot(node()),
+        "fetch" => cluster.fetch(node()),
         "log" => {
             let raft = cluster.nodes[&node()].raft.as_ref().expect("a node that is down shows nothing");
             let log = raft.log();
             let names: Vec<String> =
-                log.between(raft::Index(0), log.last().index).iter().map(ToString::to_string).collect();
+                log.between(log.base().index(), log.last().index).iter().map(ToString::to_string).collect();
             writeln!(output, "{} log [{}] commit={}", node(), names.join(" "), raft.commit()).unwrap();
         }
         _ => panic!("no command `{verb}`"),
     }
 }
 
+fn change(text: &str) -> Change {
+    let node = |text: &str| NodeId(text.parse().expect("a node is a number"));
+    match text.split_once('=') {
+        Some(("promote", id)) => Change::Promote(node(id)),
+        Some(("demote", id)) => Change::Demote(node(id)),
+        _ => match text {
+            "+voter" => Change::AddVoter { context: "".into() },
+            "+learner" => Change::AddLearner { context: "".into() },
+            _ => Change::Remove(node(text.strip_prefix('-').expect("a change looks like +voter or -3"))),
+        },
+    }
+}
+
 fn start(options: &[&str]) -> Cluster {
     let mut count = 3;
     let mut append_bytes = None;
+    let mut tail = None;
+    let mut lease = None;
     let mut bugs = Vec::new();
     for option in options {
         match option.split_once('=').expect("options look like nodes=3") {
             ("nodes", value) => count = value.parse().unwrap(),
             ("append", value) => append_bytes = Some(value.parse().unwrap()),
+            ("tail", value) => tail = Some(value.parse().unwrap()),
+            ("lease", value) => lease = Some(Lease { drift: value.parse().unwrap() }),
             ("bugs", value) => bugs.extend(value.split(',').map(|name| name.parse::<Bug>().unwrap())),
             (name, _) => panic!("no option `{name}`"),
         }
@@ -177,6 +210,8 @@ fn start(options: &[&str]) -> Cluster {
     let mut cluster = Cluster::new(count, move |config| {
         config.bugs = Bugs::of(bugs.clone());
         config.append_bytes = append_bytes.unwrap_or(config.append_bytes);
+        config.tail = tail.map_or(config.tail, |usual| Tail { usual, most: usual * 2 });
+        config.lease = lease;
     });
     cluster.tolerant = tolerant;
     cluster.sent = Some(Vec::new());

@@ -10,7 +10,7 @@ use crate::ids::NodeId;
 use crate::seam::Role;
 
 /// `node` leads a term after the one in which `committed` was, or does not lead.
-pub(super) fn check(node: NodeId, view: &View, committed: Committed) -> Result<(), Violation> {
+pub(super) fn check(node: NodeId, view: &View, committed: &Committed) -> Result<(), Violation> {
     let term = view.brief.hard.term;
     if view.brief.role != Role::Leader || term <= committed.term || view.has(committed.id) {
         return Ok(());

@@ -32,6 +32,7 @@ mod leader_append_only;
 mod leader_completeness;
 mod log_matching;
 mod no_way_back;
+mod one_change;
 mod promises;
 mod quorum_holds;
 mod reads_are_current;
@@ -49,7 +50,7 @@ use crate::aside::Aside;
 use crate::entry::Entry;
 use crate::ids::{EntryId, Index, NodeId, RequestId};
 use crate::message::Envelope;
-use crate::quorum::Voters;
+use crate::log::Log;
 use crate::raft::Raft;
 use crate::seam::{Answer, HardState, Role};
 use election_safety::Leaders;
@@ -59,10 +60,10 @@ use reads_are_current::Reads;
 use state_machine_safety::{Agreed, Committed};
 use terms_are_granted::Consents;
 
-/// What is known of a cluster: enough to tell whether the next step breaks a property.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+/// What is known of a cluster: enough to tell whether the next step breaks a property. In the beginning nobody has
+/// done anything.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Invariants {
-    voters: Voters,
     nodes: BTreeMap<NodeId, View>,
     leaders: Leaders,
     chronicle: Chronicle,
@@ -122,20 +123,6 @@ fn has(log: &[EntryId], id: EntryId) -> bool {
 }
 
 impl Invariants {
-    /// Of a cluster with these voters, none of which has done anything yet.
-    pub fn new(voters: Voters) -> Invariants {
-        Invariants {
-            voters,
-            nodes: BTreeMap::new(),
-            leaders: Leaders::default(),
-            chronicle: Chronicle::default(),
-            agreed: Agreed::default(),
-            reads: Reads::default(),
-            consents: Consents::default(),
-            broken: None,
-        }
-    }
-
     /// `node` took a step. Nothing is asked of a node that is seen for the first time: it started.
     pub fn observe(&mut self, node: &Raft) -> Result<(), Violation> {
         self.unless_broken(|whole| whole.on_step(node))
@@ -207,7 +194,7 @@ impl Invariants {
             return Ok(());
         }
         no_way_back::check(id, before, now, node.log().last())?;
-        self.consents.check(&self.voters, id, before, now)?;
+        self.consents.check(node.log().membership(), id, before, now)?;
         view.brief = now;
         if let Some(from) = touched {
             self.read_log(node, from, before)?;
@@ -216,9 +203,9 @@ impl Invariants {
             self.on_lead(id)?;
         }
         if now.commit > before.commit {
-            self.on_commit(id, before.commit)?;
+            self.on_commit(node, before.commit)?;
         }
-        Ok(())
+        one_change::check(id, node.log(), self.agreed.upto())
     }
 
     fn on_start(&mut self, node: &Raft) -> Result<(), Violation> {
@@ -231,9 +218,9 @@ impl Invariants {
         view.brief = Brief::of(node);
         self.nodes.insert(id, view);
         self.read_log(node, Index(1), before)?;
-        let lost = |committed: &Committed| had(committed.id) && !self.nodes[&id].has(committed.id);
+        let lost = |committed: &&Committed| had(committed.id) && !self.nodes[&id].has(committed.id);
         match self.agreed.last().filter(lost) {
-            Some(committed) => quorum_holds::check(&self.voters, &self.nodes, committed, id),
+            Some(committed) => quorum_holds::check(&self.nodes, committed, id),
             None => Ok(()),
         }
     }
@@ -241,6 +228,8 @@ impl Invariants {
     /// The log of `node` was written to, from index `from` on.
     fn read_log(&mut self, node: &Raft, from: Index, before: Brief) -> Result<(), Violation> {
         let (id, log) = (node.id(), node.log());
+        self.settle(id, log, before.commit)?;
+        let from = from.max(log.base().index().next());
         let view = self.nodes.get_mut(&id).expect("only nodes that are known are read");
         let from = usize::try_from(from.previous().0).expect("a log is countable").min(view.log.len());
         let written = log.between(Index(from as u64), log.last().index);
@@ -262,9 +251,33 @@ impl Invariants {
             view.log.push(entry.id);
         }
         match taken_back {
-            Some(committed) => quorum_holds::check(&self.voters, &self.nodes, committed, id),
+            Some(committed) => quorum_holds::check(&self.nodes, committed, id),
             None => Ok(()),
         }
+    }
+
+    /// The log of `id` stands on a snapshot that ends where it knew of nothing, or of something else: from there on
+    /// back it has what is committed, which must be what the snapshot ends with.
+    fn settle(&mut self, id: NodeId, log: &Log, commit: Index) -> Result<(), Violation> {
+        let base = log.base().id;
+        let view = self.nodes.get_mut(&id).expect("only nodes that are known are read");
+        if base == EntryId::default() || view.has(base) {
+            return Ok(());
+        }
+        let end = usize::try_from(base.index.0).expect("a log is countable");
+        let committed = self.agreed.at(end - 1).map(|committed| committed.id);
+        if committed != Some(base) {
+            return Err(Violation::OtherBase { node: id, base, committed });
+        }
+        let same = view.log.iter().zip(self.agreed.names(0, base.index)).take_while(|(a, b)| **a == *b).count();
+        if let Some(lost) = view.log.get(same).copied() {
+            Agreed::dropped(id, commit, lost)?;
+        }
+        view.promises.dropped(same);
+        view.log.truncate(same);
+        view.log.extend(self.agreed.names(same, base.index));
+        view.applied = base.index;
+        Ok(())
     }
 
     fn on_lead(&mut self, id: NodeId) -> Result<(), Violation> {
@@ -274,20 +287,21 @@ impl Invariants {
         self.agreed.before(term).map_or(Ok(()), |committed| leader_completeness::check(id, view, committed))
     }
 
-    /// `id` has moved its commit index, from `before` on.
-    fn on_commit(&mut self, id: NodeId, before: Index) -> Result<(), Violation> {
+    /// `node` has moved its commit index, from `before` on.
+    fn on_commit(&mut self, node: &Raft, before: Index) -> Result<(), Violation> {
+        let id = node.id();
         let view = &self.nodes[&id];
         let known = self.agreed.upto();
         let place = |index: Index| usize::try_from(index.0).expect("a log in memory is countable");
         for at in place(before)..place(view.brief.commit) {
-            self.agreed.commit(id, view.brief.hard.term, at, view.log[at])?;
+            self.agreed.commit(id, view.brief.hard.term, at, view.log[at], node.log().membership())?;
         }
         let last = self.agreed.at(place(view.brief.commit) - 1).expect("it was just committed");
         for (other, view) in &self.nodes {
             leader_completeness::check(*other, view, last)?;
         }
         if view.brief.commit > known {
-            quorum_holds::check(&self.voters, &self.nodes, last, id)?;
+            quorum_holds::check(&self.nodes, last, id)?;
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ impl Reads {
                     return Err(Violation::ReadTooOld { node, read: id, index, committed });
                 }
             }
-            Answer::Accepted { .. } | Answer::Forwarded { .. } => {}
+            Answer::Accepted { .. } | Answer::Forwarded { .. } | Answer::Transferred { .. } => {}
         }
         Ok(())
     }

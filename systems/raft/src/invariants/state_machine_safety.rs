@@ -10,23 +10,28 @@
 //! follows it, as it must, and writes over the entry. That hurts nobody as long as a quorum holds it, which is
 //! what is checked then; `a_late_leader_takes_back_what_others_committed.txt` tells the story.
 
+use std::sync::Arc;
+
 use super::Violation;
 use super::log_matching::Chronicle;
 use crate::entry::Entry;
 use crate::ids::{EntryId, Index, NodeId, Term};
+use crate::membership::Membership;
 
 /// What is committed, as far as any node ever knew.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Agreed(Vec<Committed>);
 
 /// A committed entry.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Committed {
     pub(super) id: EntryId,
     /// The lowest term in which a node knew it: it was committed in that term, or before. Never falls
     /// from one place to the next, since whoever knows of one entry knows of those before it.
     pub(super) term: Term,
     by: NodeId,
+    /// Who belonged to the cluster, in the eyes of that node.
+    pub(super) members: Arc<Membership>,
 }
 
 impl Agreed {
@@ -35,17 +40,23 @@ impl Agreed {
         Index(self.0.len() as u64)
     }
 
-    pub(super) fn last(&self) -> Option<Committed> {
-        self.0.last().copied()
+    pub(super) fn last(&self) -> Option<&Committed> {
+        self.0.last()
     }
 
     /// What is committed in the place that is counted from 0 as `at`.
-    pub(super) fn at(&self, at: usize) -> Option<Committed> {
-        self.0.get(at).copied()
+    pub(super) fn at(&self, at: usize) -> Option<&Committed> {
+        self.0.get(at)
+    }
+
+    /// The names of what is committed, from the place that is counted from 0 as `from`.
+    pub(super) fn names(&self, from: usize, upto: Index) -> impl Iterator<Item = EntryId> {
+        let known = self.0.iter().skip(from).map(|committed| committed.id);
+        known.take_while(move |id| id.index <= upto)
     }
 
     /// The last entry that was surely committed before `term`.
-    pub(super) fn before(&self, term: Term) -> Option<Committed> {
+    pub(super) fn before(&self, term: Term) -> Option<&Committed> {
         let count = self.0.partition_point(|committed| committed.term < term);
         self.at(count.checked_sub(1)?)
     }
@@ -57,9 +68,10 @@ impl Agreed {
         term: Term,
         at: usize,
         id: EntryId,
+        members: &Arc<Membership>,
     ) -> Result<(), Violation> {
         let Some(known) = self.0.get_mut(at) else {
-            self.0.push(Committed { id, term, by: node });
+            self.0.push(Committed { id, term, by: node, members: members.clone() });
             return Ok(());
         };
         if known.id != id {
@@ -75,9 +87,9 @@ impl Agreed {
     }
 
     /// The last of these entries that is committed, of which the first stood in the place `at`.
-    pub(super) fn among(&self, at: usize, lost: &[EntryId]) -> Option<Committed> {
+    pub(super) fn among(&self, at: usize, lost: &[EntryId]) -> Option<&Committed> {
         let known = self.0.get(at..).unwrap_or_default().iter();
-        known.zip(lost).take_while(|(known, lost)| known.id == **lost).map(|(known, _)| *known).last()
+        known.zip(lost).take_while(|(known, lost)| known.id == **lost).map(|(known, _)| known).last()
     }
 
     /// `node` executes `entry`.

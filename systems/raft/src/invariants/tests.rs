@@ -1,9 +1,11 @@
 //! Every property is broken once, by states made by hand, and the sentence names who and what.
 
 use super::*;
+use crate::checkpoint::Checkpoint;
 use crate::entry::{Payload, Suffix};
 use crate::ids::{Now, SessionId, Term, Wall};
 use crate::leader::Leader;
+use crate::membership::Membership;
 use crate::message::Message;
 use crate::raft::{Config, Restored, Standing};
 use crate::seam::Output;
@@ -12,12 +14,12 @@ const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
 const N3: NodeId = NodeId(3);
 
-fn voters() -> Voters {
-    Voters::new([N1, N2, N3])
+fn members() -> Membership {
+    Membership::of([N1, N2, N3])
 }
 
 fn invariants() -> Invariants {
-    Invariants::new(voters())
+    Invariants::default()
 }
 
 /// Entries of these terms, from index `first`.
@@ -34,13 +36,15 @@ fn entries(first: u64, terms: &[u64]) -> Vec<Entry> {
 /// A follower in this term whose log has entries of these terms.
 fn node(id: NodeId, term: u64, terms: &[u64]) -> Raft {
     let hard = HardState { term: Term(term), vote: None };
-    let log = Suffix::new(EntryId::default(), entries(1, terms)).unwrap();
-    Raft::restart(Config::new(id, voters()), Restored { hard, log }, Now::default(), &mut Output::default())
+    let suffix = Suffix::new(EntryId::default(), entries(1, terms)).unwrap();
+    let log = Log::new(Checkpoint::genesis(members()), suffix).unwrap();
+    Raft::restart(Config::new(id), Restored { hard, log }, Now::default(), &mut Output::default())
 }
 
 fn leader(id: NodeId, term: u64, terms: &[u64]) -> Raft {
     let mut node = node(id, term, terms);
-    node.standing = Standing::Leader(Leader::new(voters().others(id), Index(0), Index(1)));
+    node.standing = Standing::Leader(Leader::new(Index(1)));
+    node.know_followers();
     node
 }
 

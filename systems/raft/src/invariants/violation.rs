@@ -30,11 +30,13 @@ pub enum Property {
     ReadsAreCurrent,
     /// A node opens a term only after a quorum said that it would win (dissertation §9.6).
     TermsAreGranted,
+    /// At most one change of the members is undecided (dissertation §4.1).
+    OneChange,
 }
 
 impl Property {
     /// All of them.
-    pub const ALL: [Property; 11] = [
+    pub const ALL: [Property; 12] = [
         Property::ElectionSafety,
         Property::LeaderAppendOnly,
         Property::LogMatching,
@@ -46,6 +48,7 @@ impl Property {
         Property::PromisesKept,
         Property::ReadsAreCurrent,
         Property::TermsAreGranted,
+        Property::OneChange,
     ];
 
     /// Its name in the paper, where it has one.
@@ -62,6 +65,7 @@ impl Property {
             Property::PromisesKept => "promises kept",
             Property::ReadsAreCurrent => "reads are current",
             Property::TermsAreGranted => "terms are granted",
+            Property::OneChange => "one change at a time",
         }
     }
 }
@@ -162,6 +166,26 @@ pub enum Violation {
         entry: EntryId,
         /// What should be executed in that place, if anything yet. The same name: another content.
         committed: Option<EntryId>,
+    },
+    /// Against [`Property::StateMachineSafety`]: a log stands on what nobody committed.
+    #[error("{node} stands on a snapshot at {base}, and {} is committed there", Place(*.committed))]
+    OtherBase {
+        /// Who.
+        node: NodeId,
+        /// The end of its snapshot.
+        base: EntryId,
+        /// What is committed there, if anything yet.
+        committed: Option<EntryId>,
+    },
+    /// Against [`Property::OneChange`].
+    #[error("{node} has {count} changes of the members behind {committed}, up to where the log is committed")]
+    ManyChanges {
+        /// Who.
+        node: NodeId,
+        /// How many.
+        count: usize,
+        /// How far the log is committed, as far as anybody knows.
+        committed: Index,
     },
     /// Against [`Property::StateMachineSafety`]: the entry is gone from a log that held it.
     #[error("{node} drops {entry}, which is committed")]
@@ -349,6 +373,7 @@ impl Violation {
             Violation::LeaderLacks { .. } => Property::LeaderCompleteness,
             Violation::TwoCommitted { .. }
             | Violation::ExecutedOther { .. }
+            | Violation::OtherBase { .. }
             | Violation::CommittedDropped { .. } => Property::StateMachineSafety,
             Violation::NoQuorum { .. } => Property::QuorumHolds,
             Violation::TermFell { .. }
@@ -363,6 +388,7 @@ impl Violation {
             | Violation::AcknowledgedMissing { .. } => Property::PromisesKept,
             Violation::ReadTooOld { .. } => Property::ReadsAreCurrent,
             Violation::TermNotGranted { .. } => Property::TermsAreGranted,
+            Violation::ManyChanges { .. } => Property::OneChange,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use raft::{NodeId, Timer};
+use raft::{Change, NodeId, Timer};
 
 use super::Cluster;
 
@@ -26,15 +26,25 @@ pub enum Happening {
     Depose,
     Heal,
     Wait,
+    /// Somebody wants other members.
+    Change(u16, u16),
+    Transfer(u16, u16),
+    /// The time for a transfer is over.
+    Abandon(u16),
+    Snapshot(u16),
+    Fetch(u16),
 }
+
+/// The most nodes that a life ever has.
+const CROWD: u16 = 7;
 
 /// How often each kind of thing happens in a life. Lives differ in it: what is rare in all of them
 /// together is common in some (swarm testing).
 #[derive(Clone, Debug)]
-pub struct Temper([u64; 15]);
+pub struct Temper([u64; 20]);
 
 impl Temper {
-    const USUAL: [u64; 15] = [20, 40, 2, 2, 4, 4, 6, 4, 40, 1, 1, 1, 1, 6, 3];
+    const USUAL: [u64; 20] = [20, 40, 2, 2, 4, 4, 6, 4, 40, 1, 1, 1, 1, 6, 3, 2, 1, 1, 2, 4];
     /// What a life cannot do without.
     const NEEDED: [usize; 6] = [0, 1, 4, 6, 8, 13];
 
@@ -79,7 +89,12 @@ impl Temper {
             11 => Happening::Isolate(one),
             12 => Happening::Depose,
             13 => Happening::Heal,
-            _ => Happening::Wait,
+            14 => Happening::Wait,
+            15 => Happening::Change(one, other),
+            16 => Happening::Transfer(one, other),
+            17 => Happening::Abandon(one),
+            18 => Happening::Snapshot(one),
+            _ => Happening::Fetch(one),
         }
     }
 }
@@ -139,6 +154,42 @@ impl Cluster {
             }
             Happening::Heal => self.cut.clear(),
             Happening::Wait => self.advance(Duration::from_millis(50)),
+            Happening::Change(asked, which) => self.change_somehow(node(asked), which),
+            Happening::Transfer(asked, to) => {
+                self.transfer(node(asked), (to % 4 > 0).then(|| node(to)));
+            }
+            Happening::Abandon(number) => self.timeout(node(number), Timer::Transfer),
+            Happening::Snapshot(number) => self.snapshot(node(number)),
+            Happening::Fetch(number) => self.fetch(node(number)),
+        }
+        self.start_those_who_are_named();
+    }
+
+    fn change_somehow(&mut self, asked: NodeId, which: u16) {
+        let nodes = u16::try_from(self.nodes.len()).unwrap();
+        let node = NodeId(which / 8 % nodes + 1);
+        let context = || "there".into();
+        let add = |change| if nodes < CROWD { vec![change] } else { vec![Change::Remove(node)] };
+        let changes = match which % 8 {
+            0 => add(Change::AddVoter { context: context() }),
+            1 => add(Change::AddLearner { context: context() }),
+            2 | 3 => vec![Change::Promote(node)],
+            4 => vec![Change::Demote(node)],
+            5 => vec![Change::Remove(node)],
+            // Joint: one goes while another comes, or while a learner becomes a voter.
+            6 => [add(Change::AddVoter { context: context() }), vec![Change::Demote(node)]].concat(),
+            _ => vec![Change::Promote(NodeId(nodes)), Change::Remove(node)],
+        };
+        let leader = self.leader().filter(|_| which % 3 > 0);
+        self.change(leader.unwrap_or(asked), changes);
+    }
+
+    /// Whoever a log names is a node that runs.
+    fn start_those_who_are_named(&mut self) {
+        let last = self.nodes.values().filter_map(|node| node.raft.as_ref());
+        let last = last.map(|raft| raft.membership().last_id()).max().unwrap_or_default();
+        for id in (self.nodes.len() as u16 + 1..=last.0).map(NodeId) {
+            self.join(id);
         }
     }
 
@@ -167,20 +218,28 @@ impl Cluster {
             while self.writing(id) > 0 {
                 self.complete(id);
             }
+            self.timeout(id, Timer::Transfer);
         }
         self.settle();
-        for round in 0..20 {
+        for round in 0..40 {
+            self.start_those_who_are_named();
+            let nodes = u16::try_from(self.nodes.len()).unwrap();
             if let Some(leader) = self.leader() {
-                for _ in 0..3 {
+                for _ in 0..4 {
                     self.timeout(leader, Timer::Heartbeat);
+                    self.settle();
+                    for id in (1..=nodes).map(NodeId) {
+                        self.fetch(id);
+                    }
                     self.settle();
                 }
             }
             if let Some(leader) = self.leader() {
                 self.propose(leader, "last words");
                 self.settle();
-                let last = self.nodes[&leader].raft.as_ref().unwrap().log().last().index.0;
-                if self.nodes.values().all(|node| node.applied.len() as u64 == last) {
+                let raft = self.nodes[&leader].raft.as_ref().unwrap();
+                let (last, members) = (raft.log().last().index.0, raft.log().membership().nodes());
+                if members.iter().all(|id| self.nodes[id].applied.len() as u64 == last) {
                     return true;
                 }
             }

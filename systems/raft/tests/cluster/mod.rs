@@ -8,16 +8,22 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use raft::{
-    Answer, Config, Diverged, Entry, Envelope, HardState, Input, Invariants, Mono, NodeId, Now, Output,
-    Payload, Persist, PersistId, Proposal, Raft, Request, RequestId, Restored, Role, SessionId, Suffix,
-    Timer, Violation, Voters, Wall,
+    Answer, Change, Checkpoint, Config, Diverged, Entry, EntryId, Envelope, HardState, Input,
+    Invariants, Log, Membership, Mono, NodeId, Now, Offer, Output, Persist, PersistId, Proposal, Raft,
+    Request, RequestId, Restored, Role, SessionId, Suffix, Timer, Violation, Wall, Wanted,
 };
 
 /// One node: its core while it runs, and what survives a crash.
 pub struct Node {
     pub raft: Option<Raft>,
     pub hard: HardState,
+    /// What the log on disk stands on.
+    pub base: Checkpoint,
     pub log: Vec<Entry>,
+    /// The snapshots on disk, and what had been executed in each.
+    pub snapshots: BTreeMap<EntryId, (Checkpoint, Vec<Entry>)>,
+    /// A snapshot that it should fetch.
+    pub wanted: Option<Offer>,
     /// Handed over, not yet on disk.
     writing: VecDeque<Persist>,
     /// Held back until that write is on disk.
@@ -51,25 +57,48 @@ pub struct Cluster {
     next_request: u64,
 }
 
+impl Node {
+    /// A blank disk, in a cluster that starts with these members.
+    fn blank(membership: Membership) -> Node {
+        Node {
+            raft: None,
+            hard: HardState::default(),
+            base: Checkpoint::genesis(membership),
+            log: Vec::new(),
+            snapshots: BTreeMap::new(),
+            wanted: None,
+            writing: VecDeque::new(),
+            held: VecDeque::new(),
+            last_write: PersistId(0),
+            applied: Vec::new(),
+        }
+    }
+
+    /// What its disk holds, as recovery reads it: the log behind the latest snapshot. A log that does not have the
+    /// snapshot's last entry is of an earlier time, and begins anew.
+    fn restored(&mut self) -> (Restored, Vec<Entry>) {
+        let (base, applied) = match self.snapshots.last_key_value() {
+            Some((_, (checkpoint, applied))) => (checkpoint.clone(), applied.clone()),
+            None => (self.base.clone(), Vec::new()),
+        };
+        let whole = Suffix::new(self.base.id, self.log.clone()).expect("a disk holds a log");
+        let mut log = Log::new(self.base.clone(), whole).expect("a log continues what it stands on");
+        if log.has(base.id) {
+            log.compact(base.index());
+        } else {
+            log.reset(base.clone());
+            self.log.clear();
+            self.base = base;
+        }
+        (Restored { hard: self.hard, log }, applied)
+    }
+}
+
 impl Cluster {
     pub fn new(count: u16, adjust: impl Fn(&mut Config) + 'static) -> Cluster {
         let ids = (1..=count).map(NodeId);
         let mut cluster = Cluster {
-            nodes: ids
-                .clone()
-                .map(|id| {
-                    let node = Node {
-                        raft: None,
-                        hard: HardState::default(),
-                        log: Vec::new(),
-                        writing: VecDeque::new(),
-                        held: VecDeque::new(),
-                        last_write: PersistId(0),
-                        applied: Vec::new(),
-                    };
-                    (id, node)
-                })
-                .collect(),
+            nodes: ids.clone().map(|id| (id, Node::blank(Membership::of(ids.clone())))).collect(),
             mail: VecDeque::new(),
             cut: BTreeSet::new(),
             holds: false,
@@ -80,7 +109,7 @@ impl Cluster {
             tolerant: false,
             violation: None,
             halted: None,
-            invariants: Invariants::new(Voters::new(ids.clone())),
+            invariants: Invariants::default(),
             adjust: Box::new(adjust),
             next_request: 0,
         };
@@ -92,12 +121,11 @@ impl Cluster {
 
     /// Starts a node with what its disk has.
     pub fn start(&mut self, id: NodeId) {
-        let voters = Voters::new(self.nodes.keys().copied());
-        let mut config = Config::new(id, voters);
+        let mut config = Config::new(id);
         (self.adjust)(&mut config);
         let node = self.nodes.get_mut(&id).unwrap();
-        let log = Suffix::new(raft::EntryId::default(), node.log.clone()).expect("a disk holds a log");
-        let restored = Restored { hard: node.hard, log };
+        let (restored, applied) = node.restored();
+        node.applied = applied;
         let mut out = Output::default();
         let raft = node.raft.insert(Raft::restart(config, restored, self.now, &mut out));
         let verdict = self.invariants.restarted(raft);
@@ -111,8 +139,64 @@ impl Cluster {
         node.raft = None;
         node.writing.clear();
         node.held.clear();
+        node.wanted = None;
         node.last_write = PersistId(0);
         node.applied.clear();
+    }
+
+    /// A node that belongs to no cluster yet starts with a blank disk.
+    pub fn join(&mut self, id: NodeId) {
+        self.nodes.entry(id).or_insert_with(|| Node::blank(Membership::default()));
+        self.start(id);
+    }
+
+    /// Has a node take a snapshot of what it has executed. It is on disk at once.
+    pub fn snapshot(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        let Some(raft) = &node.raft else { return };
+        let Some(checkpoint) = raft.log().checkpoint(raft.applied()) else { return };
+        let index = checkpoint.index();
+        if node.applied.len() as u64 == index.0 {
+            node.snapshots.insert(checkpoint.id, (checkpoint, node.applied.clone()));
+        }
+        self.step(id, Input::Snapshotted(index));
+        self.drop_prefix(id);
+    }
+
+    /// The disk keeps no more of the log than the core does.
+    fn drop_prefix(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        let Some(raft) = &node.raft else { return };
+        let base = raft.log().base();
+        let on_disk = node.log.iter().any(|entry| entry.id == base.id);
+        if node.writing.is_empty() && on_disk {
+            node.log.retain(|entry| entry.id.index > base.index());
+            node.base = base.clone();
+        }
+    }
+
+    /// A node that was told to fetches a snapshot, if whoever offered it still runs and has it.
+    pub fn fetch(&mut self, id: NodeId) {
+        let Some(offer) = self.nodes.get_mut(&id).unwrap().wanted.take() else { return };
+        let from = &self.nodes[&offer.from];
+        let there = from.raft.is_some() && !self.cut.contains(&(offer.from, id));
+        let found = from.snapshots.values().find(|(checkpoint, _)| checkpoint.index() == offer.checkpoint.index());
+        let Some((_, executed)) = found.filter(|_| there) else { return };
+        let copy = (offer.checkpoint.clone(), executed.clone());
+        self.nodes.get_mut(&id).unwrap().snapshots.insert(offer.checkpoint.id, copy);
+        self.step(id, Input::Fetched(offer.checkpoint));
+    }
+
+    /// Asks a node to change the members.
+    pub fn change(&mut self, id: NodeId, changes: Vec<Change>) -> RequestId {
+        self.want(id, Wanted::Change(changes))
+    }
+
+    /// Asks a node to give the lead away.
+    pub fn transfer(&mut self, id: NodeId, to: Option<NodeId>) -> RequestId {
+        let request = self.request();
+        self.step(id, Input::Transfer { id: request, to });
+        request
     }
 
     pub fn advance(&mut self, by: Duration) {
@@ -157,9 +241,12 @@ impl Cluster {
 
     /// Asks a node to have a command in the log.
     pub fn propose(&mut self, id: NodeId, command: &str) -> RequestId {
+        self.want(id, Wanted::Command(command.to_owned().into_bytes().into()))
+    }
+
+    fn want(&mut self, id: NodeId, wanted: Wanted) -> RequestId {
         let request = self.request();
-        let payload = Payload::Command(command.to_owned().into_bytes().into());
-        let proposal = Proposal { request: Request { id: request, floor: 0 }, payload };
+        let proposal = Proposal { request: Request { id: request, floor: 0 }, wanted };
         self.step(id, Input::Propose(vec![proposal]));
         request
     }
@@ -178,6 +265,9 @@ impl Cluster {
 
     /// Hands over one message, unless its link is cut.
     pub fn deliver(&mut self, envelope: Envelope) {
+        if !self.nodes.contains_key(&envelope.to) {
+            return;
+        }
         if !self.cut.contains(&(envelope.from, envelope.to)) {
             self.step(envelope.to, Input::Receive(envelope));
         } else if self.holds {
@@ -206,11 +296,15 @@ impl Cluster {
     pub fn complete(&mut self, id: NodeId) {
         let node = self.nodes.get_mut(&id).unwrap();
         let Some(write) = node.writing.pop_front() else { return };
+        if let Some(base) = write.base {
+            node.log.clear();
+            node.base = base;
+        }
         if let Some(hard) = write.hard {
             node.hard = hard;
         }
         if let Some(suffix) = write.suffix {
-            let keep = usize::try_from(suffix.after().index.0).unwrap();
+            let keep = usize::try_from(suffix.after().index.0 - node.base.index().0).unwrap();
             assert!(keep <= node.log.len(), "a write continues what is on disk");
             node.log.truncate(keep);
             node.log.extend(suffix.into_entries());
@@ -247,6 +341,13 @@ impl Cluster {
         } else {
             let needs = node.last_write;
             node.held.extend(out.send_after.into_iter().map(|envelope| (needs, envelope)));
+        }
+        if let Some(offer) = out.fetch {
+            self.nodes.get_mut(&id).unwrap().wanted = Some(offer);
+        }
+        if let Some(checkpoint) = out.install {
+            let node = self.nodes.get_mut(&id).unwrap();
+            node.applied.clone_from(&node.snapshots[&checkpoint.id].1);
         }
         for entry in out.apply {
             let verdict = self.invariants.applied(id, &entry);
