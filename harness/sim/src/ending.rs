@@ -77,6 +77,8 @@ pub enum Ending {
     Differing(String),
     /// The checker gave up, or there is none.
     Unknown(String),
+    /// Nobody wanted to know how it goes on.
+    Stopped,
 }
 
 /// What went wrong, in a word: two endings of one sort are likely to have one cause.
@@ -117,7 +119,7 @@ impl Ending {
             Ending::Panicked(_) => Sort::Panicked,
             Ending::Invalid(_) | Ending::Nonsense(_) => Sort::Invalid,
             Ending::Stuck(_) => Sort::Stuck,
-            Ending::Unknown(_) => Sort::Unknown,
+            Ending::Unknown(_) | Ending::Stopped => Sort::Unknown,
         }
     }
 
@@ -152,6 +154,7 @@ impl fmt::Display for Ending {
             Ending::Stuck(said) => write!(f, "everything was healed, and it does not go on: {said}"),
             Ending::Differing(said) => f.write_str(said),
             Ending::Unknown(why) => write!(f, "unknown: {why}"),
+            Ending::Stopped => f.write_str("unknown: it was stopped"),
         }
     }
 }

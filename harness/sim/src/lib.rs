@@ -21,6 +21,7 @@
 
 mod agenda;
 mod asking;
+mod audience;
 mod clients;
 mod clock;
 mod coverage;
@@ -43,6 +44,7 @@ mod target;
 mod watch;
 mod world;
 
+pub use audience::Audience;
 pub use clients::Counts;
 pub use coverage::{Coverage, MARKS, Table};
 pub use ending::{Breach, Ending, Sort};
@@ -51,5 +53,6 @@ pub use life_file::{BadLife, LifeFile, Shrunk, Story, bugs_of};
 pub use network::Pace;
 pub use plan::Plan;
 pub use settings::Settings;
+pub use shrink::NotSmall;
 pub use sweep::{Swept, sweep};
 pub use tape::WrittenAsk;

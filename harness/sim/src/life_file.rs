@@ -5,6 +5,7 @@
 //! down, as JSON that a person can read and change: the circumstances, the faults as a schedule in the
 //! usual words, and the ops one by one.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use history::Writer;
@@ -14,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use workload::{Simulated, until};
 
 use crate::asking::{Asking, Visitor, with_workload};
+use crate::audience::Audience;
 use crate::life::{Frame, Life, Told, live};
 use crate::plan::Plan;
 use crate::settings::Settings;
-use crate::shrink::{Script, shrink};
+use crate::shrink::{NotSmall, Script, shrink};
 use crate::tape::{Ask, Tape, WrittenAsk};
 
 /// A life, as it is written in a file.
@@ -92,6 +94,8 @@ pub struct Shrunk {
     pub ops: usize,
     /// How many faults.
     pub faults: usize,
+    /// Whether it might have become smaller still, had it not been stopped.
+    pub stopped: bool,
 }
 
 impl LifeFile {
@@ -110,21 +114,21 @@ impl LifeFile {
         text
     }
 
-    /// Lives it, and writes down what happens if asked to.
-    pub fn live(&self, trace: bool) -> Result<Story, BadLife> {
-        struct Again<'a>(&'a LifeFile, Frame, bool);
+    /// Lives it.
+    pub fn live(&self, audience: Audience<'_>) -> Result<Story, BadLife> {
+        struct Again<'a>(&'a LifeFile, Frame, Audience<'a>);
         impl Visitor for Again<'_> {
             type Out = Result<Story, BadLife>;
 
             fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Self::Out {
-                let Again(file, frame, trace) = self;
+                let Again(file, frame, audience) = self;
                 let asks = file.asks.iter().map(Ask::read).collect::<Result<Vec<_>, _>>()?;
                 let limit = Time::default().after(frame.time_limit);
                 let tape: Tape<W::Op, W::Ret> = Tape::new(&asks, frame.concurrency);
-                Ok(story(live(&frame, &workload, Box::new(until(limit.0, tape)), trace)))
+                Ok(story(live(&frame, &workload, Box::new(until(limit.0, tape)), audience)))
             }
         }
-        with_workload(self.name()?, Again(self, self.frame()?, trace))
+        with_workload(self.name()?, Again(self, self.frame()?, audience))
     }
 
     fn name(&self) -> Result<Simulated, BadLife> {
@@ -203,39 +207,53 @@ pub fn bugs_of(_: &[Bug]) -> Bugs {
 }
 
 impl Plan {
-    /// Lives the life of this seed again, and writes down what clients saw; and what happens, if asked to.
-    pub fn tell(&self, seed: u64, trace: bool) -> Story {
-        struct Tell<'a>(&'a Plan, u64, bool);
+    /// Lives the life of this seed again, and writes down what clients saw.
+    pub fn tell(&self, seed: u64, audience: Audience<'_>) -> Story {
+        struct Tell<'a>(&'a Plan, u64, Audience<'a>);
         impl Visitor for Tell<'_> {
             type Out = Story;
 
             fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Story {
-                let Tell(plan, seed, trace) = self;
-                story(live(&plan.frame(seed), &workload, plan.generator(&workload, seed), trace))
+                let Tell(plan, seed, audience) = self;
+                story(live(&plan.frame(seed), &workload, plan.generator(&workload, seed), audience))
             }
         }
-        with_workload(self.workload, Tell(self, seed, trace))
+        with_workload(self.workload, Tell(self, seed, audience))
     }
 
-    /// Makes the life of this seed small, which must be a bad one. `None` if it fails only with the ops that its
-    /// generator asks, and not with the same ops from a list. `seen` is told how many ops and faults are left,
-    /// and how much has happened in the lives that were tried.
-    pub fn shrink(&self, seed: u64, seen: &mut dyn FnMut(usize, usize, u64)) -> Option<Shrunk> {
-        struct Small<'a>(&'a Plan, u64, &'a mut dyn FnMut(usize, usize, u64));
+    /// Makes the life of this seed small, which must be a bad one. `seen` is told how many ops and faults are
+    /// left, and how much has happened in the lives that were tried. Once `stop` is raised, the smallest life
+    /// so far is taken.
+    ///
+    /// # Errors
+    /// There is no smaller one, and why.
+    pub fn shrink(
+        &self,
+        seed: u64,
+        seen: &mut dyn FnMut(usize, usize, u64),
+        stop: &AtomicBool,
+    ) -> Result<Shrunk, NotSmall> {
+        struct Small<'a>(&'a Plan, u64, &'a mut dyn FnMut(usize, usize, u64), &'a AtomicBool);
         impl Visitor for Small<'_> {
-            type Out = Option<Shrunk>;
+            type Out = Result<Shrunk, NotSmall>;
 
-            fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Option<Shrunk> {
-                let Small(plan, seed, seen) = self;
+            fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Self::Out {
+                let Small(plan, seed, seen, stop) = self;
                 let frame = plan.frame(seed);
-                let told = live(&frame, &workload, plan.generator(&workload, seed), false);
-                let (script, _) = shrink(&workload, &frame, &told, seen)?;
-                let (ops, faults) = (script.asks.len(), script.deeds.len());
-                let file = written(plan.workload, &script);
-                Some(Shrunk { file, story: story(script.live(&workload, true)), ops, faults })
+                let generator = plan.generator(&workload, seed);
+                let told = live(&frame, &workload, generator, Audience::nobody().until(stop));
+                let script = shrink(&workload, &frame, &told, seen, stop)?;
+                Ok(Shrunk {
+                    file: written(plan.workload, &script),
+                    // Not to be stopped: it is what there is to show, and smaller than what was just lived.
+                    story: story(script.live(&workload, Audience::reader())),
+                    ops: script.asks.len(),
+                    faults: script.deeds.len(),
+                    stopped: stop.load(Ordering::Relaxed),
+                })
             }
         }
-        with_workload(self.workload, Small(self, seed, seen))
+        with_workload(self.workload, Small(self, seed, seen, stop))
     }
 }
 
