@@ -43,6 +43,7 @@ mod tape;
 mod target;
 mod watch;
 mod world;
+mod written;
 
 pub use audience::Audience;
 pub use clients::Counts;
