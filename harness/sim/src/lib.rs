@@ -29,6 +29,7 @@ mod dice;
 mod digest;
 pub mod disk;
 mod ending;
+mod executions;
 pub mod hunt;
 pub mod life;
 mod life_file;

@@ -15,6 +15,7 @@
 mod faults;
 
 use std::fmt::Write as _;
+use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use checker::Budget;
 use history::Line;
 use nemesis::{Deed, Nemesis, Schedule, Time, cluster};
 use raft::Bugs;
-use replica::Replica;
+use replica::{Replica, Sessions};
 use workload::Generator;
 
 use self::faults::Lasting;
@@ -31,11 +32,12 @@ use crate::audience::Audience;
 use crate::clients::{Alarm, Clients, Counts, Given, paired};
 use crate::coverage::Coverage;
 use crate::dice::Dice;
+use crate::digest::Digest;
 use crate::ending::Ending;
 use crate::node::{Node, Standing};
 use crate::panics;
 use crate::settings::Settings;
-use crate::world::{Constitution, Outside, World};
+use crate::world::{Constitution, Kind, Outside, World};
 
 /// The store that is simulated: what `raft-node` serves.
 type Cluster = World<kv::Store>;
@@ -50,6 +52,14 @@ const RECOVERY: u64 = 60 * SECOND;
 const RESIDUE: u64 = 3 * SECOND;
 /// How long a healed cluster may take until all its nodes follow one of them and have executed the same.
 const CATCH_UP: u64 = 20 * SECOND;
+
+/// All that a node has made of its log, as a number.
+fn state_of(store: &kv::Store, sessions: &Sessions<kv::Reply>) -> u64 {
+    let mut digest = Digest::default();
+    sessions.hash(&mut digest);
+    digest.mix(&[store.digest()]);
+    digest.value()
+}
 
 /// Everything that fixes a life, but for the ops of its clients.
 #[derive(Clone, Debug)]
@@ -94,8 +104,8 @@ pub struct Life {
     pub counts: Counts,
     /// What it met.
     pub coverage: Coverage,
-    /// What happened when and to whom, what every disk was told and what every machine came to, as one
-    /// number.
+    /// What happened when and to whom, to the content of each message, what every disk was told, what every
+    /// machine came to, what clients saw and how it ended, as one number.
     pub digest: u64,
     /// The faults as they were carried out.
     pub faults: Vec<Deed>,
@@ -161,7 +171,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             settings: frame.settings.clone(),
             bugs: frame.bugs,
         };
-        let mut world = World::new(constitution, kv::Store::new);
+        let mut world = World::new(constitution, Kind { new: kv::Store::new, state: state_of });
         world.trace = audience.trace.then(Vec::new);
         if let Some(Cut { node, calls }) = frame.cut {
             world.nodes[usize::from(node) - 1].disk.cut_after(Some(calls));
@@ -377,17 +387,11 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
     }
 
     /// Whoever executed the same must be in the same state.
-    fn compare(&self) -> Ending {
-        let mut states = self.replicas().map(|replica| (replica.raft().id(), replica.machine().digest()));
-        let Some((first, digest)) = states.next() else {
+    fn compare(&mut self) -> Ending {
+        if self.replicas().next().is_none() {
             return Ending::Stuck("no node lives".to_owned());
-        };
-        match states.find(|(_, other)| *other != digest) {
-            None => Ending::Good,
-            Some((other, _)) => Ending::Differing(format!(
-                "{first} and {other} executed the same log and hold different states"
-            )),
         }
+        self.world.compare().map_or_else(Ending::Broken, |()| Ending::Good)
     }
 
     /// What a person would look at first when nothing goes on.
@@ -405,14 +409,29 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         format!("{open}{unread}{}", nodes.join("; "))
     }
 
+    /// What happened, what clients saw of it and how it ended. Not in which words: a witness is made as small as
+    /// there is time for.
+    fn digest(&self, ending: &Ending) -> u64 {
+        let mut digest = self.world.digest();
+        for line in self.clients.lines() {
+            write!(digest, "{line:?}").expect("a hash takes any text");
+        }
+        ending.sort().hash(&mut digest);
+        if let Ending::Broken(breach) = ending {
+            write!(digest, "{breach}").expect("a hash takes any text");
+        }
+        digest.value()
+    }
+
     fn over(self, ending: Ending) -> Told<W> {
+        let digest = self.digest(&ending);
         let life = Life {
             ending,
             lasted: self.world.now,
             began: self.start,
             counts: self.clients.counts(),
             coverage: self.world.coverage.clone(),
-            digest: self.world.digest(kv::Store::digest),
+            digest,
             faults: self.nemesis.deeds().to_vec(),
             disk_calls: self.world.nodes.iter().map(|node| node.disk.calls()).collect(),
             trace: self.world.trace.map(|lines| as_text(&lines, self.start)),

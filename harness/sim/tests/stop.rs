@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nemesis::{Kind, Kinds};
-use sim::{Audience, Ending, NotSmall, Plan, sweep};
+use sim::{Ending, Plan, sweep};
 
 /// A life so long that nobody waits for its end.
 fn long() -> Plan {
@@ -35,6 +34,9 @@ fn a_life_that_goes_on_is_stopped_where_it_stands() {
 #[cfg(feature = "bugs")]
 #[test]
 fn a_shrink_that_is_stopped_gives_the_smallest_life_so_far() {
+    use nemesis::{Kind, Kinds};
+    use sim::{Audience, NotSmall};
+
     let plan = Plan {
         kinds: Kinds::of([Kind::Kill, Kind::FailedSync]),
         time_limit: Duration::from_secs(10),
