@@ -26,6 +26,8 @@ pub mod machine;
 pub mod message;
 pub mod progress;
 pub mod quorum;
+#[cfg(feature = "script")]
+pub mod script;
 pub mod seam;
 
 mod aside;

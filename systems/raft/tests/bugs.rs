@@ -3,7 +3,7 @@
 //! Each bug gets the same lives, drawn from the same numbers: none is looked for in a way of its own. A
 //! life ends with the first property that does not hold, a node that is fenced, or a cluster that makes no
 //! progress once everything is mended. An assert of our own does not count: what is to be found is the harm.
-#![cfg(feature = "bugs")]
+#![cfg(all(feature = "bugs", feature = "script"))]
 
 mod cluster;
 
@@ -12,8 +12,8 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use cluster::Cluster;
-use cluster::lives::Temper;
+use cluster::lives::{Lives, Temper};
+use raft::script::Cluster;
 use raft::{Bug, Bugs};
 
 /// Found within [`LIVES`].

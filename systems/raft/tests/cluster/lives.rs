@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use raft::script::Cluster;
 use raft::{NodeId, Timer};
-
-use super::Cluster;
 
 /// One thing that happens. Numbers are taken modulo what there is to choose from.
 #[derive(Clone, Copy, Debug)]
@@ -84,8 +83,16 @@ impl Temper {
     }
 }
 
-impl Cluster {
-    pub fn happen(&mut self, happening: Happening) {
+/// A cluster that lives on chance.
+pub trait Lives {
+    fn happen(&mut self, happening: Happening);
+    /// Mends everything and lets time pass until a leader commits something new everywhere. Whether
+    /// that happened.
+    fn recover(&mut self) -> bool;
+}
+
+impl Lives for Cluster {
+    fn happen(&mut self, happening: Happening) {
         let nodes = u16::try_from(self.nodes.len()).unwrap();
         let node = |number: u16| NodeId(number % nodes + 1);
         let mail = self.mail.len().max(1);
@@ -97,7 +104,7 @@ impl Cluster {
             }
             Happening::Next => match self.mail.pop_front() {
                 Some(envelope) => self.deliver(envelope),
-                None => self.pass_time(),
+                None => pass_time(self),
             },
             Happening::Lose(at) => {
                 self.mail.remove(at % mail);
@@ -142,24 +149,7 @@ impl Cluster {
         }
     }
 
-    /// Nothing is under way: the leader shows that it is there, or somebody misses one.
-    fn pass_time(&mut self) {
-        if let Some(leader) = self.leader() {
-            self.timeout(leader, Timer::Heartbeat);
-        } else {
-            self.advance(Duration::from_millis(300));
-            let next = self
-                .nodes
-                .keys()
-                .copied()
-                .min_by_key(|id| self.nodes[id].raft.as_ref().map(raft::Raft::term));
-            self.timeout(next.unwrap(), Timer::Election);
-        }
-    }
-
-    /// Mends everything and lets time pass until a leader commits something new everywhere. Whether
-    /// that happened.
-    pub fn recover(&mut self) -> bool {
+    fn recover(&mut self) -> bool {
         let nodes = u16::try_from(self.nodes.len()).unwrap();
         self.cut.clear();
         self.slow_disks = false;
@@ -189,5 +179,20 @@ impl Cluster {
             self.settle();
         }
         false
+    }
+}
+
+/// Nothing is under way: the leader shows that it is there, or somebody misses one.
+fn pass_time(cluster: &mut Cluster) {
+    if let Some(leader) = cluster.leader() {
+        cluster.timeout(leader, Timer::Heartbeat);
+    } else {
+        cluster.advance(Duration::from_millis(300));
+        let next = cluster
+            .nodes
+            .keys()
+            .copied()
+            .min_by_key(|id| cluster.nodes[id].raft.as_ref().map(raft::Raft::term));
+        cluster.timeout(next.unwrap(), Timer::Election);
     }
 }
