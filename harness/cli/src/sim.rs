@@ -7,6 +7,7 @@ mod figures;
 mod story;
 
 use std::path::PathBuf;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -113,7 +114,7 @@ fn many(asked: &Asked, json: bool) -> Result<Exit, Refusal> {
         render::text(&asked.announce())?;
     }
     if asked.trace {
-        tell(asked.plan.tell(asked.seeds.start, true).life.trace.as_deref());
+        tell(asked.plan.tell(asked.seeds.start, sim::Audience::reader()).life.trace.as_deref());
     }
     let board = Board::new();
     let started = Instant::now();
@@ -155,12 +156,15 @@ fn many(asked: &Asked, json: bool) -> Result<Exit, Refusal> {
 /// Raised by Ctrl-C or a polite kill; the lives under way are then the last ones. A second one ends the program.
 pub(crate) fn stop_on_signal() -> &'static AtomicBool {
     static STOP: AtomicBool = AtomicBool::new(false);
-    std::thread::spawn(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-        // Without it, Ctrl-C ends the program at once, which does no harm.
-        if let Ok(runtime) = runtime {
-            runtime.block_on(on_signal(|| STOP.store(true, Ordering::Relaxed)));
-        }
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+            // Without it, Ctrl-C ends the program at once, which does no harm.
+            if let Ok(runtime) = runtime {
+                runtime.block_on(on_signal(|| STOP.store(true, Ordering::Relaxed)));
+            }
+        });
     });
     &STOP
 }

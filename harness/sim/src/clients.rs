@@ -11,6 +11,7 @@
 //! moment later, when what was already under way to them has arrived.
 
 use std::collections::BTreeMap;
+use std::hash::Hash;
 
 use history::{History, Key, Kind, Line, NemesisOp, Observation, Outcome, Pairing, Process};
 use nemesis::{NodeId, Nodes};
@@ -215,7 +216,7 @@ impl<W: Asking> Clients<W> {
     }
 
     /// Nobody listened where the call went.
-    pub(crate) fn refused<M: StateMachine>(
+    pub(crate) fn refused<M: StateMachine<Reply: Hash>>(
         &mut self,
         world: &mut World<M>,
         generator: &mut dyn Generator<Op = W::Op, Ret = W::Ret>,
@@ -227,7 +228,7 @@ impl<W: Asking> Clients<W> {
     }
 
     /// A call has waited too long.
-    pub(crate) fn out_of_patience<M: StateMachine>(
+    pub(crate) fn out_of_patience<M: StateMachine<Reply: Hash>>(
         &mut self,
         world: &mut World<M>,
         generator: &mut dyn Generator<Op = W::Op, Ret = W::Ret>,
@@ -237,7 +238,7 @@ impl<W: Asking> Clients<W> {
     }
 
     /// The connections to a node broke whose process has ended.
-    pub(crate) fn disconnected<M: StateMachine>(
+    pub(crate) fn disconnected<M: StateMachine<Reply: Hash>>(
         &mut self,
         world: &mut World<M>,
         generator: &mut dyn Generator<Op = W::Op, Ret = W::Ret>,
@@ -250,7 +251,7 @@ impl<W: Asking> Clients<W> {
         }
     }
 
-    fn give_up<M: StateMachine>(
+    fn give_up<M: StateMachine<Reply: Hash>>(
         &mut self,
         world: &mut World<M>,
         generator: &mut dyn Generator<Op = W::Op, Ret = W::Ret>,
@@ -263,7 +264,7 @@ impl<W: Asking> Clients<W> {
         }
     }
 
-    fn end<M: StateMachine>(
+    fn end<M: StateMachine<Reply: Hash>>(
         &mut self,
         world: &mut World<M>,
         generator: &mut dyn Generator<Op = W::Op, Ret = W::Ret>,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use checker::{Verdict, Why};
 use raft::invariants::Violation;
-use raft::{Index, NodeId};
+use raft::{EntryId, Index, NodeId, RequestId};
 
 /// Something that cannot be, noticed while the life went on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +19,35 @@ pub enum Breach {
         applied: Index,
         /// How far the log was committed when the read came in.
         needs: Index,
+    },
+    /// A node makes something else of an entry than another one did, or than itself before its restart.
+    OtherFate {
+        /// Which node.
+        node: NodeId,
+        /// Who was there first.
+        first: NodeId,
+        /// The first entry that is executed otherwise.
+        entry: EntryId,
+    },
+    /// Two nodes executed the same, and are not in the same state.
+    OtherState {
+        /// Which node.
+        node: NodeId,
+        /// Who was there first.
+        first: NodeId,
+        /// How far both executed the log.
+        upto: Index,
+    },
+    /// A node executes one request twice.
+    Twice {
+        /// Which node.
+        node: NodeId,
+        /// What was asked.
+        request: RequestId,
+        /// The entry that executed it.
+        first: EntryId,
+        /// The entry that executes it again.
+        again: EntryId,
     },
     /// More happens than in any life that makes sense: somebody talks without end.
     Runaway {
@@ -49,6 +78,15 @@ impl fmt::Display for Breach {
                 f,
                 "{node} answers a read from a state that ends with {applied}, and {needs} was committed before it was asked"
             ),
+            Breach::OtherFate { node, first, entry } => {
+                write!(f, "{node} makes something else of {entry} than {first} did")
+            }
+            Breach::OtherState { node, first, upto } => {
+                write!(f, "{node} and {first} executed the same up to {upto} and hold different states")
+            }
+            Breach::Twice { node, request, first, again } => {
+                write!(f, "{node} executes request {request} as {again}, which was executed as {first}")
+            }
             Breach::Runaway { events } => write!(f, "{events} things happened, and no end is in sight"),
             Breach::Diverged { node, why } => write!(f, "{node} halts: {why}"),
             Breach::Refused { node, why } => {
@@ -73,10 +111,10 @@ pub enum Ending {
     Nonsense(String),
     /// Everything was healed, and yet it did not go on.
     Stuck(String),
-    /// In the end the nodes that executed the same entries were not in the same state.
-    Differing(String),
     /// The checker gave up, or there is none.
     Unknown(String),
+    /// Nobody wanted to know how it goes on.
+    Stopped,
 }
 
 /// What went wrong, in a word: two endings of one sort are likely to have one cause.
@@ -113,11 +151,11 @@ impl Ending {
     pub fn sort(&self) -> Sort {
         match self {
             Ending::Good => Sort::Good,
-            Ending::Broken(_) | Ending::Differing(_) => Sort::Broken,
+            Ending::Broken(_) => Sort::Broken,
             Ending::Panicked(_) => Sort::Panicked,
             Ending::Invalid(_) | Ending::Nonsense(_) => Sort::Invalid,
             Ending::Stuck(_) => Sort::Stuck,
-            Ending::Unknown(_) => Sort::Unknown,
+            Ending::Unknown(_) | Ending::Stopped => Sort::Unknown,
         }
     }
 
@@ -150,8 +188,8 @@ impl fmt::Display for Ending {
             Ending::Invalid(witness) => f.write_str(&witness.sentence),
             Ending::Nonsense(said) => write!(f, "an answer that is none: {said}"),
             Ending::Stuck(said) => write!(f, "everything was healed, and it does not go on: {said}"),
-            Ending::Differing(said) => f.write_str(said),
             Ending::Unknown(why) => write!(f, "unknown: {why}"),
+            Ending::Stopped => f.write_str("unknown: it was stopped"),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! mistakes are found on a slow machine and on a fast one. Whatever is called a find is worth as much as the
 //! same sweep is silent about the code without mistakes, many times as long.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use nemesis::{Kind, Kinds};
@@ -100,12 +100,12 @@ pub fn hunt(bug: Bug, budget: Duration, seen: &mut dyn FnMut(&Hunt), stop: &Atom
         if hunt.lasted >= budget.as_nanos() {
             break;
         }
-        if stop.load(Ordering::Relaxed) {
+        let plan = plan_of(&plans, seed);
+        let Life { ending, lasted, .. } = plan.live_until(seed, stop);
+        if ending == Ending::Stopped {
             hunt.stopped = true;
             break;
         }
-        let plan = plan_of(&plans, seed);
-        let Life { ending, lasted, .. } = plan.live(seed);
         hunt.lives += 1;
         hunt.lasted += u128::from(lasted);
         if ending.is_bad() {

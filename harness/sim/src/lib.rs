@@ -21,6 +21,7 @@
 
 mod agenda;
 mod asking;
+mod audience;
 mod clients;
 mod clock;
 mod coverage;
@@ -28,6 +29,7 @@ mod dice;
 mod digest;
 pub mod disk;
 mod ending;
+mod executions;
 pub mod hunt;
 pub mod life;
 mod life_file;
@@ -42,7 +44,9 @@ mod tape;
 mod target;
 mod watch;
 mod world;
+mod written;
 
+pub use audience::Audience;
 pub use clients::Counts;
 pub use coverage::{Coverage, MARKS, Table};
 pub use ending::{Breach, Ending, Sort};
@@ -51,5 +55,6 @@ pub use life_file::{BadLife, LifeFile, Shrunk, Story, bugs_of};
 pub use network::Pace;
 pub use plan::Plan;
 pub use settings::Settings;
+pub use shrink::NotSmall;
 pub use sweep::{Swept, sweep};
 pub use tape::WrittenAsk;

@@ -12,27 +12,32 @@
 //! What differs is that time is a number, so that a minute takes as long as what happens in it, and that
 //! the same seed is the same life.
 
+mod faults;
+
 use std::fmt::Write as _;
+use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use checker::Budget;
 use history::Line;
-use nemesis::{Action, Deed, Evidence, Fault, Met, Nemesis, Schedule, Seen, Time, bite, cluster};
+use nemesis::{Deed, Nemesis, Schedule, Time, cluster};
 use raft::Bugs;
-use replica::Replica;
-use serde_json::{Value, json};
+use replica::{Replica, Sessions};
 use workload::Generator;
 
+use self::faults::Lasting;
 use crate::asking::Asking;
-use crate::clients::{Alarm, Clients, Counts, Given, Moment, paired};
+use crate::audience::Audience;
+use crate::clients::{Alarm, Clients, Counts, Given, paired};
 use crate::coverage::Coverage;
 use crate::dice::Dice;
+use crate::digest::Digest;
 use crate::ending::Ending;
 use crate::node::{Node, Standing};
 use crate::panics;
 use crate::settings::Settings;
-use crate::world::{Constitution, Outside, World};
+use crate::world::{Constitution, Kind, Outside, World};
 
 /// The store that is simulated: what `raft-node` serves.
 type Cluster = World<kv::Store>;
@@ -47,6 +52,14 @@ const RECOVERY: u64 = 60 * SECOND;
 const RESIDUE: u64 = 3 * SECOND;
 /// How long a healed cluster may take until all its nodes follow one of them and have executed the same.
 const CATCH_UP: u64 = 20 * SECOND;
+
+/// All that a node has made of its log, as a number.
+fn state_of(store: &kv::Store, sessions: &Sessions<kv::Reply>) -> u64 {
+    let mut digest = Digest::default();
+    sessions.hash(&mut digest);
+    digest.mix(&[store.digest()]);
+    digest.value()
+}
 
 /// Everything that fixes a life, but for the ops of its clients.
 #[derive(Clone, Debug)]
@@ -91,8 +104,8 @@ pub struct Life {
     pub counts: Counts,
     /// What it met.
     pub coverage: Coverage,
-    /// What happened when and to whom, what every disk was told and what every machine came to, as one
-    /// number.
+    /// What happened when and to whom, to the content of each message, what every disk was told, what every
+    /// machine came to, what clients saw and how it ended, as one number.
     pub digest: u64,
     /// The faults as they were carried out.
     pub faults: Vec<Deed>,
@@ -115,9 +128,9 @@ pub(crate) fn live<W: Asking + Clone>(
     frame: &Frame,
     workload: &W,
     generator: Box<dyn Generator<Op = W::Op, Ret = W::Ret>>,
-    trace: bool,
+    audience: Audience<'_>,
 ) -> Told<W> {
-    let mut living = Living::new(frame, workload.clone(), generator, trace);
+    let mut living = Living::new(frame, workload.clone(), generator, audience);
     // A life that ends in a panic is over: nothing of it is used again but what it wrote down.
     let lived = catch_unwind(AssertUnwindSafe(|| panics::noted(|| living.live())));
     let ending = match lived {
@@ -130,6 +143,7 @@ pub(crate) fn live<W: Asking + Clone>(
 /// A life that goes on.
 struct Living<'a, W: Asking> {
     frame: &'a Frame,
+    audience: Audience<'a>,
     workload: W,
     world: Cluster,
     clients: Clients<W>,
@@ -144,20 +158,12 @@ struct Living<'a, W: Asking> {
     concluded: usize,
 }
 
-/// A fault that lasts.
-struct Lasting {
-    fault: Fault,
-    began: u64,
-    met: Moment,
-    evidence: Evidence,
-}
-
 impl<'a, W: Asking + Clone> Living<'a, W> {
     fn new(
         frame: &'a Frame,
         workload: W,
         generator: Box<dyn Generator<Op = W::Op, Ret = W::Ret>>,
-        trace: bool,
+        audience: Audience<'a>,
     ) -> Living<'a, W> {
         let constitution = Constitution {
             nodes: frame.nodes,
@@ -165,8 +171,8 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             settings: frame.settings.clone(),
             bugs: frame.bugs,
         };
-        let mut world = World::new(constitution, kv::Store::new);
-        world.trace = trace.then(Vec::new);
+        let mut world = World::new(constitution, Kind { new: kv::Store::new, state: state_of });
+        world.trace = audience.trace.then(Vec::new);
         if let Some(Cut { node, calls }) = frame.cut {
             world.nodes[usize::from(node) - 1].disk.cut_after(Some(calls));
         }
@@ -176,6 +182,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         let nemesis = Nemesis::new(frame.schedule.clone(), cluster(frame.nodes), nemesis_seed, limit);
         Living {
             frame,
+            audience,
             workload,
             world,
             clients,
@@ -195,6 +202,9 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         if let Some(breach) = self.world.breach.take() {
             return Ending::Broken(breach);
         }
+        if self.audience.has_left() {
+            return Ending::Stopped;
+        }
         // What clients saw is judged even if the cluster is stuck: a broken promise says more than a missed one.
         match self.judge() {
             bad if bad.is_bad() => bad,
@@ -210,10 +220,11 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         for id in cluster(self.frame.nodes) {
             self.world.start_again(raft::NodeId(id.0));
         }
-        while self.world.leader().is_none() && self.world.breach.is_none() && self.world.now < FIRST_ELECTION
-        {
+        while self.world.leader().is_none() && self.world.now < FIRST_ELECTION {
             self.world.wake_at(self.world.now + 10_000_000, Alarm::Look.name());
-            self.wait(FIRST_ELECTION);
+            if !self.wait(FIRST_ELECTION) {
+                break;
+            }
         }
         self.start = self.world.now;
         self.clients = Clients::new(
@@ -318,9 +329,10 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         self.world.nodes.iter().filter_map(|node| node.replica.as_ref())
     }
 
-    /// One thing happens that concerns us. Not when it is `limit`, or when something cannot be.
+    /// One thing happens that concerns us. Not when it is `limit`, when something cannot be, or when nobody
+    /// wants to know any more.
     fn wait(&mut self, limit: u64) -> bool {
-        let Some(news) = self.world.advance(limit) else { return false };
+        let Some(news) = self.next_news(limit) else { return false };
         for node in std::mem::take(&mut self.world.ended) {
             // What is under way to its clients arrives first.
             self.world.wake_at(self.world.now + 500_000, Alarm::Broken(nemesis::NodeId(node.0)).name());
@@ -339,61 +351,22 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         true
     }
 
+    /// The next thing that concerns us. In between somebody may lose patience, even if nothing concerns us for long.
+    fn next_news(&mut self, limit: u64) -> Option<Outside<kv::Reply>> {
+        while !self.audience.has_left() {
+            let soon = limit.min(self.world.now.saturating_add(10 * SECOND));
+            let news = self.world.advance(soon);
+            if news.is_some() || soon == limit || self.world.breach.is_some() {
+                return news;
+            }
+        }
+        None
+    }
+
     fn look_at(&mut self, time: u64) {
         if self.look.is_none_or(|look| time < look) {
             self.look = Some(time);
             self.world.wake_at(time, Alarm::Look.name());
-        }
-    }
-
-    // --- faults -------------------------------------------------------------------------------
-
-    fn play(&mut self, limit: u64) {
-        loop {
-            let seen = Seen {
-                leader: self.world.leader().map(|leader| nemesis::NodeId(leader.0)),
-                ops: self.clients.invoked(),
-                leader_changes: self.world.coverage.leader_changes,
-            };
-            match self.nemesis.next(Time(self.world.now - self.start), &seen) {
-                Action::Inject(fault) => self.inject(fault),
-                Action::Heal(fault) => self.heal_fault(&fault),
-                Action::Skip(aim, why) => self.world.tell(|| format!("given up: {aim}, {why}")),
-                Action::Wait(until) => return self.look_at((until.0 + self.start).min(limit)),
-                Action::Done => return,
-            }
-        }
-    }
-
-    fn inject(&mut self, fault: Fault) {
-        self.world.tell(|| format!("fault: {fault}"));
-        let name = fault.kind().name();
-        self.clients.nemesis(self.world.now, name, said(&fault, None));
-        let evidence = fault.inject(&mut self.world).expect("a simulated world does what it is told");
-        self.clients.nemesis(self.world.now, name, said(&fault, Some(&evidence)));
-        let met = self.clients.moment(&fault.nodes());
-        self.lasting.push(Lasting { fault, began: self.world.now, met, evidence });
-    }
-
-    fn heal_fault(&mut self, fault: &Fault) {
-        let lasting = self.lasting.iter().position(|lasting| lasting.fault == *fault);
-        let lasting = self.lasting.remove(lasting.expect("only what was injected is healed"));
-        let met = self.met(&lasting);
-        self.world.tell(|| format!("healed: {fault}"));
-        let name = fault.kind().heal_name();
-        self.clients.nemesis(self.world.now, name, said(fault, None));
-        let evidence = fault.heal(&mut self.world).expect("a simulated world does what it is told");
-        self.clients.nemesis(self.world.now, name, said(fault, Some(&evidence)));
-        let bite = bite(fault, &lasting.evidence, &evidence, met);
-        self.world.coverage.fault(fault.kind(), bite.bit());
-    }
-
-    fn met(&self, lasting: &Lasting) -> Met {
-        let (before, after) = (lasting.met, self.clients.moment(&lasting.fault.nodes()));
-        Met {
-            ops: after.invoked - before.invoked + before.open,
-            outlived: after.open_here + after.lost_here - before.lost_here,
-            lasted: Duration::from_nanos(self.world.now - lasting.began),
         }
     }
 
@@ -414,17 +387,11 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
     }
 
     /// Whoever executed the same must be in the same state.
-    fn compare(&self) -> Ending {
-        let mut states = self.replicas().map(|replica| (replica.raft().id(), replica.machine().digest()));
-        let Some((first, digest)) = states.next() else {
+    fn compare(&mut self) -> Ending {
+        if self.replicas().next().is_none() {
             return Ending::Stuck("no node lives".to_owned());
-        };
-        match states.find(|(_, other)| *other != digest) {
-            None => Ending::Good,
-            Some((other, _)) => Ending::Differing(format!(
-                "{first} and {other} executed the same log and hold different states"
-            )),
         }
+        self.world.compare().map_or_else(Ending::Broken, |()| Ending::Good)
     }
 
     /// What a person would look at first when nothing goes on.
@@ -442,30 +409,35 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         format!("{open}{unread}{}", nodes.join("; "))
     }
 
+    /// What happened, what clients saw of it and how it ended. Not in which words: a witness is made as small as
+    /// there is time for.
+    fn digest(&self, ending: &Ending) -> u64 {
+        let mut digest = self.world.digest();
+        for line in self.clients.lines() {
+            write!(digest, "{line:?}").expect("a hash takes any text");
+        }
+        ending.sort().hash(&mut digest);
+        if let Ending::Broken(breach) = ending {
+            write!(digest, "{breach}").expect("a hash takes any text");
+        }
+        digest.value()
+    }
+
     fn over(self, ending: Ending) -> Told<W> {
+        let digest = self.digest(&ending);
         let life = Life {
             ending,
             lasted: self.world.now,
             began: self.start,
             counts: self.clients.counts(),
             coverage: self.world.coverage.clone(),
-            digest: self.world.digest(kv::Store::digest),
+            digest,
             faults: self.nemesis.deeds().to_vec(),
             disk_calls: self.world.nodes.iter().map(|node| node.disk.calls()).collect(),
             trace: self.world.trace.map(|lines| as_text(&lines, self.start)),
         };
         Told { life, lines: self.clients.into_lines(), concluded: self.concluded }
     }
-}
-
-/// A fault as the value of a history's line, with the evidence on the second one.
-fn said(fault: &Fault, evidence: Option<&Evidence>) -> Value {
-    let mut value = json!(fault);
-    if let Value::Object(fields) = &mut value {
-        fields.shift_remove("fault"); // `f` says it
-        fields.extend(evidence.map(|evidence| ("evidence".to_owned(), json!(evidence))));
-    }
-    value
 }
 
 /// A line each, with the time since clients and faults began, to the microsecond.

@@ -5,19 +5,21 @@
 //! down, as JSON that a person can read and change: the circumstances, the faults as a schedule in the
 //! usual words, and the ops one by one.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use history::Writer;
-use nemesis::{Schedule, Time, cluster};
+use nemesis::{Schedule, Span, Time, cluster};
 use raft::{Bug, Bugs};
 use serde::{Deserialize, Serialize};
 use workload::{Simulated, until};
 
 use crate::asking::{Asking, Visitor, with_workload};
+use crate::audience::Audience;
 use crate::life::{Frame, Life, Told, live};
 use crate::plan::Plan;
 use crate::settings::Settings;
-use crate::shrink::{Script, shrink};
+use crate::shrink::{NotSmall, Script, shrink};
 use crate::tape::{Ask, Tape, WrittenAsk};
 
 /// A life, as it is written in a file.
@@ -34,7 +36,8 @@ pub struct LifeFile {
     pub nodes: u16,
     /// How many clients at once.
     pub concurrency: usize,
-    /// How long clients and faults go on, in nanoseconds.
+    /// How long clients and faults go on, in nanoseconds; in a file a text, such as `"1.5s"`.
+    #[serde(with = "crate::written::nanoseconds")]
     pub time_limit: u64,
     /// The circumstances.
     pub settings: Settings,
@@ -53,20 +56,27 @@ pub enum BadLife {
     #[error("{0}")]
     Written(#[from] serde_json::Error),
     /// Nobody simulates that.
-    #[error("the system is `{0}`, and only `raft` can be simulated")]
+    #[error("`system` is `{0}`, and only `raft` can be simulated")]
     System(String),
     /// No such workload.
-    #[error("{0}")]
+    #[error("`workload`: {0}")]
     Workload(#[from] workload::UnknownSimulated),
     /// No such mistake.
-    #[error("{0}")]
+    #[error("`bugs`: {0}")]
     Bug(#[from] raft::bug::UnknownBug),
     /// Its schedule cannot be read.
-    #[error("its schedule: {0}")]
+    #[error("`schedule`, {0}")]
     Schedule(#[from] nemesis::BadSchedule),
-    /// An op that the workload does not have.
-    #[error("its ops: {0}")]
-    Ask(#[from] history::Unreadable),
+    /// An op that the workload does not have, or that nobody would ask.
+    #[error("`asks`, op {place} of {of}: {problem}")]
+    Ask {
+        /// Which one, counted from 1.
+        place: usize,
+        /// Of how many.
+        of: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A number that makes no sense.
     #[error("{0}")]
     Number(&'static str),
@@ -92,14 +102,24 @@ pub struct Shrunk {
     pub ops: usize,
     /// How many faults.
     pub faults: usize,
+    /// Whether it might have become smaller still, had it not been stopped.
+    pub stopped: bool,
 }
 
 impl LifeFile {
     /// Reads one.
     pub fn parse(text: &str) -> Result<LifeFile, BadLife> {
         let file: LifeFile = serde_json::from_str(text)?;
+        struct Look<'a>(&'a LifeFile);
+        impl Visitor for Look<'_> {
+            type Out = Result<(), BadLife>;
+
+            fn visit<W: Asking + Clone + Send + Sync + 'static>(self, _: W) -> Self::Out {
+                self.0.asks::<W::Op>().map(|_| ())
+            }
+        }
         file.frame()?;
-        file.name()?;
+        with_workload(file.name()?, Look(&file))?;
         Ok(file)
     }
 
@@ -110,21 +130,41 @@ impl LifeFile {
         text
     }
 
-    /// Lives it, and writes down what happens if asked to.
-    pub fn live(&self, trace: bool) -> Result<Story, BadLife> {
-        struct Again<'a>(&'a LifeFile, Frame, bool);
+    /// Lives it.
+    pub fn live(&self, audience: Audience<'_>) -> Result<Story, BadLife> {
+        struct Again<'a>(&'a LifeFile, Frame, Audience<'a>);
         impl Visitor for Again<'_> {
             type Out = Result<Story, BadLife>;
 
             fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Self::Out {
-                let Again(file, frame, trace) = self;
-                let asks = file.asks.iter().map(Ask::read).collect::<Result<Vec<_>, _>>()?;
+                let Again(file, frame, audience) = self;
+                let asks = file.asks()?;
                 let limit = Time::default().after(frame.time_limit);
                 let tape: Tape<W::Op, W::Ret> = Tape::new(&asks, frame.concurrency);
-                Ok(story(live(&frame, &workload, Box::new(until(limit.0, tape)), trace)))
+                Ok(story(live(&frame, &workload, Box::new(until(limit.0, tape)), audience)))
             }
         }
-        with_workload(self.name()?, Again(self, self.frame()?, trace))
+        with_workload(self.name()?, Again(self, self.frame()?, audience))
+    }
+
+    /// Its ops. One that would never be asked is refused: whoever wrote it meant something.
+    fn asks<Op: history::Operation>(&self) -> Result<Vec<Ask<Op>>, BadLife> {
+        let of = self.asks.len();
+        let asks = self.asks.iter().zip(1..).map(|(written, place)| {
+            let bad = |problem: String| BadLife::Ask { place, of, problem };
+            if written.seat >= self.concurrency as u64 {
+                let (seat, last) = (written.seat, self.concurrency - 1);
+                return Err(bad(format!(
+                    "`seat` is {seat}, and with the `concurrency` that is given the last is {last}"
+                )));
+            }
+            if !written.last && written.time >= self.time_limit {
+                let (time, limit) = (Span(written.time), Span(self.time_limit));
+                return Err(bad(format!("`time` is {time}, and the life's `time_limit` is {limit}")));
+            }
+            Ask::read(written).map_err(|error| bad(error.to_string()))
+        });
+        asks.collect()
     }
 
     fn name(&self) -> Result<Simulated, BadLife> {
@@ -136,13 +176,13 @@ impl LifeFile {
 
     fn frame(&self) -> Result<Frame, BadLife> {
         if self.nodes == 0 || self.nodes > 9 {
-            return Err(BadLife::Number("a cluster has one to nine nodes"));
+            return Err(BadLife::Number("`nodes`: a cluster has one to nine"));
         }
         if self.concurrency == 0 || self.concurrency > 1000 {
-            return Err(BadLife::Number("there are one to a thousand clients"));
+            return Err(BadLife::Number("`concurrency`: there are one to a thousand clients"));
         }
         if self.time_limit > LONGEST {
-            return Err(BadLife::Number("a life lasts a day at most"));
+            return Err(BadLife::Number("`time_limit`: a life lasts a day at most"));
         }
         possible(&self.settings).map_err(BadLife::Number)?;
         let bugs = self.bugs.iter().map(|name| name.parse::<Bug>()).collect::<Result<Vec<_>, _>>()?;
@@ -169,23 +209,23 @@ fn possible(settings: &Settings) -> Result<(), &'static str> {
     } = settings;
     let (millisecond, minute) = (Duration::from_millis(1), Duration::from_mins(1));
     if [pace.least, pace.spread, *turn, *sync].into_iter().any(|wait| Duration::from_nanos(wait) > minute) {
-        return Err("its settings: links, nodes and disks take a minute at most");
+        return Err("`settings`: links, nodes and disks take a minute at most");
     }
     let timers = [millisecond, *heartbeat, election.0, election.1, minute];
     if !timers.is_sorted() || election.0 >= election.1 {
         return Err(
-            "its settings: from a millisecond to a minute, heartbeats come at least as often as elections, and \
+            "`settings`: from a millisecond to a minute, heartbeats come at least as often as elections, and \
              those take from something to more",
         );
     }
     if !(millisecond..=minute).contains(patience) {
-        return Err("its settings: a call waits from a millisecond to a minute");
+        return Err("`settings`: a call waits from a millisecond to a minute");
     }
     if !(1 << 10..=1 << 26).contains(segment_size) {
-        return Err("its settings: a segment of a log has from a kibibyte to 64 mebibytes");
+        return Err("`settings`: a segment of a log has from a kibibyte to 64 mebibytes");
     }
     if [*append, *window, usize::from(*crowd)].contains(&0) {
-        return Err("its settings: `append`, `window` and `crowd` are at least 1");
+        return Err("`settings`: `append`, `window` and `crowd` are at least 1");
     }
     Ok(())
 }
@@ -203,55 +243,71 @@ pub fn bugs_of(_: &[Bug]) -> Bugs {
 }
 
 impl Plan {
-    /// Lives the life of this seed again, and writes down what clients saw; and what happens, if asked to.
-    pub fn tell(&self, seed: u64, trace: bool) -> Story {
-        struct Tell<'a>(&'a Plan, u64, bool);
+    /// Lives the life of this seed again, and writes down what clients saw.
+    pub fn tell(&self, seed: u64, audience: Audience<'_>) -> Story {
+        struct Tell<'a>(&'a Plan, u64, Audience<'a>);
         impl Visitor for Tell<'_> {
             type Out = Story;
 
             fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Story {
-                let Tell(plan, seed, trace) = self;
-                story(live(&plan.frame(seed), &workload, plan.generator(&workload, seed), trace))
+                let Tell(plan, seed, audience) = self;
+                story(live(&plan.frame(seed), &workload, plan.generator(&workload, seed), audience))
             }
         }
-        with_workload(self.workload, Tell(self, seed, trace))
+        with_workload(self.workload, Tell(self, seed, audience))
     }
 
-    /// Makes the life of this seed small, which must be a bad one. `None` if it fails only with the ops that its
-    /// generator asks, and not with the same ops from a list. `seen` is told how many ops and faults are left,
-    /// and how much has happened in the lives that were tried.
-    pub fn shrink(&self, seed: u64, seen: &mut dyn FnMut(usize, usize, u64)) -> Option<Shrunk> {
-        struct Small<'a>(&'a Plan, u64, &'a mut dyn FnMut(usize, usize, u64));
+    /// Makes the life of this seed small, which must be a bad one. `seen` is told how many ops and faults are
+    /// left, and how much has happened in the lives that were tried. Once `stop` is raised, the smallest life
+    /// so far is taken.
+    ///
+    /// # Errors
+    /// There is no smaller one, and why.
+    pub fn shrink(
+        &self,
+        seed: u64,
+        seen: &mut dyn FnMut(usize, usize, u64),
+        stop: &AtomicBool,
+    ) -> Result<Shrunk, NotSmall> {
+        struct Small<'a>(&'a Plan, u64, &'a mut dyn FnMut(usize, usize, u64), &'a AtomicBool);
         impl Visitor for Small<'_> {
-            type Out = Option<Shrunk>;
+            type Out = Result<Shrunk, NotSmall>;
 
-            fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Option<Shrunk> {
-                let Small(plan, seed, seen) = self;
+            fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Self::Out {
+                let Small(plan, seed, seen, stop) = self;
                 let frame = plan.frame(seed);
-                let told = live(&frame, &workload, plan.generator(&workload, seed), false);
-                let (script, _) = shrink(&workload, &frame, &told, seen)?;
-                let (ops, faults) = (script.asks.len(), script.deeds.len());
-                let file = written(plan.workload, &script);
-                Some(Shrunk { file, story: story(script.live(&workload, true)), ops, faults })
+                let generator = plan.generator(&workload, seed);
+                let told = live(&frame, &workload, generator, Audience::nobody().until(stop));
+                let script = shrink(&workload, &frame, &told, seen, stop)?;
+                Ok(Shrunk {
+                    file: written(plan.workload, &script),
+                    // Not to be stopped: it is what there is to show, and smaller than what was just lived.
+                    story: story(script.live(&workload, Audience::reader())),
+                    ops: script.asks.len(),
+                    faults: script.deeds.len(),
+                    stopped: stop.load(Ordering::Relaxed),
+                })
             }
         }
-        with_workload(self.workload, Small(self, seed, seen))
+        with_workload(self.workload, Small(self, seed, seen, stop))
     }
 }
 
 fn written<Op: history::Operation + Send + 'static>(workload: Simulated, script: &Script<Op>) -> LifeFile {
     let Frame { seed, nodes, concurrency, time_limit, settings, schedule, bugs, .. } = script.frame();
+    let limit = Time::default().after(time_limit).0;
+    let asked = script.asks.iter().filter(|ask| ask.last || ask.time < limit);
     LifeFile {
         system: "raft".to_owned(),
         workload: workload.to_string(),
         seed,
         nodes,
         concurrency,
-        time_limit: u64::try_from(time_limit.as_nanos()).unwrap_or(u64::MAX),
+        time_limit: limit,
         settings,
         bugs: Bug::ALL.into_iter().filter(|bug| bugs.has(*bug)).map(|bug| bug.name().to_owned()).collect(),
         schedule: schedule.to_toml().lines().map(str::to_owned).collect(),
-        asks: script.asks.iter().map(Ask::write).collect(),
+        asks: asked.map(Ask::write).collect(),
     }
 }
 
@@ -265,6 +321,8 @@ fn story<W: Asking>(told: Told<W>) -> Story {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     /// A life as it is written, with something changed.
@@ -285,9 +343,23 @@ mod tests {
         LifeFile::parse(&file.to_json())
     }
 
+    /// A read at this time, from this seat.
+    fn ask(time: u64, seat: u64) -> WrittenAsk {
+        WrittenAsk {
+            time,
+            seat,
+            key: Some(history::Key::new("k1")),
+            f: "read".into(),
+            value: Value::Null,
+            last: false,
+        }
+    }
+
     #[test]
     fn a_life_is_read_as_it_was_written() {
-        let file = changed(|_| {}).expect("nothing was changed");
+        let last = WrittenAsk { last: true, ..ask(2_000_000_000, 0) };
+        let file = changed(|file| file.asks = vec![ask(999_999_999, 1), last]);
+        let file = file.expect("final reads come after the end");
         assert_eq!(LifeFile::parse(&file.to_json()).expect("it was just written"), file);
     }
 
@@ -306,6 +378,9 @@ mod tests {
             (changed(|file| file.settings.election.1 = Duration::ZERO), "elections"),
             (changed(|file| file.settings.segment_size = 0), "segment"),
             (changed(|file| file.settings.window = 0), "window"),
+            (changed(|file| file.asks = vec![ask(0, 2)]), "op 1 of 1: `seat` is 2"),
+            (changed(|file| file.asks = vec![ask(0, 1), ask(1_000_000_000, 0)]), "op 2 of 2: `time` is 1s"),
+            (changed(|file| file.asks = vec![WrittenAsk { f: "dance".into(), ..ask(0, 0) }]), "dance"),
         ] {
             let said = bad.err().map(|error| error.to_string()).unwrap_or_default();
             assert!(said.contains(word), "should speak of `{word}`: {said}");

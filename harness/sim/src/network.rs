@@ -23,8 +23,10 @@ const HELD: usize = 4096;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Pace {
     /// At least this, in nanoseconds.
+    #[serde(with = "crate::written::nanoseconds")]
     pub least: u64,
     /// Mostly at most so much more; one in 64 takes up to eight times as much.
+    #[serde(with = "crate::written::nanoseconds")]
     pub spread: u64,
     /// Whether a link delivers in the order in which it was given.
     pub ordered: bool,

@@ -1,5 +1,6 @@
 //! What is lived through, and what a seed makes of it.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use nemesis::{Kinds, Schedule, Time};
@@ -8,6 +9,7 @@ use rand::Rng;
 use workload::{Simulated, stagger, until};
 
 use crate::asking::{Asking, Visitor, with_workload};
+use crate::audience::Audience;
 use crate::dice::Dice;
 use crate::life::{Frame, Life, live};
 use crate::settings::Settings;
@@ -71,22 +73,26 @@ impl Plan {
 
     /// Lives the life of this seed.
     pub fn live(&self, seed: u64) -> Life {
-        self.live_in(&self.frame(seed), false)
+        self.live_in(&self.frame(seed), Audience::nobody())
     }
 
-    /// Lives the life of this frame's seed in a frame that may be another than the seed's own, and writes
-    /// down what happens if asked to.
-    pub fn live_in(&self, frame: &Frame, trace: bool) -> Life {
-        struct One<'a>(&'a Plan, &'a Frame, bool);
+    /// The same, unless it is stopped.
+    pub fn live_until(&self, seed: u64, stop: &AtomicBool) -> Life {
+        self.live_in(&self.frame(seed), Audience::nobody().until(stop))
+    }
+
+    /// Lives the life of this frame's seed in a frame that may be another than the seed's own.
+    pub fn live_in(&self, frame: &Frame, audience: Audience<'_>) -> Life {
+        struct One<'a>(&'a Plan, &'a Frame, Audience<'a>);
         impl Visitor for One<'_> {
             type Out = Life;
 
             fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Life {
-                let One(plan, frame, trace) = self;
-                live(frame, &workload, plan.generator(&workload, frame.seed), trace).life
+                let One(plan, frame, audience) = self;
+                live(frame, &workload, plan.generator(&workload, frame.seed), audience).life
             }
         }
-        with_workload(self.workload, One(self, frame, trace))
+        with_workload(self.workload, One(self, frame, audience))
     }
 
     /// Who decides what is asked in the life of this seed.

@@ -18,8 +18,10 @@ pub struct Settings {
     /// How long messages between nodes take.
     pub pace: Pace,
     /// How long a node needs for one turn of its event loop, in nanoseconds.
+    #[serde(with = "crate::written::nanoseconds")]
     pub turn: u64,
     /// How much longer than a tenth of a millisecond a sync takes, in nanoseconds.
+    #[serde(with = "crate::written::nanoseconds")]
     pub sync: u64,
     /// How long a segment of the log is, in bytes.
     pub segment_size: u64,
@@ -32,10 +34,13 @@ pub struct Settings {
     /// How many of the nodes clients talk to.
     pub crowd: u16,
     /// How long a node lets a call wait for its answer. Clients wait a second.
+    #[serde(with = "crate::written::duration")]
     pub patience: Duration,
     /// How often a leader shows that it is there.
+    #[serde(with = "crate::written::duration")]
     pub heartbeat: Duration,
     /// How long to wait for a leader: at least, and less than.
+    #[serde(with = "crate::written::durations")]
     pub election: (Duration, Duration),
 }
 

@@ -14,12 +14,14 @@
 //! What is kept is that it fails in the same [sort](Sort) of way. A shrunk life may have another cause than the
 //! one it came from; it is a failure all the same.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nemesis::{Deed, Schedule, Step, Time, cluster};
 use workload::until;
 
 use crate::asking::Asking;
+use crate::audience::Audience;
 use crate::ending::{Ending, Sort};
 use crate::life::{Frame, Told, live};
 use crate::settings::Settings;
@@ -62,29 +64,43 @@ impl<Op: Clone + Send + 'static> Script<Op> {
     pub(crate) fn live<W: Asking<Op = Op, Ret: Send + 'static> + Clone>(
         &self,
         workload: &W,
-        trace: bool,
+        audience: Audience<'_>,
     ) -> Told<W> {
         let limit = Time::default().after(self.frame.time_limit);
         let tape: Tape<Op, W::Ret> = Tape::new(&self.asks, self.frame.concurrency);
-        live(&self.frame(), workload, Box::new(until(limit.0, tape)), trace)
+        live(&self.frame(), workload, Box::new(until(limit.0, tape)), audience)
     }
 }
 
-/// Makes it small. `None` if it does not fail from a tape, whatever the seed.
+/// Why a bad life was not made small.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotSmall {
+    /// It fails only with the ops that its generator asks, and not with the same ops from a list.
+    #[error("what it asked depended on what was answered, and the same ops from a list end well")]
+    Elusive,
+    /// Nobody wanted to wait for it.
+    #[error("it was stopped before there was a smaller one")]
+    Stopped,
+}
+
+/// Makes it small, or as small as it gets until `stop` is raised.
 pub(crate) fn shrink<W>(
     workload: &W,
     frame: &Frame,
     told: &Told<W>,
     seen: &mut dyn FnMut(usize, usize, u64),
-) -> Option<(Script<W::Op>, Told<W>)>
+    stop: &AtomicBool,
+) -> Result<Script<W::Op>, NotSmall>
 where
     W: Asking<Op: Clone + Send + 'static, Ret: Send + 'static> + Clone,
 {
     let sort = told.life.ending.sort();
-    let mut shrinker = Shrinker { workload, sort, spent: 0, best: None, seen };
-    let script = Script::of(frame, told);
-    shrinker.attempt(&script, FIRST_SEEDS).then(|| shrinker.run())?;
-    shrinker.best
+    let mut shrinker = Shrinker { workload, sort, spent: 0, best: None, seen, stop };
+    if shrinker.attempt(&Script::of(frame, told), FIRST_SEEDS) {
+        shrinker.run();
+    }
+    let none = if stop.load(Ordering::Relaxed) { NotSmall::Stopped } else { NotSmall::Elusive };
+    shrinker.best.map(|(script, _)| script).ok_or(none)
 }
 
 struct Shrinker<'a, W: Asking> {
@@ -94,6 +110,7 @@ struct Shrinker<'a, W: Asking> {
     best: Option<(Script<W::Op>, Told<W>)>,
     /// Told how many ops and faults are left, and how much was spent.
     seen: &'a mut dyn FnMut(usize, usize, u64),
+    stop: &'a AtomicBool,
 }
 
 impl<W> Shrinker<'_, W>
@@ -112,20 +129,25 @@ where
     fn attempt(&mut self, script: &Script<W::Op>, seeds: u64) -> bool {
         let first = script.frame.seed;
         for other in 0..seeds {
-            if self.spent > BUDGET {
+            if self.is_over() {
                 return false;
             }
             let mut script = script.clone();
             script.frame.seed = first.wrapping_add(other);
-            let told = script.live(self.workload, false);
+            let told = script.live(self.workload, Audience::nobody().until(self.stop));
             self.spent += BIRTH + told.life.coverage.events;
-            if told.life.ending.sort() == self.sort {
+            if told.life.ending != Ending::Stopped && told.life.ending.sort() == self.sort {
                 (self.seen)(script.asks.len(), script.deeds.len(), self.spent);
                 self.best = Some((script, told));
                 return true;
             }
         }
         false
+    }
+
+    /// Whether there is nothing more to be spent, or nobody waits any more.
+    fn is_over(&self) -> bool {
+        self.spent > BUDGET || self.stop.load(Ordering::Relaxed)
     }
 
     fn attempt_with(&mut self, change: impl FnOnce(&mut Script<W::Op>)) -> bool {
@@ -146,7 +168,7 @@ where
             self.weaken();
             self.hurry();
             self.close_gaps();
-            if self.size() == before || self.spent > BUDGET {
+            if self.size() == before || self.is_over() {
                 return;
             }
         }

@@ -5,7 +5,7 @@
 //! counted up to it and no further.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rayon::prelude::*;
@@ -42,7 +42,8 @@ pub struct Swept {
 /// So many are named, and no more.
 const NAMED: usize = 10;
 
-/// Lives the lives of these seeds, up to the first bad one. `seen` is told how many are over; `stop` ends it early.
+/// Lives the lives of these seeds, up to the first bad one. `seen` is told how many are over; `stop` ends it early, and
+/// the lives under way.
 pub fn sweep(plan: &Plan, seeds: Range<u64>, seen: &mut dyn FnMut(&Swept), stop: &AtomicBool) -> Swept {
     sweep_by(&|_| plan, seeds, &|_| false, seen, stop)
 }
@@ -62,13 +63,13 @@ pub(crate) fn sweep_by<'a>(
     let mut from = seeds.start;
     loop {
         let upto = seeds.end.min(from.saturating_add(batch));
-        let live = |seed| (!stop.load(Ordering::Relaxed)).then(|| (seed, plan_of(seed).live(seed)));
-        let lives: Vec<Option<(u64, Life)>> = (from..upto).into_par_iter().map(live).collect();
-        for life in lives {
-            let Some((seed, life)) = life else {
+        let live = |seed| (seed, plan_of(seed).live_until(seed, stop));
+        let lives: Vec<(u64, Life)> = (from..upto).into_par_iter().map(live).collect();
+        for (seed, life) in lives {
+            if life.ending == Ending::Stopped {
                 swept.stopped = true;
                 return swept;
-            };
+            }
             swept.add(seed, life);
             if swept.bad.is_some() || enough(&swept) {
                 return swept;

@@ -36,7 +36,8 @@ pub(crate) struct Ask<Op> {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenAsk {
-    /// When, in nanoseconds since the start.
+    /// When, in nanoseconds since the start; in a file a text, such as `"1.5s"`.
+    #[serde(with = "crate::written::nanoseconds")]
     pub time: u64,
     /// From which seat: process p sits in seat p modulo the concurrency.
     pub seat: u64,

@@ -8,6 +8,7 @@
 //! could go on, and nothing would be learned from that.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
 use std::io;
 
 use nemesis::evidence::{
@@ -29,7 +30,7 @@ fn raft_id(node: NodeId) -> raft::NodeId {
     raft::NodeId(node.0)
 }
 
-impl<M: StateMachine> World<M> {
+impl<M: StateMachine<Reply: Hash>> World<M> {
     fn node(&self, id: NodeId) -> &Node<M> {
         &self.nodes[usize::from(id.0) - 1]
     }
@@ -94,7 +95,7 @@ impl<M: StateMachine> World<M> {
     }
 }
 
-impl<M: StateMachine> Target for World<M> {
+impl<M: StateMachine<Reply: Hash>> Target for World<M> {
     fn sever(&mut self, links: &BTreeSet<Link>, how: Sever) -> io::Result<()> {
         self.network.sever(links, how);
         Ok(())

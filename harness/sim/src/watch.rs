@@ -1,18 +1,45 @@
-//! What must be true of a node after every step: the invariants of the protocol, and what its clients read.
+//! What must be true of a node after every step: the invariants of the protocol, what its clients read, and what
+//! it makes of the entries it executes.
 
 use std::collections::BTreeMap;
+use std::hash::Hash;
 
 use raft::invariants::Invariants;
-use raft::{Index, StateMachine};
-use replica::{CallId, Effects, Outcome, Replica};
+use raft::{Index, NodeId, Raft, StateMachine, Voters};
+use replica::{CallId, Effects, Noted, Outcome, Replica};
 
 use crate::disk::SimDisk;
 use crate::ending::Breach;
+use crate::executions::Executions;
+
+/// All that is known of a cluster by those who see all of it at once.
+pub(crate) struct Known {
+    pub(crate) invariants: Invariants,
+    /// How far the log was committed, as far as any node knew, when a read reached its node.
+    pub(crate) reads: BTreeMap<CallId, Index>,
+    pub(crate) executions: Executions,
+}
+
+impl Known {
+    /// Of a cluster that has done nothing yet.
+    pub(crate) fn new(voters: Voters) -> Known {
+        Known {
+            invariants: Invariants::new(voters),
+            reads: BTreeMap::new(),
+            executions: Executions::default(),
+        }
+    }
+
+    /// A node is there again, with what its disk had.
+    pub(crate) fn restarted(&mut self, node: &Raft) -> Result<(), Breach> {
+        self.executions.restarted(node.id());
+        self.invariants.restarted(node).map_err(Breach::Invariant)
+    }
+}
 
 /// Looks at a node after every step of it.
 pub(crate) struct Watch<'a> {
-    invariants: &'a mut Invariants,
-    reads: &'a mut BTreeMap<CallId, Index>,
+    known: &'a mut Known,
     breach: Option<Breach>,
     /// How many of the turn's replies were looked at.
     replies: usize,
@@ -20,8 +47,8 @@ pub(crate) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// For one turn of one node.
-    pub(crate) fn of(invariants: &'a mut Invariants, reads: &'a mut BTreeMap<CallId, Index>) -> Watch<'a> {
-        Watch { invariants, reads, breach: None, replies: 0 }
+    pub(crate) fn of(known: &'a mut Known) -> Watch<'a> {
+        Watch { known, breach: None, replies: 0 }
     }
 
     /// The first thing that cannot be.
@@ -30,13 +57,25 @@ impl<'a> Watch<'a> {
     }
 
     /// The node took a step, and owes this so far.
-    pub(crate) fn look<M: StateMachine>(
+    pub(crate) fn look<M: StateMachine<Reply: Hash>>(
         &mut self,
-        replica: &Replica<M, SimDisk>,
+        replica: &mut Replica<M, SimDisk>,
         effects: &Effects<M::Reply>,
     ) {
-        if let Err(violation) = self.invariants.observe(replica.raft()) {
-            self.breach.get_or_insert(Breach::Invariant(violation));
+        let journal = replica.take_journal();
+        // Before what was committed meanwhile is known: a read that was asked in this step need not see it.
+        let asked = journal.iter().filter_map(|noted| match noted {
+            Noted::Asked(reads) => Some(reads),
+            _ => None,
+        });
+        for read in asked.flatten() {
+            self.known.invariants.asked(*read);
+        }
+        let observed = self.known.invariants.observe(replica.raft());
+        self.judge(observed.map_err(Breach::Invariant));
+        let node = replica.raft().id();
+        for noted in journal {
+            self.look_at(node, noted);
         }
         for (call, outcome) in &effects.reply[self.replies..] {
             self.look_at_read(replica, *call, matches!(outcome, Outcome::Done(_)));
@@ -44,9 +83,29 @@ impl<'a> Watch<'a> {
         self.replies = effects.reply.len();
     }
 
+    fn look_at<R: Hash>(&mut self, node: NodeId, noted: Noted<R>) {
+        let Known { invariants, executions, .. } = &mut *self.known;
+        let verdict = match noted {
+            Noted::Executed(entry, fate) => {
+                let agreed = invariants.applied(node, &entry).map_err(Breach::Invariant);
+                agreed.and_then(|()| executions.executed(node, &entry, &fate))
+            }
+            Noted::Reached(upto, state) => executions.reached(node, upto, state),
+            Noted::Answered(answer) => invariants.answered(node, &answer).map_err(Breach::Invariant),
+            Noted::Asked(_) | Noted::Given(_) => Ok(()),
+        };
+        self.judge(verdict);
+    }
+
+    fn judge(&mut self, verdict: Result<(), Breach>) {
+        if let Err(breach) = verdict {
+            self.breach.get_or_insert(breach);
+        }
+    }
+
     /// A read must see everything that was committed when it came in (dissertation §6.4), whatever it reads.
     fn look_at_read<M: StateMachine>(&mut self, replica: &Replica<M, SimDisk>, call: CallId, done: bool) {
-        let Some(needs) = self.reads.remove(&call).filter(|_| done) else { return };
+        let Some(needs) = self.known.reads.remove(&call).filter(|_| done) else { return };
         let applied = replica.status().applied;
         if applied < needs {
             self.breach.get_or_insert(Breach::StaleRead { node: replica.raft().id(), applied, needs });

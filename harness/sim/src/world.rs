@@ -12,14 +12,13 @@
 //! After every step of a node the invariants are checked. The first thing that cannot be, be it a
 //! broken invariant or a node that says so itself, is kept, and ends the life.
 
-use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::time::Duration;
 
-use raft::invariants::Invariants;
-use raft::{Bugs, EntryId, Envelope, Index, NodeId, Role, SessionId, StateMachine, Term, Voters, Window};
+use raft::{Bugs, EntryId, Envelope, NodeId, Role, SessionId, StateMachine, Term, Voters, Window};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use replica::{Call, CallId, Config, Effects, Event, Failed, Halt, OpenError, Outcome, Replica};
+use replica::{Call, CallId, Config, Effects, Event, Halt, OpenError, Outcome, Replica, Sessions, Wanted};
 use wal::{Identity, Ticket};
 
 use crate::agenda::Agenda;
@@ -29,10 +28,11 @@ use crate::dice::Dice;
 use crate::digest::Digest;
 use crate::disk::SimDisk;
 use crate::ending::Breach;
+use crate::executions::INTERVAL;
 use crate::network::Network;
 use crate::node::{Node, Standing};
 use crate::settings::Settings;
-use crate::watch::Watch;
+use crate::watch::{Known, Watch};
 
 /// How soon the power comes back that went in the middle of a call, in nanoseconds.
 const POWER_BACK: u64 = 200_000_000;
@@ -79,6 +79,14 @@ pub(crate) struct Constitution {
     pub(crate) bugs: Bugs,
 }
 
+/// What is replicated.
+pub(crate) struct Kind<M: StateMachine> {
+    /// A machine in its first state.
+    pub(crate) new: fn() -> M,
+    /// All that a node has made of its log, as a number.
+    pub(crate) state: fn(&M, &Sessions<M::Reply>) -> u64,
+}
+
 pub(crate) struct World<M: StateMachine> {
     pub(crate) now: u64,
     pub(crate) nodes: Vec<Node<M>>,
@@ -91,22 +99,20 @@ pub(crate) struct World<M: StateMachine> {
     /// What is happening, line by line, for those who want to read it.
     pub(crate) trace: Option<Vec<(u64, String)>>,
     constitution: Constitution,
-    machine: fn() -> M,
+    kind: Kind<M>,
     agenda: Agenda<Happening<M>>,
-    invariants: Invariants,
+    known: Known,
     sessions: ChaCha8Rng,
     digest: Digest,
-    /// How far the log was committed, as far as any node knew, when a read reached its node.
-    reads: BTreeMap<CallId, Index>,
     /// The last entry of each node's log, to see when one is cut.
     lasts: Vec<EntryId>,
     /// The last term that had a leader, and who it was.
     led: (Term, Option<NodeId>),
 }
 
-impl<M: StateMachine> World<M> {
+impl<M: StateMachine<Reply: Hash>> World<M> {
     /// A cluster of nodes that were never started.
-    pub(crate) fn new(constitution: Constitution, machine: fn() -> M) -> World<M> {
+    pub(crate) fn new(constitution: Constitution, kind: Kind<M>) -> World<M> {
         let seed = constitution.seed;
         let ids = (1..=constitution.nodes).map(NodeId);
         let mut wall = Dice::Wall.of(seed);
@@ -127,12 +133,11 @@ impl<M: StateMachine> World<M> {
             breach: None,
             ended: Vec::new(),
             trace: None,
-            machine,
+            kind,
             agenda: Agenda::new(),
-            invariants: Invariants::new(Voters::new(ids)),
+            known: Known::new(Voters::new(ids)),
             sessions: Dice::Sessions.of(seed),
             digest: Digest::default(),
-            reads: BTreeMap::new(),
             lasts: vec![EntryId::default(); nodes.len()],
             led: (Term::default(), None),
             nodes,
@@ -170,7 +175,7 @@ impl<M: StateMachine> World<M> {
                 Happening::Call { node, id, call } => {
                     if self.nodes[node].lives() {
                         if matches!(call, Call::Read(_)) {
-                            self.reads.insert(id, self.invariants.committed());
+                            self.known.reads.insert(id, self.known.invariants.committed());
                         }
                         self.comes_in(node, Event::Call(id, call));
                     } else {
@@ -204,15 +209,30 @@ impl<M: StateMachine> World<M> {
         leaders.max_by_key(|raft| raft.term()).map(raft::Raft::id)
     }
 
-    /// What happened so far, what every disk was told, and what every machine came to, as one number: two
-    /// lives with the same are the same.
-    pub(crate) fn digest(&self, of: impl Fn(&M) -> u64) -> u64 {
+    /// What happened so far, to the content of each message, what every disk was told, and what every machine
+    /// came to: two lives with the same are the same.
+    pub(crate) fn digest(&self) -> Digest {
         let mut digest = self.digest;
         for node in &self.nodes {
-            let machine = node.replica.as_ref().map(|replica| of(replica.machine()));
-            digest.mix(&[node.disk.digest(), machine.unwrap_or_default()]);
+            let state = node.replica.as_ref().map(|replica| self.state(replica));
+            digest.mix(&[node.disk.digest(), state.unwrap_or_default()]);
         }
-        digest.value()
+        digest
+    }
+
+    /// Whether all that live are where another one was before, and in the same state. To be asked when everybody
+    /// has executed everything.
+    pub(crate) fn compare(&mut self) -> Result<(), Breach> {
+        for node in &self.nodes {
+            let Some(replica) = &node.replica else { continue };
+            let (upto, state) = (replica.status().applied, self.state(replica));
+            self.known.executions.reached(node.id, upto, state)?;
+        }
+        Ok(())
+    }
+
+    fn state(&self, replica: &Replica<M, SimDisk>) -> u64 {
+        (self.kind.state)(replica.machine(), replica.sessions())
     }
 
     /// A line for those who read along.
@@ -242,12 +262,13 @@ impl<M: StateMachine> World<M> {
         node.boot += 1;
         let mut effects = Effects::default();
         let now = node.clock.read(self.now);
-        let opened = Replica::open(config, (self.machine)(), node.disk.clone(), now, &mut effects);
+        let opened = Replica::open(config, (self.kind.new)(), node.disk.clone(), now, &mut effects);
         match opened {
-            Ok(replica) => {
+            Ok(mut replica) => {
+                replica.keep_journal(Wanted { inputs: false, state: self.kind.state, every: INTERVAL });
                 self.coverage.torn_tails += u64::from(replica.torn().is_some());
-                self.invariants.restarted(replica.raft()).unwrap_or_else(|violation| {
-                    self.breach.get_or_insert(Breach::Invariant(violation));
+                self.known.restarted(replica.raft()).unwrap_or_else(|breach| {
+                    self.breach.get_or_insert(breach);
                 });
                 self.lasts[place(id)] = replica.raft().log().last();
                 node.standing = Standing::Up;
@@ -314,7 +335,7 @@ impl<M: StateMachine> World<M> {
 
     /// The disk of a node is gone, with all that the node ever promised.
     pub(crate) fn lost_disk(&mut self, id: NodeId) {
-        self.invariants.lost_disk(id);
+        self.known.invariants.lost_disk(id);
         self.lasts[place(id)] = EntryId::default();
         let node = &mut self.nodes[place(id)];
         node.damaged = false;
@@ -352,13 +373,8 @@ impl<M: StateMachine> World<M> {
         }
         let to = place(envelope.to);
         if self.nodes[to].lives() {
-            self.digest.mix(&[
-                self.now,
-                1,
-                u64::from(envelope.from.0),
-                u64::from(envelope.to.0),
-                envelope.term.0,
-            ]);
+            self.digest.mix(&[self.now, 1]);
+            envelope.hash(&mut self.digest);
             self.tell(|| envelope.to_string());
             self.comes_in(to, Event::Peer(envelope));
         }
@@ -432,7 +448,7 @@ impl<M: StateMachine> World<M> {
         let node = &mut self.nodes[place];
         let now = node.clock.read(self.now);
         let Some(replica) = &mut node.replica else { return };
-        let mut watch = Watch::of(&mut self.invariants, &mut self.reads);
+        let mut watch = Watch::of(&mut self.known);
         let mut inbox = std::mem::take(&mut node.inbox);
         let mut stepped = !inbox.is_empty();
         for event in inbox.drain(..) {
@@ -492,7 +508,7 @@ impl<M: StateMachine> World<M> {
     fn carry_out(&mut self, place: usize, effects: Effects<M::Reply>) {
         let Effects { send, reply, arm, halt } = effects;
         for envelope in send {
-            if let Err(violation) = self.invariants.sent(&envelope) {
+            if let Err(violation) = self.known.invariants.sent(&envelope) {
                 self.breach.get_or_insert(Breach::Invariant(violation));
             }
             let arrivals = self.network.send(self.now, &envelope);
@@ -505,7 +521,8 @@ impl<M: StateMachine> World<M> {
         }
         for (call, outcome) in reply {
             let at = self.now + self.client_delay();
-            self.digest.mix(&[self.now, 4, call.0, kind_of(&outcome)]);
+            self.digest.mix(&[self.now, 4, call.0]);
+            outcome.hash(&mut self.digest);
             self.agenda.note(at, Happening::Outside(Outside::Answer(call, outcome)));
         }
         let node = &mut self.nodes[place];
@@ -560,15 +577,6 @@ impl<M: StateMachine> World<M> {
             let at = self.now + self.network.fair();
             self.agenda.note(at, Happening::Arrives(envelope));
         }
-    }
-}
-
-fn kind_of<R>(outcome: &Outcome<R>) -> u64 {
-    match outcome {
-        Outcome::Done(_) => 0,
-        Outcome::Failed(Failed::Overwritten) => 1,
-        Outcome::Failed(_) => 2,
-        Outcome::Unknown(_) => 3,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nemesis::{Kind, Kinds};
-use sim::{LifeFile, Plan};
+use sim::{Audience, LifeFile, Plan};
 use workload::Simulated;
 
 /// Every fault there is, on five nodes, for so many virtual seconds.
@@ -21,7 +21,7 @@ fn plan(workload: Simulated, seconds: u64) -> Plan {
 fn a_seed_lived_twice_gives_the_same_bytes() {
     for (seed, workload) in (0..).zip(Simulated::ALL) {
         let plan = plan(workload, 8);
-        let (first, again) = (plan.tell(seed, true), plan.tell(seed, true));
+        let (first, again) = (plan.tell(seed, Audience::reader()), plan.tell(seed, Audience::reader()));
         assert!(first.life.trace.as_ref().is_some_and(|trace| trace.lines().count() > 1000), "{workload}");
         assert_eq!(first.life.trace, again.life.trace, "{workload}");
         assert_eq!(first.history, again.history, "{workload}");
@@ -55,7 +55,7 @@ fn a_life_that_was_written_down_is_read_as_it_was() {
     let text = include_str!("life.json");
     let file = LifeFile::parse(text).unwrap();
     assert_eq!(file.to_json(), text);
-    let (first, again) = (file.live(true).unwrap(), file.live(true).unwrap());
+    let (first, again) = (file.live(Audience::reader()).unwrap(), file.live(Audience::reader()).unwrap());
     assert_eq!(first.life.trace, again.life.trace);
     assert_eq!(first.history, again.history);
 }

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use raft::Bugs;
-use sim::{Cut, Ending, Life, Plan, Settings};
+use sim::{Audience, Cut, Ending, Life, Plan, Settings};
 
 fn plan() -> Plan {
     Plan { nodes: 3, concurrency: 3, rate: 40.0, time_limit: Duration::from_secs(2), ..Plan::default() }
@@ -19,7 +19,7 @@ fn cut(plan: &Plan, settings: &Settings, seed: u64, node: u16, calls: u64) -> Li
     let mut frame = plan.frame(seed);
     frame.settings = settings.clone();
     frame.cut = Some(Cut { node, calls });
-    plan.live_in(&frame, false)
+    plan.live_in(&frame, Audience::nobody())
 }
 
 /// Small segments, so that they roll; no zeros ahead, or some.
@@ -34,7 +34,7 @@ fn a_power_cut_at_every_call_to_a_disk_is_survived() {
         let settings = settings(zeros_ahead);
         let mut frame = plan.frame(7);
         frame.settings = settings.clone();
-        let whole = plan.live_in(&frame, false);
+        let whole = plan.live_in(&frame, Audience::nobody());
         assert_eq!(whole.ending, Ending::Good);
         assert!(whole.coverage.elections > 0 && whole.counts.ok > 20, "{:?}", whole.counts);
         for (node, calls) in (1..).zip(&whole.disk_calls) {

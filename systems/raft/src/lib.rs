@@ -30,6 +30,8 @@ pub mod membership;
 pub mod message;
 pub mod progress;
 pub mod quorum;
+#[cfg(feature = "script")]
+pub mod script;
 pub mod seam;
 pub mod snapshot;
 

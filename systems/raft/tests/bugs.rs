@@ -3,7 +3,7 @@
 //! Each bug gets the same lives, drawn from the same numbers: none is looked for in a way of its own. A
 //! life ends with the first property that does not hold, a node that is fenced, or a cluster that makes no
 //! progress once everything is mended. An assert of our own does not count: what is to be found is the harm.
-#![cfg(feature = "bugs")]
+#![cfg(all(feature = "bugs", feature = "script"))]
 
 mod cluster;
 
@@ -12,13 +12,19 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use cluster::Cluster;
-use cluster::lives::Temper;
+use cluster::lives::{Lives, Temper};
+use raft::script::Cluster;
 use raft::{Bug, Bugs};
 
 /// Found within [`LIVES`].
-const CAUGHT: [Bug; 30] = [
-    Bug::TrustClocks,Bug::LeaseFromAnswer,Bug::InstallOverNewer,Bug::WrongSnapshotTerm,Bug::CompactUnapplied,Bug::ChangeBeforeOwnCommit,Bug::ChangeTwice,Bug::CountRemoved,Bug::CountLearners,Bug::CountNewOnly,Bug::KeepTransfer,Bug::SkipQuorumCheck,
+const CAUGHT: [Bug; 25] = [
+    Bug::InstallOverNewer,
+    Bug::WrongSnapshotTerm,
+    Bug::CompactUnapplied,
+    Bug::ChangeTwice,
+    Bug::CountRemoved,
+    Bug::CountLearners,
+    Bug::CountNewOnly,
     Bug::VoteTwice,
     Bug::ForgetVote,
     Bug::ForgetTerm,
@@ -40,9 +46,14 @@ const CAUGHT: [Bug; 30] = [
 ];
 
 /// Told by a script. They take tens of thousands of lives, too many for every build.
-const TOLD: [(Bug, &str); 2] = [
+const TOLD: [(Bug, &str); 7] = [
     (Bug::CommitOldTerm, "figure_8_with_commit_old_term"),
     (Bug::ReuseReadRound, "stale_read_with_reuse_read_round"),
+    (Bug::LeaseFromAnswer, "stale_read_with_lease_from_answer"),
+    (Bug::TrustClocks, "stale_read_with_trust_clocks"),
+    (Bug::ChangeBeforeOwnCommit, "a_lost_entry_with_change_before_own_commit"),
+    (Bug::KeepTransfer, "nothing_is_taken_in_with_keep_transfer"),
+    (Bug::SkipQuorumCheck, "everybody_waits_with_skip_quorum_check"),
 ];
 
 /// Made where this crate has no part in it: by the log on disk, by the sessions, by whoever draws the timers.
@@ -114,7 +125,7 @@ fn every_bug_of_the_core_is_caught_by_the_same_lives() {
     for bug in CAUGHT {
         let mut lives = (0..LIVES).filter_map(|seed| life(seed, Bugs::of([bug])).map(|found| (seed, found)));
         let found = lives.find(|(_, evidence)| evidence != PANICKED);
-        let Some((seed, evidence)) = found else { println!("SURVIVES {bug}"); continue };
+        let (seed, evidence) = found.unwrap_or_else(|| panic!("{bug} survives {LIVES} lives"));
         println!("{bug}: in life {seed}: {evidence}");
     }
 }

@@ -1,12 +1,11 @@
 //! Every message that a cluster sends comes back from its bytes as it was; anything else is refused.
-
-mod cluster;
+#![cfg(feature = "script")]
 
 use std::time::Duration;
 
-use cluster::Cluster;
 use proptest::prelude::*;
 use raft::codec::{decode_envelope, encode_envelope};
+use raft::script::Cluster;
 use raft::{Envelope, NodeId, Timer};
 
 /// Messages of every kind, as a cluster really sends them.

@@ -4,14 +4,15 @@
 //!
 //! This is a first net, cheap enough for every build. It is blind to the log on disk, to replies and
 //! to time; the simulator sees those.
+#![cfg(feature = "script")]
 
 mod cluster;
 
 use std::time::Duration;
 
-use cluster::Cluster;
-use cluster::lives::Temper;
+use cluster::lives::{Lives, Temper};
 use proptest::prelude::*;
+use raft::script::Cluster;
 use raft::{Input, Membership, NodeId, Output, Raft, Restored, Timer};
 
 /// A life as numbers.

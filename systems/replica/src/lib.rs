@@ -29,6 +29,8 @@ pub mod seam;
 pub mod sessions;
 mod waiting;
 
-pub use replica::{Config, OpenError, Replica};
-pub use seam::{Call, CallId, Effects, Event, Failed, Halt, Outcome, Status, Timer, Unknown, Wait};
+pub use replica::{Config, OpenError, Replica, Wanted};
+pub use seam::{
+    Call, CallId, Effects, Event, Failed, Fate, Halt, Noted, Outcome, Status, Timer, Unknown, Wait,
+};
 pub use sessions::Sessions;

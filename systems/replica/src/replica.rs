@@ -11,7 +11,7 @@ use raft::{
 };
 use wal::{Completion, Disk, Group, Identity, Ticket, Wal};
 
-use crate::seam::{Call, CallId, Effects, Event, Failed, Halt, Outcome, Status, Timer, Unknown, Wait};
+use crate::seam::{Call, CallId, Effects, Event, Failed, Fate, Halt, Noted, Outcome, Status, Timer, Wait};
 use crate::sessions::{self, Sessions, Verdict};
 use crate::waiting::Waiting;
 
@@ -98,6 +98,23 @@ pub struct Replica<M: StateMachine, D: Disk> {
     turn: Turn,
     halted: bool,
     torn: Option<wal::recovery::Cut>,
+    journal: Option<Journal<M>>,
+}
+
+/// What happened inside since somebody last looked.
+struct Journal<M: StateMachine> {
+    noted: Vec<Noted<M::Reply>>,
+    wanted: Wanted<M>,
+}
+
+/// What shall stand in a journal besides what is executed, asked and answered.
+pub struct Wanted<M: StateMachine> {
+    /// All that the core is given.
+    pub inputs: bool,
+    /// The whole state, as a number that this makes of it.
+    pub state: fn(&M, &Sessions<M::Reply>) -> u64,
+    /// After how many entries, each time.
+    pub every: u64,
 }
 
 /// This node's session, under which its clients' writes are numbered.
@@ -165,6 +182,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             turn: Turn::default(),
             halted: false,
             torn,
+            journal: None,
         };
         replica.perform(out, effects);
         Ok(replica)
@@ -240,6 +258,22 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
     /// nobody had been told.
     pub fn torn(&self) -> Option<&wal::recovery::Cut> {
         self.torn.as_ref()
+    }
+
+    /// What it remembers of the requests it executed.
+    pub fn sessions(&self) -> &Sessions<M::Reply> {
+        &self.sessions
+    }
+
+    /// From now on writes down what happens inside, for those who check it. Whoever asks for it must take it
+    /// away, or it grows.
+    pub fn keep_journal(&mut self, wanted: Wanted<M>) {
+        self.journal = Some(Journal { noted: Vec::new(), wanted });
+    }
+
+    /// What was written down since the last time.
+    pub fn take_journal(&mut self) -> Vec<Noted<M::Reply>> {
+        self.journal.as_mut().map(|journal| std::mem::take(&mut journal.noted)).unwrap_or_default()
     }
 
     /// The core, for those who check it.
@@ -325,10 +359,21 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
     fn drive(&mut self, now: Now, input: Input, effects: &mut Effects<M::Reply>) {
         let before = (self.raft.term(), self.raft.leader());
         let mut out = Output::default();
+        self.note_input(&input);
         self.raft.step(now, input, &mut out);
         self.perform(out, effects);
         if (self.raft.term(), self.raft.leader()) != before {
             self.on_leader_change(before.1, effects);
+        }
+    }
+
+    fn note_input(&mut self, input: &Input) {
+        let Some(journal) = &mut self.journal else { return };
+        if let Input::Read(reads) = input {
+            journal.noted.push(Noted::Asked(reads.clone()));
+        }
+        if journal.wanted.inputs {
+            journal.noted.push(Noted::Given(input.clone()));
         }
     }
 
@@ -361,6 +406,9 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             self.apply(&entry, effects);
         }
         for answer in out.answer {
+            if let Some(journal) = &mut self.journal {
+                journal.noted.push(Noted::Answered(answer));
+            }
             self.on_answer(answer, effects);
         }
         self.answer_due_reads(effects);
@@ -386,32 +434,43 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
     fn apply(&mut self, entry: &Entry, effects: &mut Effects<M::Reply>) {
         self.applied = entry.id.index;
         self.waiting.committed(entry, &mut effects.reply);
-        let Some(request) = &entry.request else { return };
-        let verdict = self.sessions.judge(request, entry.stamp, entry.id.index.0);
-        let again = matches!(verdict, Verdict::Repeat(_)) && self.config.bugs.has(Bug::IgnoreSessions);
-        let outcome = match verdict {
-            _ if again => self.execute(request.id, entry),
-            Verdict::Forgotten | Verdict::Repeat(None) => Some(Outcome::Unknown(Unknown::Forgotten)),
-            Verdict::Repeat(Some(reply)) => Some(Outcome::Done(reply)),
-            Verdict::Execute => self.execute(request.id, entry),
-        };
-        let Some(outcome) = outcome else { return };
+        let fate = self.fate(entry);
+        if let Some(journal) = &mut self.journal {
+            journal.noted.push(Noted::Executed(entry.clone(), fate.clone()));
+            if self.applied.0.is_multiple_of(journal.wanted.every) {
+                let state = (journal.wanted.state)(&self.machine, &self.sessions);
+                journal.noted.push(Noted::Reached(self.applied, state));
+            }
+        }
+        let Some((request, outcome)) = entry.request.as_ref().zip(fate.outcome()) else { return };
         if request.id.session == self.own.id && !self.sessions.knows(self.own.id) {
             self.own.lost();
         }
         self.waiting.settle(request.id, &outcome, &mut effects.reply);
     }
 
+    fn fate(&mut self, entry: &Entry) -> Fate<M::Reply> {
+        let Some(request) = &entry.request else { return Fate::Passed };
+        match self.sessions.judge(request, entry.stamp, entry.id.index.0) {
+            Verdict::Repeat(_) if self.config.bugs.has(Bug::IgnoreSessions) => {
+                self.execute(request.id, entry)
+            }
+            Verdict::Repeat(reply) => Fate::Repeated(reply),
+            Verdict::Forgotten => Fate::Forgotten,
+            Verdict::Execute => self.execute(request.id, entry),
+        }
+    }
+
     /// Hands a command to the machine; an entry that is none has no reply.
-    fn execute(&mut self, id: RequestId, entry: &Entry) -> Option<Outcome<M::Reply>> {
+    fn execute(&mut self, id: RequestId, entry: &Entry) -> Fate<M::Reply> {
         if let Payload::Command(command) = &entry.payload {
             let reply = self.machine.apply(entry, command);
             self.sessions.record(id, Some(reply.clone()));
-            Some(Outcome::Done(reply))
+            Fate::Done(reply)
         } else {
             self.sessions.record(id, None);
             self.own.opened(id);
-            None
+            Fate::Opened
         }
     }
 

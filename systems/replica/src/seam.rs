@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use raft::{Command, Diverged, EntryId, Envelope, Index, NodeId, RequestId, Role, Term};
+use raft::{
+    Answer, Command, Diverged, Entry, EntryId, Envelope, Index, Input, NodeId, RequestId, Role, Term,
+};
 use wal::Ticket;
 
 /// A client's question or order, as this node numbers it. The caller invents it and gets it back.
@@ -81,7 +83,7 @@ impl<R> Default for Effects<R> {
 }
 
 /// What becomes of a call. The three are never mixed: a checker lives on the difference.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Outcome<R> {
     /// It happened, and this is the reply.
     Done(R),
@@ -168,4 +170,47 @@ pub struct Status {
     pub applied: Index,
     /// How many calls wait.
     pub waiting: usize,
+}
+
+/// What a replica does inside, for those who look over its shoulder: see [`Replica::keep_journal`].
+///
+/// [`Replica::keep_journal`]: crate::Replica::keep_journal
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Noted<R> {
+    /// The core is given this.
+    Given(Input),
+    /// These reads are asked of the core.
+    Asked(Vec<RequestId>),
+    /// The core gives an answer.
+    Answered(Answer),
+    /// An entry is executed.
+    Executed(Entry, Fate<R>),
+    /// The state after that, as a number.
+    Reached(Index, u64),
+}
+
+/// What becomes of an entry that is executed. It rests on the log alone, so it is the same on every node.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Fate<R> {
+    /// Nobody asked for it.
+    Passed,
+    /// It opens a session.
+    Opened,
+    /// The machine made this of it.
+    Done(R),
+    /// Its request was executed before, and had this reply, if any.
+    Repeated(Option<R>),
+    /// Nobody remembers whether its request was executed.
+    Forgotten,
+}
+
+impl<R> Fate<R> {
+    /// What whoever asked for it is told, if anything.
+    pub(crate) fn outcome(self) -> Option<Outcome<R>> {
+        match self {
+            Fate::Passed | Fate::Opened => None,
+            Fate::Done(reply) | Fate::Repeated(Some(reply)) => Some(Outcome::Done(reply)),
+            Fate::Repeated(None) | Fate::Forgotten => Some(Outcome::Unknown(Unknown::Forgotten)),
+        }
+    }
 }

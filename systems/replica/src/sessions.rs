@@ -22,13 +22,13 @@ use raft::{Request, RequestId, SessionId, Wall};
 pub const LIMIT: usize = 10_000;
 
 /// What every node remembers of the requests it executed.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Sessions<R> {
     open: BTreeMap<SessionId, Session<R>>,
     limit: usize,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Session<R> {
     /// Everything below is answered.
     floor: u64,

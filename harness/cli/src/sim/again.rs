@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sim::{Ending, LifeFile, Sort};
+use sim::{Audience, Ending, LifeFile, Sort};
 
 use super::story;
-use super::tell;
+use super::{stop_on_signal, tell};
 use crate::exit::{Exit, Refusal};
 use crate::render;
 use crate::run::{count, program, quote};
@@ -24,7 +24,7 @@ pub(super) fn again(path: &Path, trace: bool, as_json: bool) -> Result<Exit, Ref
     let text =
         fs::read_to_string(path).map_err(|error| Refusal::wrong(format_args!("--life {name}: {error}")))?;
     let file = LifeFile::parse(&text).map_err(|error| wrong(&error))?;
-    let life = file.live(true).map_err(|error| wrong(&error))?.life;
+    let life = file.live(Audience::reader().until(stop_on_signal())).map_err(|error| wrong(&error))?.life;
     if trace {
         tell(life.trace.as_deref());
     }

@@ -5,17 +5,13 @@ use std::fmt::Write as _;
 use nemesis::{Schedule, Step};
 use runner::folder::Folder;
 use serde_json::{Value, json};
-use sim::{Life, Shrunk, Story};
+use sim::{Audience, Life, Shrunk, Story};
 
 use super::asked::{Asked, one, shortly};
-use super::story;
+use super::{stop_on_signal, story};
 use crate::exit::Refusal;
 use crate::live::Board;
 use crate::run::{count, program, quote};
-
-/// Said of a life that is bad only as it was.
-const NOT_SMALL: &str =
-    "not made small: what it asked depended on what was answered, and the same ops from a list end well";
 
 /// What is known of it.
 pub(super) struct Bad {
@@ -28,16 +24,17 @@ pub(super) struct Bad {
 pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) -> Result<Bad, Refusal> {
     let repeat = asked.command_for(one(seed));
     // On disk before anything else: who has no patience with what follows keeps what was found.
-    let told = asked.plan.tell(seed, true);
+    let told = asked.plan.tell(seed, Audience::reader());
     let folder = keep(asked, seed, &told)?;
     let (sort, kept) = (life.ending.sort(), folder.path().display());
     board.phase(&format!("seed {seed} ends badly, by {sort}; it is in {kept}, and is being made small"));
-    let small = asked.plan.shrink(seed, &mut |ops, faults, spent| {
+    let mut seen = |ops, faults, spent| {
         let left = format!("{} and {} left", count(ops as u64, "op"), count(faults as u64, "fault"));
         board.state(|| format!("{left}, after {}", count(spent, "event")));
-    });
+    };
+    let small = asked.plan.shrink(seed, &mut seen, stop_on_signal());
     board.end();
-    if let Some(small) = &small {
+    if let Ok(small) = &small {
         keep_small(&folder, small)?;
     }
     let path = |name: &str| folder.file(name).to_string_lossy().into_owned();
@@ -47,7 +44,7 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
     let ending = &life.ending;
     let mut text = format!("\nseed {seed} ends badly, by {}: {ending}\n", ending.sort());
     let tale = match &small {
-        Some(Shrunk { file, story, ops, faults }) => {
+        Ok(Shrunk { file, story, ops, faults, .. }) => {
             let (ops, faults) = (count(*ops as u64, "op"), count(*faults as u64, "fault"));
             let (asks, broken) = (story::asks(file), story::faults(&story.life));
             format!(
@@ -55,14 +52,14 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
                 what_happened(&story.life, &path("trace.txt"))
             )
         }
-        None => format!("\n{NOT_SMALL}\n{}", what_happened(&told.life, &path("trace.txt"))),
+        Err(why) => format!("\nnot made small: {why}\n{}", what_happened(&told.life, &path("trace.txt"))),
     };
     text.push_str(&tale);
     let _ = writeln!(text, "\nfolder: {}", folder.path().display());
-    if small.is_some() {
+    if small.is_ok() {
         let _ = writeln!(text, "repeat the small one: {again}");
     }
-    let shrunk = small.as_ref().map(|Shrunk { file, story, ops, faults }| {
+    let shrunk = small.as_ref().ok().map(|Shrunk { file, story, ops, faults, .. }| {
         json!({
             "ops": ops,
             "faults": faults,

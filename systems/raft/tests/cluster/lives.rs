@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use raft::script::Cluster;
 use raft::{Change, NodeId, Timer};
-
-use super::Cluster;
 
 /// One thing that happens. Numbers are taken modulo what there is to choose from.
 #[derive(Clone, Copy, Debug)]
@@ -99,8 +98,16 @@ impl Temper {
     }
 }
 
-impl Cluster {
-    pub fn happen(&mut self, happening: Happening) {
+/// A cluster that lives on chance.
+pub trait Lives {
+    fn happen(&mut self, happening: Happening);
+    /// Mends everything and lets time pass until a leader commits something new everywhere. Whether
+    /// that happened.
+    fn recover(&mut self) -> bool;
+}
+
+impl Lives for Cluster {
+    fn happen(&mut self, happening: Happening) {
         let nodes = u16::try_from(self.nodes.len()).unwrap();
         let node = |number: u16| NodeId(number % nodes + 1);
         let mail = self.mail.len().max(1);
@@ -112,7 +119,7 @@ impl Cluster {
             }
             Happening::Next => match self.mail.pop_front() {
                 Some(envelope) => self.deliver(envelope),
-                None => self.pass_time(),
+                None => pass_time(self),
             },
             Happening::Lose(at) => {
                 self.mail.remove(at % mail);
@@ -154,7 +161,7 @@ impl Cluster {
             }
             Happening::Heal => self.cut.clear(),
             Happening::Wait => self.advance(Duration::from_millis(50)),
-            Happening::Change(asked, which) => self.change_somehow(node(asked), which),
+            Happening::Change(asked, which) => change_somehow(self, node(asked), which),
             Happening::Transfer(asked, to) => {
                 self.transfer(node(asked), (to % 4 > 0).then(|| node(to)));
             }
@@ -162,55 +169,10 @@ impl Cluster {
             Happening::Snapshot(number) => self.snapshot(node(number)),
             Happening::Fetch(number) => self.fetch(node(number)),
         }
-        self.start_those_who_are_named();
+        start_those_who_are_named(self);
     }
 
-    fn change_somehow(&mut self, asked: NodeId, which: u16) {
-        let nodes = u16::try_from(self.nodes.len()).unwrap();
-        let node = NodeId(which / 8 % nodes + 1);
-        let context = || "there".into();
-        let add = |change| if nodes < CROWD { vec![change] } else { vec![Change::Remove(node)] };
-        let changes = match which % 8 {
-            0 => add(Change::AddVoter { context: context() }),
-            1 => add(Change::AddLearner { context: context() }),
-            2 | 3 => vec![Change::Promote(node)],
-            4 => vec![Change::Demote(node)],
-            5 => vec![Change::Remove(node)],
-            // Joint: one goes while another comes, or while a learner becomes a voter.
-            6 => [add(Change::AddVoter { context: context() }), vec![Change::Demote(node)]].concat(),
-            _ => vec![Change::Promote(NodeId(nodes)), Change::Remove(node)],
-        };
-        let leader = self.leader().filter(|_| which % 3 > 0);
-        self.change(leader.unwrap_or(asked), changes);
-    }
-
-    /// Whoever a log names is a node that runs.
-    fn start_those_who_are_named(&mut self) {
-        let last = self.nodes.values().filter_map(|node| node.raft.as_ref());
-        let last = last.map(|raft| raft.membership().last_id()).max().unwrap_or_default();
-        for id in (self.nodes.len() as u16 + 1..=last.0).map(NodeId) {
-            self.join(id);
-        }
-    }
-
-    /// Nothing is under way: the leader shows that it is there, or somebody misses one.
-    fn pass_time(&mut self) {
-        if let Some(leader) = self.leader() {
-            self.timeout(leader, Timer::Heartbeat);
-        } else {
-            self.advance(Duration::from_millis(300));
-            let next = self
-                .nodes
-                .keys()
-                .copied()
-                .min_by_key(|id| self.nodes[id].raft.as_ref().map(raft::Raft::term));
-            self.timeout(next.unwrap(), Timer::Election);
-        }
-    }
-
-    /// Mends everything and lets time pass until a leader commits something new everywhere. Whether
-    /// that happened.
-    pub fn recover(&mut self) -> bool {
+    fn recover(&mut self) -> bool {
         let nodes = u16::try_from(self.nodes.len()).unwrap();
         self.cut.clear();
         self.slow_disks = false;
@@ -222,7 +184,7 @@ impl Cluster {
         }
         self.settle();
         for round in 0..40 {
-            self.start_those_who_are_named();
+            start_those_who_are_named(self);
             let nodes = u16::try_from(self.nodes.len()).unwrap();
             if let Some(leader) = self.leader() {
                 for _ in 0..4 {
@@ -248,5 +210,49 @@ impl Cluster {
             self.settle();
         }
         false
+    }
+}
+
+fn change_somehow(cluster: &mut Cluster, asked: NodeId, which: u16) {
+    let nodes = u16::try_from(cluster.nodes.len()).unwrap();
+    let node = NodeId(which / 8 % nodes + 1);
+    let context = || "there".into();
+    let add = |change| if nodes < CROWD { vec![change] } else { vec![Change::Remove(node)] };
+    let changes = match which % 8 {
+        0 => add(Change::AddVoter { context: context() }),
+        1 => add(Change::AddLearner { context: context() }),
+        2 | 3 => vec![Change::Promote(node)],
+        4 => vec![Change::Demote(node)],
+        5 => vec![Change::Remove(node)],
+        // Joint: one goes while another comes, or while a learner becomes a voter.
+        6 => [add(Change::AddVoter { context: context() }), vec![Change::Demote(node)]].concat(),
+        _ => vec![Change::Promote(NodeId(nodes)), Change::Remove(node)],
+    };
+    let leader = cluster.leader().filter(|_| which % 3 > 0);
+    cluster.change(leader.unwrap_or(asked), changes);
+}
+
+/// Whoever a log names is a node that runs.
+fn start_those_who_are_named(cluster: &mut Cluster) {
+    let known = u16::try_from(cluster.nodes.len()).unwrap();
+    let running = cluster.nodes.values().filter_map(|node| node.raft.as_ref());
+    let last = running.map(|raft| raft.membership().last_id()).max().unwrap_or_default();
+    for id in (known + 1..=last.0).map(NodeId) {
+        cluster.join(id);
+    }
+}
+
+/// Nothing is under way: the leader shows that it is there, or somebody misses one.
+fn pass_time(cluster: &mut Cluster) {
+    if let Some(leader) = cluster.leader() {
+        cluster.timeout(leader, Timer::Heartbeat);
+    } else {
+        cluster.advance(Duration::from_millis(300));
+        let next = cluster
+            .nodes
+            .keys()
+            .copied()
+            .min_by_key(|id| cluster.nodes[id].raft.as_ref().map(raft::Raft::term));
+        cluster.timeout(next.unwrap(), Timer::Election);
     }
 }
