@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use raft::invariants::Invariants;
-use raft::{Index, NodeId, Raft, StateMachine, Voters};
+use raft::{Index, NodeId, Raft, StateMachine};
 use replica::{CallId, Effects, Noted, Outcome, Replica};
 
 use crate::disk::SimDisk;
 use crate::ending::Breach;
 use crate::executions::Executions;
 
-/// All that is known of a cluster by those who see all of it at once.
+/// All that is known of a cluster by those who see all of it at once; of one that has done nothing yet, nothing.
+#[derive(Default)]
 pub(crate) struct Known {
     pub(crate) invariants: Invariants,
     /// How far the log was committed, as far as any node knew, when a read reached its node.
@@ -21,15 +22,6 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// Of a cluster that has done nothing yet.
-    pub(crate) fn new(voters: Voters) -> Known {
-        Known {
-            invariants: Invariants::new(voters),
-            reads: BTreeMap::new(),
-            executions: Executions::default(),
-        }
-    }
-
     /// A node is there again, with what its disk had.
     pub(crate) fn restarted(&mut self, node: &Raft) -> Result<(), Breach> {
         self.executions.restarted(node.id());

@@ -15,7 +15,7 @@
 use std::hash::Hash;
 use std::time::Duration;
 
-use raft::{Bugs, EntryId, Envelope, NodeId, Role, SessionId, StateMachine, Term, Voters, Window};
+use raft::{Bugs, EntryId, Envelope, Membership, NodeId, Role, SessionId, StateMachine, Term, Window};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use replica::{Call, CallId, Config, Effects, Event, Halt, OpenError, Outcome, Replica, Sessions, Wanted};
@@ -135,7 +135,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             trace: None,
             kind,
             agenda: Agenda::new(),
-            known: Known::new(Voters::new(ids)),
+            known: Known::default(),
             sessions: Dice::Sessions.of(seed),
             digest: Digest::default(),
             lasts: vec![EntryId::default(); nodes.len()],
@@ -303,8 +303,8 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
     fn config(&mut self, id: NodeId) -> Config {
         let identity =
             Identity { cluster: "sim".into(), name: id.to_string(), node: id, members: Vec::new() };
-        let voters = Voters::new((1..=self.constitution.nodes).map(NodeId));
-        let mut config = Config::new(identity, voters, SessionId(self.sessions.next_u64()));
+        let members = Membership::of((1..=self.constitution.nodes).map(NodeId));
+        let mut config = Config::new(identity, members, SessionId(self.sessions.next_u64()));
         let settings = &self.constitution.settings;
         config.log.segment_size = settings.segment_size;
         config.log.zeros_ahead = settings.zeros_ahead;

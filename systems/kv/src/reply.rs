@@ -1,6 +1,9 @@
 //! What is answered.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use raft::Membership;
 
 use crate::codec::Malformed;
 use crate::command::{LeaseId, Revision};
@@ -44,6 +47,8 @@ pub enum Answer {
     Txn(TxnAnswer),
     /// To a compaction.
     Compacted,
+    /// To a change of the members: who belongs to the cluster now.
+    Members(Arc<Membership>),
     /// How many bytes keys, values and their history take, nearly.
     Size(usize),
 }

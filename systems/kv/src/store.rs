@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use raft::{Entry, StateMachine};
+use raft::{Entry, Membership, StateMachine};
 
 use crate::codec;
 use crate::command::{Command, DeleteRange, Keys, LeaseId, Put, Query, Revision};
@@ -260,6 +261,10 @@ impl StateMachine for Store {
             Ok(command) => self.execute(&command),
             Err(malformed) => Reply { revision: self.revision, result: Err(malformed.into()) },
         }
+    }
+
+    fn membership(&mut self, _entry: &Entry, membership: &Membership) -> Reply {
+        Reply { revision: self.revision, result: Ok(Answer::Members(Arc::new(membership.clone()))) }
     }
 
     fn query(&self, query: &Query) -> Reply {

@@ -54,7 +54,7 @@ impl Counter {
 impl Counters {
     pub(crate) fn count_outcome<R>(&self, outcome: &Outcome<R>) {
         match outcome {
-            Outcome::Done(_) => self.done.add(1),
+            Outcome::Done(_) | Outcome::Leads(_) => self.done.add(1),
             Outcome::Failed(_) => self.failed.add(1),
             Outcome::Unknown(_) => self.unknown.add(1),
         }

@@ -146,8 +146,10 @@ where
 fn links(config: &Config) -> Result<BTreeMap<NodeId, Arc<Link>>, StartError> {
     config
         .replica
-        .voters
-        .others(config.id())
+        .membership
+        .nodes()
+        .into_iter()
+        .filter(|peer| *peer != config.id())
         .map(|peer| {
             let uri = config.dial(peer).ok_or(StartError::NoAddress(peer))?;
             Ok((peer, Arc::new(Link::new(config, peer, uri.clone()))))

@@ -9,7 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use node::{Config, Doors, End, Handle};
 use raft::{
-    Command, Entry, Envelope, Index, Message, NodeId, RequestId, Role, SessionId, StateMachine, Term, Voters,
+    Command, Entry, Envelope, Index, Membership, Message, NodeId, RequestId, Role, SessionId, StateMachine,
+    Term,
 };
 use replica::Outcome;
 use tempfile::TempDir;
@@ -30,6 +31,10 @@ impl StateMachine for Journal {
 
     fn apply(&mut self, _: &Entry, command: &Command) -> Vec<String> {
         self.0.push(String::from_utf8(command.to_vec()).unwrap());
+        self.0.clone()
+    }
+
+    fn membership(&mut self, _: &Entry, _: &Membership) -> Vec<String> {
         self.0.clone()
     }
 
@@ -73,7 +78,7 @@ impl Cluster {
         self.boots += 1;
         let identity = Identity { cluster: name.into(), name: id.to_string(), node: id, members: Vec::new() };
         let boot = SessionId(self.boots << 32);
-        let mut replica = replica::Config::new(identity, Voters::new(MEMBERS), boot);
+        let mut replica = replica::Config::new(identity, Membership::of(MEMBERS), boot);
         replica.log.segment_size = 1 << 20;
         let uri = |address: &std::net::SocketAddr| format!("http://{address}").parse().unwrap();
         let peers = self.addresses.iter().map(|(peer, address)| (*peer, uri(address))).collect();

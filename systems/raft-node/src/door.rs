@@ -96,6 +96,7 @@ impl Door {
                 let answer = reply.result.map_err(|why| refusal::refused(&why))?;
                 Ok(Done { header: self.header(reply.revision), answer })
             }
+            Outcome::Leads(node) => Err(Status::internal(format!("{node} leads, which nobody asked for"))),
             Outcome::Failed(why) => Err(refusal::failed(why)),
             Outcome::Unknown(why) => Err(refusal::unknown(why)),
         }

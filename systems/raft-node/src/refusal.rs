@@ -16,6 +16,7 @@
 //!
 //! What stands in no line above, a broken connection say, leaves it open as well.
 
+use raft::Refusal;
 use replica::{Failed, Unknown};
 use tonic::{Code, Status};
 
@@ -60,14 +61,12 @@ impl From<Rejected> for Status {
 
 /// The store refuses. It did so on every node alike, and changed nothing.
 pub fn refused(why: &kv::Refusal) -> Status {
-    use kv::Refusal;
+    use kv::Refusal as R;
     let code = match why {
-        Refusal::EmptyKey | Refusal::KeyNotFound | Refusal::TooManyOps | Refusal::DuplicateKey => {
-            Code::InvalidArgument
-        }
-        Refusal::Compacted | Refusal::FutureRevision => Code::OutOfRange,
-        Refusal::LeaseNotFound => Code::NotFound,
-        Refusal::Malformed(_) => Code::Internal,
+        R::EmptyKey | R::KeyNotFound | R::TooManyOps | R::DuplicateKey => Code::InvalidArgument,
+        R::Compacted | R::FutureRevision => Code::OutOfRange,
+        R::LeaseNotFound => Code::NotFound,
+        R::Malformed(_) => Code::Internal,
     };
     Status::new(code, why.to_string())
 }
@@ -79,6 +78,7 @@ pub fn failed(why: Failed) -> Status {
         Failed::NoLeader | Failed::LeaderChanged | Failed::Overwritten | Failed::NotSent | Failed::Halted => {
             Status::unavailable("etcdserver: no leader")
         }
+        Failed::Refused(why) => not_taken(why),
         Failed::Busy => Status::resource_exhausted("etcdserver: too many requests"),
         Failed::ReadTimeout => Status::unavailable("etcdserver: request timed out"),
     }
@@ -87,12 +87,28 @@ pub fn failed(why: Failed) -> Status {
 /// The replica cannot tell whether it happened.
 pub fn unknown(why: Unknown) -> Status {
     match why {
-        Unknown::LeaderChanged | Unknown::Refused => Status::unavailable("etcdserver: leader changed"),
+        Unknown::Refused(why @ (Refusal::TooLarge | Refusal::Change(_) | Refusal::BadTransferee(_))) => {
+            not_taken(why)
+        }
+        Unknown::LeaderChanged | Unknown::Refused(_) => Status::unavailable("etcdserver: leader changed"),
         Unknown::Timeout => Status::unavailable("etcdserver: request timed out"),
         Unknown::Halted => stopped(),
         Unknown::Forgotten => Status::unknown(
             "request-id: not remembered; the request may have been executed before, its session no longer tells",
         ),
+    }
+}
+
+/// The core says why it does not take something in.
+fn not_taken(why: Refusal) -> Status {
+    match why {
+        Refusal::TooLarge => Status::invalid_argument("etcdserver: request is too large"),
+        Refusal::Full => Status::resource_exhausted("etcdserver: too many requests"),
+        Refusal::BadTransferee(_) => Status::failed_precondition("etcdserver: bad leader transferee"),
+        Refusal::Change(why) => Status::failed_precondition(format!("etcdserver: {why}")),
+        Refusal::NoLeader | Refusal::NotLeader | Refusal::Transferring | Refusal::Untransferred => {
+            Status::unavailable("etcdserver: no leader")
+        }
     }
 }
 
@@ -114,8 +130,13 @@ mod tests {
         Failed::ReadTimeout,
         Failed::Halted,
     ];
-    const UNKNOWN: [Unknown; 5] =
-        [Unknown::LeaderChanged, Unknown::Refused, Unknown::Timeout, Unknown::Forgotten, Unknown::Halted];
+    const UNKNOWN: [Unknown; 5] = [
+        Unknown::LeaderChanged,
+        Unknown::Refused(Refusal::NotLeader),
+        Unknown::Timeout,
+        Unknown::Forgotten,
+        Unknown::Halted,
+    ];
 
     #[test]
     fn a_text_that_promises_that_nothing_happened_is_never_used_in_doubt() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use kv::Store;
 use node::{DiskKind, Doors, End, StartError};
-use raft::{SessionId, Voters};
+use raft::{Membership, SessionId};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -114,8 +114,8 @@ fn config(plan: &Plan) -> node::Config {
         node: plan.node,
         members: plan.members.iter().map(|member| member.name.clone()).collect(),
     };
-    let voters = Voters::new(plan.members.iter().map(|member| member.node));
-    let mut replica = replica::Config::new(identity, voters, SessionId(rand::random()));
+    let members = Membership::of(plan.members.iter().map(|member| member.node));
+    let mut replica = replica::Config::new(identity, members, SessionId(rand::random()));
     replica.heartbeat = plan.heartbeat;
     replica.election = plan.election;
     replica.bugs = plan.bugs;

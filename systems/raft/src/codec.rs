@@ -355,8 +355,7 @@ pub fn decode_membership(from: &mut Bytes) -> Result<Membership, Malformed> {
     let learners = get_nodes(from)?;
     let contexts = get_list(from, |from| Ok((get_node(from)?, get_bytes(from)?)))?;
     let in_order = contexts.is_sorted_by(|(a, _), (b, _)| a < b);
-    let membership =
-        Membership::from_parts(voters, before, learners, contexts.into_iter().collect(), last);
+    let membership = Membership::from_parts(voters, before, learners, contexts.into_iter().collect(), last);
     membership.filter(|_| in_order).ok_or(Malformed::Membership)
 }
 
@@ -501,7 +500,11 @@ fn put_nodes(nodes: impl Iterator<Item = NodeId>, count: usize, out: &mut Vec<u8
 /// Nodes in order, none twice: what was written is what is read.
 fn get_nodes(from: &mut Bytes) -> Result<BTreeSet<NodeId>, Malformed> {
     let nodes = get_list(from, get_node)?;
-    if nodes.is_sorted_by(|a, b| a < b) { Ok(nodes.into_iter().collect()) } else { Err(Malformed::Membership) }
+    if nodes.is_sorted_by(|a, b| a < b) {
+        Ok(nodes.into_iter().collect())
+    } else {
+        Err(Malformed::Membership)
+    }
 }
 
 fn get_node(from: &mut Bytes) -> Result<NodeId, Malformed> {

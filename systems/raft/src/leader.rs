@@ -102,11 +102,8 @@ impl Raft {
         let mut changes = false;
         for Proposal { request, wanted } in proposals {
             let changed = matches!(wanted, Wanted::Change(_));
-            let payload = if changes && changed {
-                Err(Unchanged::Pending.into())
-            } else {
-                self.payload(wanted)
-            };
+            let payload =
+                if changes && changed { Err(Unchanged::Pending.into()) } else { self.payload(wanted) };
             match payload {
                 Ok(payload) => {
                     changes |= changed;

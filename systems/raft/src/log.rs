@@ -119,10 +119,12 @@ impl Log {
     pub fn checkpoint(&self, index: Index) -> Option<Checkpoint> {
         let id = self.id_at(index)?;
         let stamp = self.stamp_at(index)?;
-        let (since, membership) = self.memberships.iter().rev().find(|(since, _)| *since <= index).map_or(
-            (self.base.since, &self.base.membership),
-            |(since, membership)| (*since, membership),
-        );
+        let (since, membership) = self
+            .memberships
+            .iter()
+            .rev()
+            .find(|(since, _)| *since <= index)
+            .map_or((self.base.since, &self.base.membership), |(since, membership)| (*since, membership));
         Some(Checkpoint { id, stamp, membership: membership.clone(), since })
     }
 

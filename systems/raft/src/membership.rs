@@ -249,7 +249,9 @@ impl Membership {
             Change::Promote(node) if self.learners.remove(node) => {
                 voters.insert(*node);
             }
-            Change::Promote(node) => return Err(self.unless_stranger(*node, voters, Unfit::NoLearner(*node))),
+            Change::Promote(node) => {
+                return Err(self.unless_stranger(*node, voters, Unfit::NoLearner(*node)));
+            }
             Change::Demote(node) if voters.remove(node) => {
                 self.learners.insert(*node);
             }

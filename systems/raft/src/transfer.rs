@@ -10,8 +10,8 @@
 
 use crate::bug::Bug;
 use crate::ids::{NodeId, RequestId};
-use crate::message::Message;
 use crate::leader::Leader;
+use crate::message::Message;
 use crate::raft::{Raft, Standing};
 use crate::seam::{Answer, Output, Refusal, Timer};
 
@@ -49,7 +49,8 @@ impl Raft {
     pub(crate) fn furthest(&self) -> Option<NodeId> {
         let membership = &self.membership;
         let Standing::Leader(Leader { followers, .. }) = &self.standing else { return None };
-        let voters = followers.iter().filter(|(node, progress)| membership.votes(**node) && progress.present());
+        let voters =
+            followers.iter().filter(|(node, progress)| membership.votes(**node) && progress.present());
         voters.max_by_key(|(node, progress)| (progress.matched, **node)).map(|(node, _)| *node)
     }
 

@@ -5,9 +5,9 @@ use std::io;
 use std::time::Duration;
 
 use raft::{
-    Answer, Bug, Bugs, Command, Entry, EntryId, Envelope, Index, Input, NodeId, Now, Output, Payload,
-    PersistId, Proposal, Raft, Refusal, Request, RequestId, Restored, SessionId, StateMachine, Suffix,
-    Voters,
+    Answer, Bug, Bugs, Checkpoint, Entry, EntryId, Envelope, Index, Input, Log, Membership, Mono, NodeId,
+    Now, Output, Payload, PersistId, Proposal, Raft, Refusal, Request, RequestId, Restored, SessionId,
+    StateMachine, Suffix,
 };
 use wal::{Completion, Disk, Group, Identity, Ticket, Wal};
 
@@ -22,8 +22,8 @@ pub struct Config {
     pub identity: Identity,
     /// How the log is laid out.
     pub log: wal::Options,
-    /// Who decides, this node among them.
-    pub voters: Voters,
+    /// Who belongs to the cluster when its first log begins; nobody, for a node that waits to be made a member.
+    pub membership: Membership,
     /// Drawn at random for each start: names this node's session.
     pub boot: SessionId,
     /// How often a leader shows that it is there.
@@ -43,11 +43,11 @@ pub struct Config {
 impl Config {
     /// The usual: heartbeats every 50 ms, elections after 300 to 600 ms, 5 s of patience, 8,192 calls, appends
     /// of 256 KiB of which 64, or 4 MiB, may be under way to a follower.
-    pub fn new(identity: Identity, voters: Voters, boot: SessionId) -> Config {
+    pub fn new(identity: Identity, membership: Membership, boot: SessionId) -> Config {
         Config {
             identity,
             log: wal::Options::default(),
-            voters,
+            membership,
             boot,
             heartbeat: Duration::from_millis(50),
             election: (Duration::from_millis(300), Duration::from_millis(600)),
@@ -124,7 +124,7 @@ struct OwnSession {
     next: u64,
     state: Opening,
     /// Writes that wait for it.
-    parked: Vec<(RequestId, Command)>,
+    parked: Vec<(RequestId, raft::Wanted)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -157,9 +157,11 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         let options = wal::Options { bugs: config.bugs, ..config.log };
         let (wal, recovered) = Wal::open(disk, &config.identity, options)?;
         let torn = recovered.cut;
-        let log = Suffix::new(EntryId::default(), recovered.entries).ok_or(OpenError::Disorder)?;
+        let suffix = Suffix::new(EntryId::default(), recovered.entries).ok_or(OpenError::Disorder)?;
+        let base = Checkpoint::genesis(config.membership.clone());
+        let log = Log::new(base, suffix).ok_or(OpenError::Disorder)?;
         let restored = Restored { hard: recovered.hard, log };
-        let mut core = raft::Config::new(config.identity.node, config.voters.clone());
+        let mut core = raft::Config::new(config.identity.node);
         core.election_min = config.election.0;
         (core.append_bytes, core.window) = config.append;
         core.bugs = config.bugs;
@@ -216,7 +218,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         let waiting = &self.waiting;
         turn.proposals.retain(|proposal| {
             // In the same turn, an answer to an earlier attempt may have ended this one.
-            !matches!(proposal.payload, Payload::Command(_)) || waiting.is_here(proposal.request.id)
+            matches!(proposal.wanted, raft::Wanted::Session) || waiting.is_here(proposal.request.id)
         });
         if !turn.proposals.is_empty() {
             self.drive(now, Input::Propose(turn.proposals), effects);
@@ -302,33 +304,42 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
                 if self.waiting.add_write(request, id, deadline) {
                     // A client numbers its requests one after the other: what came before is answered.
                     let request = Request { id: request, floor: request.seq };
-                    self.turn.proposals.push(Proposal { request, payload: Payload::Command(command) });
+                    self.turn.proposals.push(Proposal { request, wanted: raft::Wanted::Command(command) });
                 }
             }
-            Call::Write { request: None, command } => {
+            Call::Write { request: None, command } => self.park(id, raft::Wanted::Command(command), deadline),
+            Call::Change(changes) => self.park(id, raft::Wanted::Change(changes), deadline),
+            Call::Transfer(to) => {
                 let request = self.own.mint();
-                self.waiting.add_write(request, id, deadline);
-                self.own.parked.push((request, command));
+                self.waiting.add_transfer(request, id);
+                self.drive(now, Input::Transfer { id: request, to }, effects);
             }
         }
+    }
+
+    /// A write under this node's own name waits for its session.
+    fn park(&mut self, id: CallId, wanted: raft::Wanted, deadline: Mono) {
+        let request = self.own.mint();
+        self.waiting.add_write(request, id, deadline);
+        self.own.parked.push((request, wanted));
     }
 
     /// Moves this node's writes into the turn if its session is open; opens it otherwise.
     fn open_own_session(&mut self) {
         match self.own.state {
             Opening::Open => {
-                for (id, command) in std::mem::take(&mut self.own.parked) {
+                for (id, wanted) in std::mem::take(&mut self.own.parked) {
                     if self.waiting.is_here(id) {
                         let floor = self.waiting.floor(self.own.id).unwrap_or(id.seq);
                         let request = Request { id, floor };
-                        self.turn.proposals.push(Proposal { request, payload: Payload::Command(command) });
+                        self.turn.proposals.push(Proposal { request, wanted });
                     }
                 }
             }
             Opening::Closed if self.raft.leader().is_some() => {
                 self.own.state = Opening::Asked;
                 let request = Request { id: self.own.opening(), floor: 1 };
-                self.turn.proposals.push(Proposal { request, payload: Payload::OpenSession });
+                self.turn.proposals.push(Proposal { request, wanted: raft::Wanted::Session });
             }
             Opening::Closed | Opening::Asked => {}
         }
@@ -337,7 +348,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
     /// Without a leader nothing is parked: whoever calls learns it at once.
     fn refuse_parked(&mut self, effects: &mut Effects<M::Reply>) {
         for (id, _) in std::mem::take(&mut self.own.parked) {
-            self.waiting.refused(id, Failed::NoLeader, &mut effects.reply);
+            self.waiting.refused(id, Refusal::NoLeader, &mut effects.reply);
         }
     }
 
@@ -364,6 +375,9 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         self.perform(out, effects);
         if (self.raft.term(), self.raft.leader()) != before {
             self.on_leader_change(before.1, effects);
+        }
+        if self.raft.removed() {
+            self.halt(Halt::Removed, effects);
         }
     }
 
@@ -423,6 +437,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
     fn wait_for(&self, timer: raft::Timer) -> Wait {
         match timer {
             raft::Timer::Heartbeat => Wait::Exactly(self.config.heartbeat),
+            raft::Timer::Transfer => Wait::Exactly(self.config.election.0),
             raft::Timer::Election if self.config.bugs.has(Bug::FixElectionTimer) => {
                 Wait::Exactly(self.config.election.0)
             }
@@ -450,7 +465,12 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
     }
 
     fn fate(&mut self, entry: &Entry) -> Fate<M::Reply> {
-        let Some(request) = &entry.request else { return Fate::Passed };
+        let Some(request) = &entry.request else {
+            if let Payload::Membership(membership) = &entry.payload {
+                self.machine.membership(entry, membership);
+            }
+            return Fate::Passed;
+        };
         match self.sessions.judge(request, entry.stamp, entry.id.index.0) {
             Verdict::Repeat(_) if self.config.bugs.has(Bug::IgnoreSessions) => {
                 self.execute(request.id, entry)
@@ -463,15 +483,17 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
 
     /// Hands a command to the machine; an entry that is none has no reply.
     fn execute(&mut self, id: RequestId, entry: &Entry) -> Fate<M::Reply> {
-        if let Payload::Command(command) = &entry.payload {
-            let reply = self.machine.apply(entry, command);
-            self.sessions.record(id, Some(reply.clone()));
-            Fate::Done(reply)
-        } else {
-            self.sessions.record(id, None);
-            self.own.opened(id);
-            Fate::Opened
-        }
+        let reply = match &entry.payload {
+            Payload::Command(command) => self.machine.apply(entry, command),
+            Payload::Membership(membership) => self.machine.membership(entry, membership),
+            Payload::Noop | Payload::OpenSession => {
+                self.sessions.record(id, None);
+                self.own.opened(id);
+                return Fate::Opened;
+            }
+        };
+        self.sessions.record(id, Some(reply.clone()));
+        Fate::Done(reply)
     }
 
     fn on_answer(&mut self, answer: Answer, effects: &mut Effects<M::Reply>) {
@@ -484,14 +506,12 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             }
             Answer::Forwarded { id, .. } => self.waiting.forwarded(id),
             Answer::ReadAt { id, index } => self.waiting.read_at(id, index),
+            Answer::Transferred { id, to } => {
+                self.waiting.transferred(id, Outcome::Leads(to), &mut effects.reply);
+            }
             Answer::Refused { id, why } => {
                 // Our session's opening is not asked for again at once: a node that believes in a leader
                 // which is none would do nothing else. The next leader, or the next look, is soon enough.
-                let why = match why {
-                    Refusal::NoLeader => Failed::NoLeader,
-                    Refusal::NotLeader => Failed::LeaderChanged,
-                    Refusal::Full => Failed::Busy,
-                };
                 self.waiting.refused(id, why, &mut effects.reply);
             }
         }

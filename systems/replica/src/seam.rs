@@ -5,7 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use raft::{
-    Answer, Command, Diverged, Entry, EntryId, Envelope, Index, Input, NodeId, RequestId, Role, Term,
+    Answer, Change, Command, Diverged, Entry, EntryId, Envelope, Index, Input, NodeId, Refusal, RequestId,
+    Role, Term,
 };
 use wal::Ticket;
 
@@ -23,6 +24,10 @@ pub enum Call<Q> {
         /// What to execute.
         command: Command,
     },
+    /// Change who belongs to the cluster, in one step.
+    Change(Vec<Change>),
+    /// Have another node lead; `None` is whoever is furthest. Only the leader can give the lead away.
+    Transfer(Option<NodeId>),
     /// Ask something of a state no older than now.
     Read(Q),
     /// Ask something of the state this node happens to have.
@@ -87,6 +92,8 @@ impl<R> Default for Effects<R> {
 pub enum Outcome<R> {
     /// It happened, and this is the reply.
     Done(R),
+    /// The lead was given away, and this node has it now.
+    Leads(NodeId),
     /// It did not happen and never will.
     Failed(Failed),
     /// It may have happened, or may still.
@@ -109,6 +116,9 @@ pub enum Failed {
     /// Too much is waiting already.
     #[error("too many requests")]
     Busy,
+    /// This node's core did not take it, and says why.
+    #[error(transparent)]
+    Refused(Refusal),
     /// It never left this node, and its time is up.
     #[error("not sent in time")]
     NotSent,
@@ -120,6 +130,17 @@ pub enum Failed {
     Halted,
 }
 
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Failed {
+        match refusal {
+            Refusal::NoLeader => Failed::NoLeader,
+            Refusal::NotLeader => Failed::LeaderChanged,
+            Refusal::Full => Failed::Busy,
+            other => Failed::Refused(other),
+        }
+    }
+}
+
 /// Why nobody can tell whether a call did something.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum Unknown {
@@ -127,8 +148,8 @@ pub enum Unknown {
     #[error("the leader changed")]
     LeaderChanged,
     /// The node it was sent on to did not take it; another copy may be under way.
-    #[error("forwarded, and refused there")]
-    Refused,
+    #[error("forwarded, and refused there: {0}")]
+    Refused(Refusal),
     /// No answer in time.
     #[error("no answer in time")]
     Timeout,
@@ -146,6 +167,9 @@ pub enum Halt {
     /// A peer or the disk says what cannot be.
     #[error(transparent)]
     Diverged(#[from] Diverged),
+    /// The cluster has decided that this node belongs to it no longer.
+    #[error("this node was removed from the cluster")]
+    Removed,
     /// A write or sync failed. What is on disk is no longer known, and asking again would not tell.
     #[error("the disk failed: {0}")]
     Disk(#[from] wal::Failure),

@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use raft::{Bug, Bugs, Entry, EntryId, Index, Mono, RequestId};
+use raft::{Bug, Bugs, Entry, EntryId, Index, Mono, Refusal, RequestId};
 
 use crate::seam::{CallId, Failed, Outcome, Unknown};
 
@@ -25,6 +25,8 @@ pub(crate) struct Waiting<Q> {
     /// Writes in this node's own log, by their place in it.
     placed: BTreeMap<Index, (EntryId, RequestId)>,
     reads: BTreeMap<RequestId, Read<Q>>,
+    /// Who wants another leader. The core answers each in bounded time.
+    transfers: BTreeMap<RequestId, CallId>,
     /// Reads that wait for the state to reach an index.
     due: BTreeSet<(Index, RequestId)>,
     /// All calls in the order in which their time is up. Those answered since are skipped.
@@ -67,6 +69,7 @@ impl<Q> Waiting<Q> {
             writes: BTreeMap::new(),
             placed: BTreeMap::new(),
             reads: BTreeMap::new(),
+            transfers: BTreeMap::new(),
             due: BTreeSet::new(),
             deadlines: VecDeque::new(),
             count: 0,
@@ -96,6 +99,19 @@ impl<Q> Waiting<Q> {
         self.reads.insert(id, Read { call, query, at: None });
     }
 
+    pub(crate) fn add_transfer(&mut self, id: RequestId, call: CallId) {
+        self.count += 1;
+        self.transfers.insert(id, call);
+    }
+
+    /// Somebody who wanted another leader has his answer.
+    pub(crate) fn transferred<R>(&mut self, id: RequestId, outcome: Outcome<R>, replies: &mut Replies<R>) {
+        if let Some(call) = self.transfers.remove(&id) {
+            self.count -= 1;
+            replies.push((call, outcome));
+        }
+    }
+
     /// While nobody waits nobody looks for those whose time is up, so what they left behind goes here.
     fn note_deadline(&mut self, deadline: Mono, id: RequestId) {
         if self.count == 0 {
@@ -121,13 +137,15 @@ impl<Q> Waiting<Q> {
     }
 
     /// A call was not taken, because of `why`.
-    pub(crate) fn refused<R: Clone>(&mut self, id: RequestId, why: Failed, replies: &mut Replies<R>) {
+    pub(crate) fn refused<R: Clone>(&mut self, id: RequestId, refusal: Refusal, replies: &mut Replies<R>) {
+        let why = Failed::from(refusal);
+        self.transferred(id, Outcome::Failed(why), replies);
         if let Some(read) = self.take_read(id) {
             replies.push((read.call, Outcome::Failed(why)));
         }
         let outcome = match self.writes.get(&id).map(|write| write.place) {
             Some(Place::Here) => Outcome::Failed(why),
-            Some(Place::Forwarded) => self.in_doubt(Unknown::Refused),
+            Some(Place::Forwarded) => self.in_doubt(Unknown::Refused(refusal)),
             Some(Place::Own) | None => return,
         };
         self.settle(id, &outcome, replies);
@@ -226,6 +244,9 @@ impl<Q> Waiting<Q> {
         }
         for id in self.reads.keys().copied().collect::<Vec<_>>() {
             replies.extend(self.take_read(id).map(|read| (read.call, Outcome::Failed(Failed::Halted))));
+        }
+        for id in self.transfers.keys().copied().collect::<Vec<_>>() {
+            self.transferred(id, Outcome::Unknown(Unknown::Halted), replies);
         }
     }
 

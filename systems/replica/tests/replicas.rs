@@ -25,6 +25,10 @@ impl StateMachine for Journal {
         self.0.clone()
     }
 
+    fn membership(&mut self, _: &Entry, _: &Membership) -> Vec<String> {
+        self.0.clone()
+    }
+
     fn query(&self, (): &()) -> Vec<String> {
         self.0.clone()
     }
@@ -73,7 +77,7 @@ impl Box3 {
         self.boots += 1;
         let identity =
             Identity { cluster: "box".into(), name: id.to_string(), node: id, members: Vec::new() };
-        let mut config = Config::new(identity, Voters::new([N1, N2, N3]), SessionId(self.boots << 32));
+        let mut config = Config::new(identity, Membership::of([N1, N2, N3]), SessionId(self.boots << 32));
         config.log.segment_size = 4096;
         let mut effects = Effects::default();
         let disk = self.disks[&id].clone();

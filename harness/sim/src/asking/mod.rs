@@ -86,6 +86,8 @@ pub(crate) trait Asking:
     ) -> Result<Asked<Self>, Nonsense> {
         match outcome {
             replica::Outcome::Done(reply) => self.replied(op, key, open, reply),
+            // No workload asks for another leader.
+            replica::Outcome::Leads(node) => Ok(Asked::Over(Outcome::Fail(format!("{node} leads")))),
             replica::Outcome::Failed(why) => Ok(Asked::Over(Outcome::Fail(why.to_string()))),
             replica::Outcome::Unknown(why) => Ok(Asked::Over(self.unanswered(op, &open, why.to_string()))),
         }

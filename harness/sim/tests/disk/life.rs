@@ -45,7 +45,12 @@ fn group(log: &[EntryId], (_, term, count, size): (u64, u64, usize, usize)) -> G
         .collect();
     let hard = Some(HardState { term: Term(term), vote: None });
     let mut group = Group::default();
-    group.add(Persist { id: PersistId(1), hard, suffix: Some(Suffix::new(after, entries).unwrap()) });
+    group.add(Persist {
+        id: PersistId(1),
+        base: None,
+        hard,
+        suffix: Some(Suffix::new(after, entries).unwrap()),
+    });
     group
 }
 

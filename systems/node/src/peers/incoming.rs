@@ -62,7 +62,7 @@ impl Door {
 impl<M: StateMachine> Incoming<M> {
     pub(crate) fn new(config: &Config, queue: Queue<M>, shared: Arc<Shared>, tasks: Tasks) -> Incoming<M> {
         let id = config.id();
-        let peers = config.replica.voters.others(id).collect();
+        let peers = config.replica.membership.nodes().into_iter().filter(|peer| *peer != id).collect();
         let door = Door { cluster: config.replica.identity.cluster.clone(), id, peers };
         Incoming { door, queue, shared, tasks }
     }

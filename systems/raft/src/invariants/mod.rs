@@ -49,8 +49,8 @@ pub use violation::{Property, Violation};
 use crate::aside::Aside;
 use crate::entry::Entry;
 use crate::ids::{EntryId, Index, NodeId, RequestId};
-use crate::message::Envelope;
 use crate::log::Log;
+use crate::message::Envelope;
 use crate::raft::Raft;
 use crate::seam::{Answer, HardState, Role};
 use election_safety::Leaders;
@@ -269,7 +269,8 @@ impl Invariants {
         if committed != Some(base) {
             return Err(Violation::OtherBase { node: id, base, committed });
         }
-        let same = view.log.iter().zip(self.agreed.names(0, base.index)).take_while(|(a, b)| **a == *b).count();
+        let same =
+            view.log.iter().zip(self.agreed.names(0, base.index)).take_while(|(a, b)| **a == *b).count();
         if let Some(lost) = view.log.get(same).copied() {
             Agreed::dropped(id, commit, lost)?;
         }

@@ -88,7 +88,9 @@ impl Promises {
         let last = self.acknowledged.0.checked_sub(1).and_then(|at| before.get(usize::try_from(at).ok()?));
         match last {
             // What a snapshot holds, the log need not.
-            Some(entry) if entry.index > log.base().index() && !log.has(*entry) => Err(Violation::EntryForgotten { node, entry: *entry }),
+            Some(entry) if entry.index > log.base().index() && !log.has(*entry) => {
+                Err(Violation::EntryForgotten { node, entry: *entry })
+            }
             _ => Ok(()),
         }
     }

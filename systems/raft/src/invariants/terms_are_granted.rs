@@ -64,6 +64,11 @@ impl Consents {
         if members.decide(&consent) {
             return Ok(());
         }
-        Err(Violation::TermNotGranted { node, term, consented: consent.len(), quorum: members.voters().quorum() })
+        Err(Violation::TermNotGranted {
+            node,
+            term,
+            consented: consent.len(),
+            quorum: members.voters().quorum(),
+        })
     }
 }

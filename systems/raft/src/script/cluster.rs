@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::{
-    Answer, Change, Checkpoint, Config, Diverged, Entry, EntryId, Envelope, HardState, Input, Invariants, Log,
-    Membership, Mono, NodeId, Now, Offer, Output, Persist, PersistId, Proposal, Raft, Request, RequestId,
-    Restored, Role, SessionId, Suffix, Timer, Violation, Wall, Wanted,
+    Answer, Change, Checkpoint, Config, Diverged, Entry, EntryId, Envelope, HardState, Input, Invariants,
+    Log, Membership, Mono, NodeId, Now, Offer, Output, Persist, PersistId, Proposal, Raft, Request,
+    RequestId, Restored, Role, SessionId, Suffix, Timer, Violation, Wall, Wanted,
 };
 
 /// One node: its core while it runs, and what survives a crash.

@@ -287,11 +287,9 @@ impl Command {
     /// The nodes that it names.
     pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> {
         let (one, other) = match self {
-            Command::Cluster(_)
-            | Command::Wait(_)
-            | Command::Settle
-            | Command::Heal
-            | Command::Join(_) => (None, None),
+            Command::Cluster(_) | Command::Wait(_) | Command::Settle | Command::Heal | Command::Join(_) => {
+                (None, None)
+            }
             Command::Timeout(node, _)
             | Command::Heartbeat(node)
             | Command::Drop(node)

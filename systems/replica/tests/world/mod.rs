@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raft::{
-    Bug, Bugs, Command, Entry, Envelope, Invariants, Mono, NodeId, Now, RequestId, SessionId, StateMachine,
-    Violation, Voters, Wall,
+    Bug, Bugs, Command, Entry, Envelope, Invariants, Membership, Mono, NodeId, Now, RequestId, SessionId,
+    StateMachine, Violation, Wall,
 };
 use replica::{Call, CallId, Config, Effects, Event, Outcome, Replica, Timer, Unknown, Wait};
 use wal::{Identity, MemoryDisk};
@@ -38,6 +38,10 @@ impl StateMachine for Journal {
 
     fn apply(&mut self, _: &Entry, command: &Command) -> usize {
         self.0.push(u64::from_le_bytes(command[..].try_into().unwrap()));
+        self.0.len()
+    }
+
+    fn membership(&mut self, _: &Entry, _: &Membership) -> usize {
         self.0.len()
     }
 
@@ -134,7 +138,7 @@ impl World {
             draw: 1,
             waits: BTreeMap::new(),
             bugs: bug.map_or(Bugs::none(), |bug| Bugs::of([bug])),
-            invariants: Some(Invariants::new(Voters::new(NODES))),
+            invariants: Some(Invariants::default()),
         };
         for id in NODES {
             world.start(id);
@@ -146,7 +150,7 @@ impl World {
         self.boots += 1;
         let identity =
             Identity { cluster: "world".into(), name: id.to_string(), node: id, members: Vec::new() };
-        let mut config = Config::new(identity, Voters::new(NODES), SessionId(self.boots << 32));
+        let mut config = Config::new(identity, Membership::of(NODES), SessionId(self.boots << 32));
         config.log.segment_size = 2048;
         config.log.zeros_ahead = 256;
         config.bugs = self.bugs;
