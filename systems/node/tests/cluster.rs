@@ -127,6 +127,7 @@ impl Cluster {
                     Outcome::Done(reply) => return reply,
                     Outcome::Failed(_) => tokio::time::sleep(Duration::from_millis(10)).await,
                     Outcome::Unknown(why) => panic!("a read is never unknown: {why}"),
+                    Outcome::Leads(node) => panic!("{node} leads, and that was not the question"),
                 }
             }
         })
@@ -142,7 +143,7 @@ async fn write(node: &Handle<Journal>, text: &str) -> Vec<String> {
         loop {
             match node.write(Bytes::copy_from_slice(text.as_bytes()), Some(id)).await {
                 Outcome::Done(reply) => return reply,
-                Outcome::Failed(_) | Outcome::Unknown(_) => {
+                Outcome::Failed(_) | Outcome::Unknown(_) | Outcome::Leads(_) => {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             }

@@ -70,7 +70,7 @@ mod tests {
             })
             .collect();
         let suffix = Suffix::new(EntryId::new(after.0, after.1), entries).unwrap();
-        Persist { id: PersistId(1), hard: None, suffix: Some(suffix) }
+        Persist { id: PersistId(1), base: None, hard: None, suffix: Some(suffix) }
     }
 
     fn names(group: &Group) -> String {

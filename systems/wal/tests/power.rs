@@ -191,7 +191,7 @@ fn rewriting_what_is_there_truncates_nothing() {
     let repeated: Vec<_> = (2..=5).map(|index| entry(index, 1, 20)).collect();
     let mut again = Group::default();
     let suffix = Suffix::new(EntryId::new(1, 1), repeated);
-    again.add(Persist { id: PersistId(9), hard: None, suffix });
+    again.add(Persist { id: PersistId(9), base: None, hard: None, suffix });
     wal.append(again).unwrap();
     disk.cut_power(|| false);
     assert_eq!(names(&open(&disk).unwrap().1), "1@t1 2@t1 3@t1 4@t1", "no acknowledged entry was at risk");
@@ -371,6 +371,7 @@ fn a_vote_survives_and_comes_before_the_entries_of_its_term() {
     let mut both = group(wal.last(), 5, &[10]);
     both.add(Persist {
         id: PersistId(2),
+        base: None,
         hard: Some(HardState { term: Term(5), vote: Some(NodeId(3)) }),
         suffix: None,
     });

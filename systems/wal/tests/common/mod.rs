@@ -41,6 +41,7 @@ pub fn group(after: EntryId, term: u64, sizes: &[usize]) -> Group {
     let mut group = Group::default();
     group.add(Persist {
         id: PersistId(1),
+        base: None,
         hard: Some(HardState { term: Term(term), vote: None }),
         suffix: Some(Suffix::new(after, entries).unwrap()),
     });
