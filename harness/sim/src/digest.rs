@@ -140,7 +140,7 @@ mod tests {
             Envelope { from: NodeId(1), to: NodeId(2), term: Term(3), message }.hash(&mut digest);
             digest.value()
         };
-        let asks = |index| Message::RequestVote { last: EntryId::new(index, 2) };
+        let asks = |index| Message::RequestVote { last: EntryId::new(index, 2), called: false };
         assert_ne!(of(asks(7)), of(asks(8)));
         assert_ne!(of(asks(7)), of(Message::RequestPreVote { last: EntryId::new(7, 2) }));
         assert_eq!(of(asks(7)), 7_512_011_375_090_484_230);
