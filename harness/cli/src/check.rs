@@ -48,7 +48,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Refusal> {
     threads::use_threads(args.threads)?;
     let time = Duration::try_from_secs_f64(args.time_limit)
         .map_err(|error| Refusal::wrong(format_args!("--time-limit {}: {error}", args.time_limit)))?;
-    let budget = Budget { time, memory: args.max_memory.saturating_mul(1 << 20) };
+    let budget = Budget { time, memory: args.max_memory.saturating_mul(1 << 20), ..Budget::default() };
     if args.html.is_some() && args.files.len() > 1 {
         let files = args.files.len();
         return Err(Refusal::wrong(format_args!("--html draws one history, and {files} were given")));
