@@ -109,6 +109,8 @@ impl Life {
             dawn = dusk.after(night.draw(&mut self.rng).duration()).min(self.limit);
             let mut now = dusk;
             while now < dawn {
+                // Nothing is drawn for earlier any more. In a long life, looking through what is over took hours.
+                self.taken.retain(|taken| taken.until > now);
                 let ready = first.iter().rposition(|kind| self.may_come(*kind, now));
                 let kind = match ready {
                     Some(turn) => first.remove(turn),
