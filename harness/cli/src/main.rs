@@ -10,6 +10,7 @@
 mod args;
 mod bench;
 mod check;
+mod common;
 mod convert;
 mod exit;
 mod list;

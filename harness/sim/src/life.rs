@@ -61,10 +61,8 @@ fn state_of(store: &kv::Store, sessions: &Sessions<kv::Reply>) -> u64 {
     digest.value()
 }
 
-/// How many steps the judge of a life may take: half a minute of a laptop, and the same on any other machine.
-const JUDGE_STEPS: u64 = 50_000_000;
-/// How much it may remember, in bytes. There may be as many judges as there are cores.
-const JUDGE_MEMORY: usize = 256 << 20;
+/// No life has more ops: all that clients saw is kept until it is judged, about two kilobytes for each op.
+pub const MOST_OPS: u64 = 1_000_000;
 
 /// Everything that fixes a life, but for the ops of its clients.
 #[derive(Clone, Debug)]
@@ -215,6 +213,10 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             bad if bad.is_bad() => bad,
             _ if !good => Ending::Stuck(self.what_hangs()),
             judged => match self.compare() {
+                Ending::Good if self.full() && !judged.is_bad() => Ending::Unknown(format!(
+                    "it ended after {MOST_OPS} ops, of which no life has more: fewer clients, a rate or less time \
+                     keep it below"
+                )),
                 Ending::Good => judged,
                 differing => differing,
             },
@@ -249,10 +251,15 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             if let Given::Until(Some(until)) = given {
                 self.look_at(until);
             }
-            if self.world.now >= limit || !self.wait(limit) {
+            if self.world.now >= limit || self.full() || !self.wait(limit) {
                 return self.world.breach.is_none();
             }
         }
+    }
+
+    /// Whether clients asked as much as anybody keeps.
+    fn full(&self) -> bool {
+        self.clients.invoked() >= MOST_OPS
     }
 
     /// Mends everything, and lets what is open end.
@@ -382,7 +389,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             return Ending::Nonsense(said.to_owned());
         }
         let history = paired(self.clients.lines());
-        let budget = Budget { time: Duration::MAX, memory: JUDGE_MEMORY, steps: JUDGE_STEPS };
+        let budget = Budget { time: Duration::from_secs(20), memory: 1 << 30 };
         let checkers = self.workload.checkers();
         if checkers.is_empty() {
             return Ending::Unknown("nobody judges this workload yet".to_owned());

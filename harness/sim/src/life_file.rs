@@ -109,7 +109,6 @@ pub struct Shrunk {
 impl LifeFile {
     /// Reads one.
     pub fn parse(text: &str) -> Result<LifeFile, BadLife> {
-        let file: LifeFile = serde_json::from_str(text)?;
         struct Look<'a>(&'a LifeFile);
         impl Visitor for Look<'_> {
             type Out = Result<(), BadLife>;
@@ -118,6 +117,7 @@ impl LifeFile {
                 self.0.asks::<W::Op>().map(|_| ())
             }
         }
+        let file: LifeFile = serde_json::from_str(text)?;
         file.frame()?;
         with_workload(file.name()?, Look(&file))?;
         Ok(file)
