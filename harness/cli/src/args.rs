@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::bench::BenchArgs;
 use crate::common::Common;
+use crate::script::ScriptArgs;
 use crate::sim::SimArgs;
 use crate::suite::SuiteArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     Check(CheckArgs),
     Sim(SimArgs),
+    Script(ScriptArgs),
     Suite(SuiteArgs),
     Convert(ConvertArgs),
     Bench(BenchArgs),

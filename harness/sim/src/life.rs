@@ -23,6 +23,7 @@ use checker::Budget;
 use history::Line;
 use nemesis::{Deed, Nemesis, Schedule, Time, cluster};
 use raft::Bugs;
+use raft::script::Move;
 use replica::{Replica, Sessions};
 use workload::Generator;
 
@@ -116,6 +117,8 @@ pub struct Life {
     pub disk_calls: Vec<u64>,
     /// What was happening, line by line, if that was asked for.
     pub trace: Option<String>,
+    /// What each core was given, in order, if that was asked for.
+    pub moves: Vec<Move>,
 }
 
 /// A life, and what its clients saw.
@@ -176,6 +179,9 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         };
         let mut world = World::new(constitution, Kind { new: kv::Store::new, state: state_of });
         world.trace = audience.trace.then(Vec::new);
+        if audience.inputs {
+            world.note_inputs();
+        }
         if let Some(Cut { node, calls }) = frame.cut {
             world.nodes[usize::from(node) - 1].disk.cut_after(Some(calls));
         }
@@ -435,9 +441,11 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         digest.value()
     }
 
-    fn over(self, ending: Ending) -> Told<W> {
+    fn over(mut self, ending: Ending) -> Told<W> {
         let digest = self.digest(&ending);
+        let moves = self.world.take_moves();
         let life = Life {
+            moves,
             ending,
             lasted: self.world.now,
             began: self.start,

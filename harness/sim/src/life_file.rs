@@ -18,6 +18,7 @@ use crate::asking::{Asking, Visitor, with_workload};
 use crate::audience::Audience;
 use crate::life::{Frame, Life, Told, live};
 use crate::plan::Plan;
+use crate::retelling::{self, NoScript};
 use crate::settings::Settings;
 use crate::shrink::{NotSmall, Script, shrink};
 use crate::tape::{Ask, Tape, WrittenAsk};
@@ -104,6 +105,8 @@ pub struct Shrunk {
     pub faults: usize,
     /// Whether it might have become smaller still, had it not been stopped.
     pub stopped: bool,
+    /// The same as a script, or why there is none.
+    pub script: Result<String, NoScript>,
 }
 
 impl LifeFile {
@@ -279,13 +282,15 @@ impl Plan {
                 let generator = plan.generator(&workload, seed);
                 let told = live(&frame, &workload, generator, Audience::nobody().until(stop));
                 let script = shrink(&workload, &frame, &told, seen, stop)?;
+                // Not to be stopped: it is what there is to show, and smaller than what was just lived.
+                let small = script.live(&workload, Audience::reader().with_inputs());
                 Ok(Shrunk {
                     file: written(plan.workload, &script),
-                    // Not to be stopped: it is what there is to show, and smaller than what was just lived.
-                    story: story(script.live(&workload, Audience::reader())),
                     ops: script.asks.len(),
                     faults: script.deeds.len(),
                     stopped: stop.load(Ordering::Relaxed),
+                    script: retelling::script(&script.frame(), &small.life),
+                    story: story(small),
                 })
             }
         }

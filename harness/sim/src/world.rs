@@ -18,6 +18,7 @@ mod tests;
 use std::hash::Hash;
 use std::time::Duration;
 
+use raft::script::{Move, What};
 use raft::{Bugs, EntryId, NodeId, Role, SessionId, StateMachine, Term, Voters, Window};
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
@@ -256,6 +257,16 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         (self.kind.state)(replica.machine(), replica.sessions())
     }
 
+    /// From now on notes what each core is given.
+    pub(crate) fn note_inputs(&mut self) {
+        self.known.moves = Some(Vec::new());
+    }
+
+    /// What each core was given, if that was to be noted.
+    pub(crate) fn take_moves(&mut self) -> Vec<Move> {
+        self.known.moves.take().unwrap_or_default()
+    }
+
     /// A line for those who read along.
     pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
@@ -282,9 +293,13 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         let opened = self.open(id, &mut effects);
         match opened {
             Ok(mut replica) => {
-                replica.keep_journal(Wanted { inputs: false, state: self.kind.state, every: INTERVAL });
+                replica.keep_journal(Wanted {
+                    inputs: self.known.moves.is_some(),
+                    state: self.kind.state,
+                    every: INTERVAL,
+                });
                 self.coverage.torn_tails += u64::from(replica.torn().is_some());
-                self.known.restarted(replica.raft()).unwrap_or_else(|breach| {
+                self.known.restarted(self.now, replica.raft()).unwrap_or_else(|breach| {
                     self.breach.get_or_insert(breach);
                 });
                 self.lasts[place(id)] = replica.raft().log().last();
@@ -390,6 +405,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         if messages > 0 {
             self.tell(|| format!("with {id} end {messages} messages that were under way"));
         }
+        self.known.note(self.now, id, What::Ended);
         self.ended.push(id);
         self.digest.mix(&[self.now, 5, u64::from(id.0)]);
     }
@@ -526,7 +542,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         let node = &mut self.nodes[place];
         let now = node.clock.read(self.now);
         let Some(replica) = &mut node.replica else { return };
-        let mut watch = Watch::of(&mut self.known);
+        let mut watch = Watch::of(&mut self.known, self.now);
         let mut inbox = std::mem::take(&mut node.inbox);
         let mut stepped = !inbox.is_empty();
         let first = node.wakes.take().map_or(inbox.len(), |waking| waking.looks_first_at(inbox.len()));

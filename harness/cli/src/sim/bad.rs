@@ -48,7 +48,7 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
     let ending = &life.ending;
     let mut text = format!("\nseed {seed} ends badly, by {}: {ending}\n", ending.sort());
     let tale = match &small {
-        Ok(Shrunk { file, story, ops, faults, stopped }) => {
+        Ok(Shrunk { file, story, ops, faults, stopped, .. }) => {
             let (ops, faults) = (count(*ops as u64, "op"), count(*faults as u64, "fault"));
             let (asks, broken) = (story::asks(file), story::faults(&story.life));
             let stopped = if *stopped { "; stopped before it was known to be the smallest" } else { "" };
@@ -64,6 +64,15 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
     let _ = writeln!(text, "\nfolder: {}", folder.path().display());
     if small.is_ok() {
         let _ = writeln!(text, "repeat the small one: {again}");
+    }
+    match small.as_ref().map(|small| &small.script) {
+        Ok(Ok(_)) => {
+            let _ = writeln!(text, "as a script: {} script {}", program(), quote(&path("script.txt")));
+        }
+        Ok(Err(why)) => {
+            let _ = writeln!(text, "no script: {why}");
+        }
+        Err(_) => {}
     }
     let shrunk = small.as_ref().ok().map(|Shrunk { file, story, ops, faults, .. }| {
         json!({
@@ -149,6 +158,9 @@ fn keep_small(folder: &Folder, small: &Shrunk) -> Result<(), Refusal> {
     let write = || {
         folder.write("trace.txt", small.story.life.trace.as_deref().unwrap_or_default())?;
         folder.write("life.json", small.file.to_json())?;
+        if let Ok(script) = &small.script {
+            folder.write("script.txt", script)?;
+        }
         folder.write("small-history.jsonl", &small.story.history)
     };
     write().map_err(|error| refusal(&error))

@@ -27,7 +27,8 @@
 //! | `propose N COMMAND`, `read N` | N's client asks |
 //! | `log N` | shows N's log |
 //!
-//! [`play`] plays one, in a [`Cluster`].
+//! [`play`] plays one, in a [`Cluster`]. [`retell`] makes one of what cores were given in a longer life, whoever
+//! lived it, and leaves out what does not matter.
 //!
 //! # What it cannot tell
 //! A disk that forgets, tears or rots, clocks that differ, and what is done above the core: sessions, replies,
@@ -36,7 +37,9 @@
 mod cluster;
 mod command;
 mod play;
+mod retell;
 
 pub use cluster::{Cluster, Node};
 pub use command::{Command, Disks, Link, Malformed, Shape};
-pub use play::{Played, ScriptError, play};
+pub use play::{Played, ScriptError, Wrong, play};
+pub use retell::{Move, What, retell};
