@@ -165,43 +165,61 @@ fn rot_bit(injected: &Evidence, healed: &Evidence) -> Bite {
     if let Err(missed) = struck(injected, healed) {
         return missed;
     }
-    let found = |node: &NodeId| refusal(healed, *node).is_some();
-    let Some((node, rot)) = injected.rotten.iter().max_by_key(|(node, _)| found(node)) else {
+    if injected.rotten.is_empty() {
         return Bite::Missed("no disk held anything that could rot".to_owned());
+    }
+    let found = |node: &NodeId| refusal(healed, *node).is_some();
+    let met = injected.rotten.iter().filter(|(node, _)| found(node) || healed.rotten.contains_key(node));
+    let Some((node, rot)) = met.max_by_key(|(node, _)| found(node)) else {
+        return Bite::Missed("a bit rotted where nobody read".to_owned());
     };
     let after = match refusal(healed, *node) {
         Some(words) => format!("it found that out and refused to start: {words}"),
-        None => "it started all the same".to_owned(),
+        None => "it was read, and the node started all the same".to_owned(),
     };
     Bite::Bit(format!("bit {} of byte {} of `{}` on {node} rotted, and {after}", rot.bit, rot.byte, rot.file))
 }
 
 /// A clock must have moved by half of what was meant, in that direction: the rest may be the time that it
-/// took to look.
+/// took to look. And its node must have looked at it meanwhile: nobody is misled by the clock of a dead node, nor
+/// by the wall clock of one that stamps nothing.
 fn clock_bit(skew: Skew, injected: &Evidence, healed: &Evidence, met: Met) -> Bite {
     let moved = |node: &NodeId, begun: &ClockReading| -> Option<String> {
         let ended = healed.clocks.get(node).copied().unwrap_or_default();
+        let used = match skew {
+            Skew::Jump { .. } | Skew::Strobe { .. } => ended.stamps,
+            Skew::Drift { .. } => ended.timers,
+        };
+        if used == 0 {
+            return None;
+        }
         match skew {
             Skew::Jump { by } => {
                 let offset = begun.after.wall.saturating_sub(begun.before.wall);
-                towards(offset, by.0)
-                    .then(|| format!("the wall clock of {node} jumped by {} ms", millis(offset)))
+                towards(offset, by.0).then(|| {
+                    format!(
+                        "{node} stamped {used} times after its wall clock had jumped by {} ms",
+                        millis(offset)
+                    )
+                })
             }
             Skew::Drift { percent } => {
                 let offset = ended.before.mono.saturating_sub(begun.after.mono);
                 let lasted = i64::try_from(met.lasted.as_nanos()).unwrap_or(i64::MAX);
                 let meant = lasted / 100 * i64::from(percent);
-                let said = || format!("the clock of {node} drifted by {} ms", millis(offset));
+                let said = || {
+                    format!("{used} timers ran out on {node}, whose clock drifted by {} ms", millis(offset))
+                };
                 towards(offset, meant).then(said)
             }
-            Skew::Strobe { .. } => {
-                (ended.jumps > 0).then(|| format!("the wall clock of {node} jumped {} times", ended.jumps))
-            }
+            Skew::Strobe { .. } => (ended.jumps > 0).then(|| {
+                format!("{node} stamped {used} times while its wall clock jumped {} times", ended.jumps)
+            }),
         }
     };
     match injected.clocks.iter().find_map(|(node, begun)| moved(node, begun)) {
         Some(because) => Bite::Bit(because),
-        None => Bite::Missed("no clock moved as it was meant to".to_owned()),
+        None => Bite::Missed("no node used a clock that moved as it was meant to".to_owned()),
     }
 }
 

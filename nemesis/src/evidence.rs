@@ -154,6 +154,12 @@ pub struct ClockReading {
     /// How often the wall clock had jumped by then since the fault began.
     #[serde(default, skip_serializing_if = "is_none")]
     pub jumps: u64,
+    /// How often by then the node had used its wall clock, since the fault began: to stamp something.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub stamps: u64,
+    /// How many timers had run out by then on its monotonic clock, since the fault began.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub timers: u64,
 }
 
 /// What a disk did to those who used it, from the fault on.
@@ -197,7 +203,7 @@ pub struct Evidence {
     /// What the disks of those who lost their power, or were wiped, no longer hold.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub lost: BTreeMap<NodeId, Loss>,
-    /// Which bit rotted on whose disk.
+    /// Which bit rotted on whose disk; at the heal, those that somebody has read since.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rotten: BTreeMap<NodeId, Rot>,
     /// Per link that had weather, what it did.

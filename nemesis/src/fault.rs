@@ -203,6 +203,9 @@ impl Fault {
             found.births = on.restart(nodes)?;
             found.refusals = on.refusals(nodes)?;
         }
+        if let Fault::BitFlip { nodes } = self {
+            found.rotten = on.rot_read(nodes)?;
+        }
         Ok(found)
     }
 }

@@ -66,7 +66,7 @@ use toml::Spanned;
 
 use crate::aim::Aim;
 use crate::ids::{Nodes, Time};
-use crate::kind::{Kind, Kinds};
+use crate::kind::{Kind, Kinds, guess};
 use crate::schedule::{Deed, End, Happening, Schedule, Start, Step};
 use crate::span::{Span, Wait};
 use crate::storm::{Storm, Weights};
@@ -129,8 +129,12 @@ impl Schedule {
     /// Reads a schedule for a cluster of these nodes.
     pub fn parse(text: &str, nodes: &Nodes) -> Result<Schedule, BadSchedule> {
         let reader = Reader { text, nodes };
-        let document: Document = toml::from_str(text)
-            .map_err(|error| reader.bad(&error.span().unwrap_or_default(), error.message()))?;
+        let document: Document = toml::from_str(text).map_err(|error| {
+            // What the language calls a string, a person calls a text; and mostly it lacks its quotes.
+            let said =
+                error.message().replace("expected a string", "expected a text in quotes, such as \"2s\"");
+            reader.bad(&error.span().unwrap_or_default(), said)
+        })?;
         let steps = document.step.iter().map(|entry| reader.step(entry)).collect::<Result<Vec<Step>, _>>()?;
         reader.apart(&document.step, &steps)?;
         let random = match (&document.random, &document.weights) {
@@ -158,7 +162,7 @@ impl Reader<'_> {
         let kinds = kinds.map_err(|error| self.bad(&names.span(), error.to_string()))?;
         let mut known = Weights::new();
         for (name, weight) in weights.iter().flat_map(|weights| weights.get_ref()) {
-            let kind = self.read::<Kind>(name)?;
+            let kind = self.kind(name)?;
             if !kinds.as_slice().contains(&kind) {
                 let said = format!("`{kind}` has a weight and is not among the kinds of [random]");
                 return Err(self.bad(&name.span(), said));
@@ -248,8 +252,17 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// One kind; `all` and `none` are for lists.
+    fn kind(&self, field: &Spanned<String>) -> Result<Kind, BadSchedule> {
+        let name = field.get_ref();
+        name.parse().map_err(|_| {
+            let known = itertools::join(Kind::ALL, ", ");
+            self.bad(&field.span(), format!("unknown fault `{name}`; {}known: {known}", guess(name)))
+        })
+    }
+
     fn aim(&self, entry: &Spanned<Entry>) -> Result<Aim, BadSchedule> {
-        let kind = self.read::<Kind>(&entry.get_ref().fault)?;
+        let kind = self.kind(&entry.get_ref().fault)?;
         let fields = match kind {
             Kind::Partition => &[Field::Shape, Field::Blocks, Field::Links, Field::Sever][..],
             Kind::Packets => &[Field::Links, Field::Weather],

@@ -188,7 +188,7 @@ fn nodes_in_words(nodes: usize) -> String {
 }
 
 /// "did you mean …" when one known name starts alike.
-fn guess(name: &str) -> String {
+pub(crate) fn guess(name: &str) -> String {
     let alike = |kind: &Kind| {
         let both = kind.name().chars().zip(name.chars());
         both.take_while(|(known, typed)| typed.eq_ignore_ascii_case(known)).count() >= 2

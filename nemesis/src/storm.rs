@@ -17,6 +17,10 @@
 //! Chance alone rarely makes two ends meet that must: a power cut finds everything synced in nineteen
 //! cases of twenty. So where a life knows slow disks, most of its power cuts come upon one.
 //!
+//! Nor does chance often strike a leader that has led for no time at all, with everything that it took over
+//! and nothing of its own in the logs of others. So now and then a dead leader draws others after it: whoever
+//! leads next dies as soon as it is seen, up to three in a row.
+//!
 //! A rotten bit may keep a node down for good. It comes late in a life, and no more often than the rest
 //! of the nodes can bear.
 
@@ -56,6 +60,9 @@ pub struct Storm {
 const SHORTEST: u64 = 50;
 /// Blackouts are no longer than this.
 const LONGEST_BLACKOUT: u64 = 1_500;
+/// How long whoever leads next may have been dead, at most, and how long to wait for it at least, in
+/// milliseconds.
+const PURSUIT: (u64, u64) = (700, 1_500);
 /// What a node that was taken away needs to be of use again.
 const RECOVERY: Span = Span::millis(300);
 
@@ -109,6 +116,8 @@ impl Life {
             dawn = dusk.after(night.draw(&mut self.rng).duration()).min(self.limit);
             let mut now = dusk;
             while now < dawn {
+                // Nothing is drawn for earlier any more. In a long life, looking through what is over took hours.
+                self.taken.retain(|taken| taken.until > now);
                 let ready = first.iter().rposition(|kind| self.may_come(*kind, now));
                 let kind = match ready {
                     Some(turn) => first.remove(turn),
@@ -191,7 +200,27 @@ impl Life {
         }
         let free = if for_good { Time(u64::MAX) } else { until.after(RECOVERY.duration()) };
         self.taken.push(Taken { from: at, until: free, count });
+        if let Aim::Harm { who: Who::Leader, harm: harm @ (Harm::Kill | Harm::Power) } = aim
+            && self.rng.random_ratio(1, 4)
+        {
+            self.pursue(harm, at, dawn);
+        }
         self.steps.push(Step::at(at, until, aim));
+    }
+
+    /// Whoever leads next dies too, as soon as it is seen to: a fault that is meant for the leader waits until
+    /// there is one.
+    fn pursue(&mut self, harm: Harm, at: Time, dawn: Time) {
+        let at = at.after(Span::millis(1).duration());
+        for _ in 0..self.rng.random_range(1..=3) {
+            let length = self.rng.random_range(PURSUIT.0..=PURSUIT.1);
+            let until = at.after(Span::millis(length).duration()).min(dawn);
+            if until < at.after(Span::millis(PURSUIT.0).duration()) {
+                return;
+            }
+            self.taken.push(Taken { from: at, until: until.after(RECOVERY.duration()), count: 1 });
+            self.steps.push(Step::at(at, until, Aim::Harm { who: Who::Leader, harm }));
+        }
     }
 
     /// At most so many nodes are away at some moment of this time.

@@ -156,7 +156,7 @@ fn a_wipe_bit_when_there_was_something_to_forget() {
 }
 
 #[test]
-fn a_bit_flip_bit_when_a_bit_rotted_whether_or_not_the_node_found_out() {
+fn a_bit_flip_bit_when_the_node_found_out_or_read_what_had_rotted() {
     let flip = Fault::BitFlip { nodes: n1() };
     let rot = Rot { file: "000001.wal".to_owned(), byte: 77, bit: 3 };
     let rotten = || Evidence { rotten: [(NodeId(1), rot.clone())].into(), ..died() };
@@ -165,7 +165,9 @@ fn a_bit_flip_bit_when_a_bit_rotted_whether_or_not_the_node_found_out() {
         said.starts_with("bit 3 of byte 77 of `000001.wal` on n1 rotted, and it found that out"),
         "{said}"
     );
-    assert!(bit(&flip, &rotten(), &born()).ends_with("it started all the same"));
+    let read = Evidence { rotten: rotten().rotten, ..born() };
+    assert!(bit(&flip, &rotten(), &read).ends_with("it was read, and the node started all the same"));
+    assert_eq!(missed(&flip, &rotten(), &born()), "a bit rotted where nobody read");
     assert_eq!(missed(&flip, &died(), &born()), "no disk held anything that could rot");
     missed(&flip, &rotten(), &Evidence::default());
 }
@@ -192,7 +194,16 @@ fn weather_bit_when_it_touched_a_message() {
 }
 
 fn read(before: Offsets, after: Offsets, jumps: u64) -> Evidence {
-    Evidence { clocks: [(NodeId(1), ClockReading { before, after, jumps })].into(), ..Evidence::default() }
+    let reading = ClockReading { before, after, jumps, ..ClockReading::default() };
+    Evidence { clocks: [(NodeId(1), reading)].into(), ..Evidence::default() }
+}
+
+/// The same at the heal, of a node that used its clocks.
+fn used(stamps: u64, timers: u64, mut read: Evidence) -> Evidence {
+    for reading in read.clocks.values_mut() {
+        (reading.stamps, reading.timers) = (stamps, timers);
+    }
+    read
 }
 
 fn wall(millis: i64) -> Offsets {
@@ -204,31 +215,38 @@ fn mono(millis: i64) -> Offsets {
 }
 
 #[test]
-fn a_clock_bit_when_it_moved_as_it_was_meant_to() {
+fn a_clock_bit_when_it_moved_as_it_was_meant_to_and_its_node_used_it() {
     let clock = |skew| Fault::Clock { nodes: n1(), skew };
     let none = Evidence::default();
     let jump = clock(Skew::Jump { by: Shift::millis(-300) });
-    let said = bit(&jump, &read(wall(20), wall(-280), 0), &none);
-    assert_eq!(said, "the wall clock of n1 jumped by -300 ms");
-    assert_eq!(missed(&jump, &read(wall(0), wall(0), 0), &none), "no clock moved as it was meant to");
-    missed(&jump, &read(wall(0), wall(300), 0), &none); // the wrong way
-    missed(&jump, &read(wall(0), wall(-100), 0), &none); // not far enough
-    missed(&jump, &read(mono(0), mono(-300), 0), &none); // the wrong clock
+    let healed = |stamps, timers| used(stamps, timers, read(wall(-280), wall(20), 1));
+    let said = bit(&jump, &read(wall(20), wall(-280), 0), &healed(3, 0));
+    assert_eq!(said, "n1 stamped 3 times after its wall clock had jumped by -300 ms");
+    let said = missed(&jump, &read(wall(20), wall(-280), 0), &healed(0, 9));
+    assert_eq!(said, "no node used a clock that moved as it was meant to");
+    missed(&jump, &read(wall(0), wall(0), 0), &healed(3, 9)); // not at all
+    missed(&jump, &read(wall(0), wall(300), 0), &healed(3, 9)); // the wrong way
+    missed(&jump, &read(wall(0), wall(-100), 0), &healed(3, 9)); // not far enough
+    missed(&jump, &read(mono(0), mono(-300), 0), &healed(3, 9)); // the wrong clock
     missed(&jump, &none, &none);
 
     // Five seconds, a tenth slower: half a second behind.
     let drift = clock(Skew::Drift { percent: -10 });
     let begun = || read(mono(0), mono(0), 0);
-    let said = bit(&drift, &begun(), &read(mono(-490), mono(-490), 0));
-    assert_eq!(said, "the clock of n1 drifted by -490 ms");
-    missed(&drift, &begun(), &read(mono(-100), mono(-100), 0));
-    missed(&drift, &begun(), &read(mono(490), mono(490), 0));
+    let ended = |millis, timers| used(3, timers, read(mono(millis), mono(millis), 0));
+    let said = bit(&drift, &begun(), &ended(-490, 7));
+    assert_eq!(said, "7 timers ran out on n1, whose clock drifted by -490 ms");
+    missed(&drift, &begun(), &ended(-490, 0)); // dead all the while
+    missed(&drift, &begun(), &ended(-100, 7));
+    missed(&drift, &begun(), &ended(490, 7));
     missed(&drift, &begun(), &none);
 
     let strobe = clock(Skew::Strobe { by: Shift::millis(200), every: Span::millis(20) });
-    let said = bit(&strobe, &begun(), &read(wall(0), wall(0), 17));
-    assert_eq!(said, "the wall clock of n1 jumped 17 times");
-    missed(&strobe, &begun(), &read(wall(0), wall(0), 0));
+    let ended = |jumps, stamps| used(stamps, 7, read(wall(0), wall(0), jumps));
+    let said = bit(&strobe, &begun(), &ended(17, 4));
+    assert_eq!(said, "n1 stamped 4 times while its wall clock jumped 17 times");
+    missed(&strobe, &begun(), &ended(17, 0));
+    missed(&strobe, &begun(), &ended(0, 4));
 }
 
 #[test]

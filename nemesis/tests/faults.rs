@@ -83,6 +83,10 @@ impl Target for Lab {
         let rot = Rot { file: "wal".to_owned(), byte: 3, bit: 1 };
         Ok(nodes.iter().map(|node| (*node, rot.clone())).collect())
     }
+    fn rot_read(&mut self, nodes: &Nodes) -> io::Result<BTreeMap<NodeId, Rot>> {
+        let rot = Rot { file: "wal".to_owned(), byte: 3, bit: 1 };
+        Ok(nodes.intersection(&self.disks.rotten).map(|node| (*node, rot.clone())).collect())
+    }
     fn wipe(&mut self, nodes: &Nodes) -> io::Result<BTreeMap<NodeId, Loss>> {
         self.calls.push("wipe");
         self.disks.wiped.extend(nodes);

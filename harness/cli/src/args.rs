@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use crate::bench::BenchArgs;
+use crate::common::Common;
+use crate::script::ScriptArgs;
 use crate::sim::SimArgs;
 use crate::suite::SuiteArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -28,6 +30,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     Check(CheckArgs),
     Sim(SimArgs),
+    Script(ScriptArgs),
     Suite(SuiteArgs),
     Convert(ConvertArgs),
     Bench(BenchArgs),
@@ -41,50 +44,16 @@ pub(crate) enum Command {
 Example:   harness run --workload register --nemesis partition,kill --time-limit 60"
 )]
 pub(crate) struct RunArgs {
-    /// What to test [see: harness list]
-    #[arg(long, value_name = "SYSTEM", default_value = "raft")]
-    pub(crate) system: String,
-
-    /// What its clients do, and what they are promised [see: harness list]
-    #[arg(long, value_name = "WORKLOAD", default_value = "register")]
-    pub(crate) workload: String,
-
-    /// Faults to mix, separated by commas; `all` is every fault that this system has here
-    #[arg(long, value_name = "FAULTS", default_value = "none")]
-    pub(crate) nemesis: String,
-
-    /// How many nodes to start
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub(crate) nodes: u16,
-
-    /// How many clients at once: a number, or a multiple of the nodes such as 2n
-    #[arg(long, value_name = "N|Nn", default_value = "2n")]
-    pub(crate) concurrency: String,
-
-    /// Ops per second over all clients; 0 for as fast as they are answered
-    #[arg(long, value_name = "OPS_PER_S", default_value_t = 0.0, allow_negative_numbers = true)]
-    pub(crate) rate: f64,
-
-    /// How long clients and faults go on, before healing and the final reads [default: 30, or until the
-    /// last fault of --schedule is healed]
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    pub(crate) time_limit: Option<f64>,
+    #[command(flatten)]
+    pub(crate) common: Common,
 
     /// Fixes the plan; the processes still race [default: random, printed]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
-
-    /// Repeat the faults of this file instead of drawing them; runs write theirs to schedule.toml
-    #[arg(long, value_name = "FILE", conflicts_with = "nemesis")]
-    pub(crate) schedule: Option<PathBuf>,
 
     /// Seconds of fault and seconds of calm, in turn
     #[arg(long, value_name = "ON,OFF", default_value = "5,5")]
     pub(crate) interval: String,
-
-    /// A mistake that the system shall make, by name or number; may be repeated [see: harness list]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) bug: Vec<String>,
 
     /// What becomes of what a node did not sync when it is killed
     #[arg(long, value_name = "DISK", value_enum, default_value_t = DiskArg::Real)]
@@ -97,14 +66,11 @@ pub(crate) struct RunArgs {
     /// End the run at the first answer that cannot be explained
     #[arg(long)]
     pub(crate) fail_fast: bool,
+}
 
-    /// Where the run's folder is made
-    #[arg(long, value_name = "DIR", default_value = "histories/runs")]
-    pub(crate) out: PathBuf,
-
-    /// Print one JSON object on standard output, and nothing else there
-    #[arg(long)]
-    pub(crate) json: bool,
+/// What a plan is drawn from.
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
+    text.trim().parse().map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
 }
 
 /// What a kill does to what was not synced.
@@ -227,7 +193,7 @@ impl ReadingArg {
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Model {
     /// By the first op: `kv` if it is a get, a put or an append, `mutex` if it is an acquire or a
-    /// release, else `cas-register`, of which `register` is a part
+    /// release, `unique-ids` if it is a generate, `bank` if it is a transfer, else `cas-register`, of which `register` is a part
     Auto,
     /// Reads and writes
     Register,
@@ -239,12 +205,29 @@ pub(crate) enum Model {
     Mutex,
     /// Appends that answer their offset, and reads from an offset to the end; never chosen by itself
     Log,
+    /// Adds of elements, and reads of all of them
+    Set,
+    /// Adds of numbers, and reads of their sum; never chosen by itself
+    Counter,
+    /// Ids that are given out
+    UniqueIds,
+    /// Transfers between four accounts of ten each, none ever overdrawn, and reads of all balances
+    Bank,
 }
 
 impl Model {
     /// Those that are models, not ways to choose one.
-    pub(crate) const ALL: [Model; 5] =
-        [Model::Register, Model::CasRegister, Model::Kv, Model::Mutex, Model::Log];
+    pub(crate) const ALL: [Model; 9] = [
+        Model::Register,
+        Model::CasRegister,
+        Model::Kv,
+        Model::Mutex,
+        Model::Log,
+        Model::Set,
+        Model::Counter,
+        Model::UniqueIds,
+        Model::Bank,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -254,6 +237,10 @@ impl Model {
             Model::Kv => "kv",
             Model::Mutex => "mutex",
             Model::Log => "log",
+            Model::Set => "set",
+            Model::Counter => "counter",
+            Model::UniqueIds => "unique-ids",
+            Model::Bank => "bank",
         }
     }
 
@@ -267,6 +254,12 @@ impl Model {
             Model::Kv => "one text per key, got, put and appended to; it starts empty",
             Model::Mutex => "acquired and released, one holder at a time; it starts free",
             Model::Log => "appends answer their offset, reads show all from an offset on; it starts empty",
+            Model::Set => "elements are added, a read shows all of them; it starts empty",
+            Model::Counter => "numbers are added, a read shows their sum; it starts at 0",
+            Model::UniqueIds => "ids are given out, none twice",
+            Model::Bank => {
+                "money is moved between four accounts of ten each, none overdrawn; a read shows all balances"
+            }
         }
     }
 }

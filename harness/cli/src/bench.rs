@@ -19,9 +19,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use runner::bench::{Bench, Contender, Kind};
 
+use crate::common::{LONGEST, seconds};
 use crate::exit::{Exit, Refusal};
 use crate::render;
-use crate::run::seconds;
 
 /// Measure how fast a system or the checker is, against whom, and at what cost.
 #[derive(Args, Debug)]
@@ -126,7 +126,7 @@ fn raft(args: RaftArgs) -> Result<Exit, Refusal> {
         nodes: args.nodes,
         clients: args.clients,
         kinds: Kind::ALL.to_vec(),
-        turn: seconds("--turn", args.turn)?,
+        turn: seconds("--turn", args.turn, LONGEST)?,
         rounds: args.rounds,
         keys: KEYS,
         patience: PATIENCE,

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use checker::draw::html;
-use checker::{Budget, By, Checker, Verdict, kv, log, mutex, register};
+use checker::{Budget, By, Checker, Verdict, bank, counter, kv, log, mutex, register, set, unique_ids};
 use history::{Format, History, Kind, Line, Observation, Operation, Reading, Txn};
 use serde_json::{Value, json};
 
 use crate::args::{CheckArgs, Model};
+use crate::common::{LONGEST, seconds, writable_file};
 use crate::exit::{Exit, Refusal};
 use crate::online::{self, Lag};
 use crate::render;
@@ -46,8 +47,12 @@ struct Found {
 /// Judges every file, prints what each came to, and ends with the worst.
 pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Refusal> {
     threads::use_threads(args.threads)?;
-    let time = Duration::try_from_secs_f64(args.time_limit)
-        .map_err(|error| Refusal::wrong(format_args!("--time-limit {}: {error}", args.time_limit)))?;
+    let time = match args.time_limit {
+        // Nobody has time: what needs none is told all the same.
+        0.0 => Duration::ZERO,
+        limit => seconds("--time-limit", limit, LONGEST)?,
+    };
+    args.html.as_deref().map(|page| writable_file("--html", page)).transpose()?;
     let budget = Budget { time, memory: args.max_memory.saturating_mul(1 << 20) };
     if args.html.is_some() && args.files.len() > 1 {
         let files = args.files.len();
@@ -91,6 +96,12 @@ fn judge(path: &Path, args: &CheckArgs, budget: &Budget) -> Result<Judged, Refus
         Asks::Of(Model::Kv) => judge_by(&kv::kv(), args, source, budget, |_| true),
         Asks::Of(Model::Mutex) => judge_by(&mutex::mutex(), args, source, budget, |_| true),
         Asks::Of(Model::Log) => judge_by(&log::log(), args, source, budget, |_| true),
+        Asks::Of(Model::Set) => judge_by(&set::set(), args, source, budget, |_| true),
+        Asks::Of(Model::Counter) => judge_by(&counter::counter(), args, source, budget, |_| true),
+        Asks::Of(Model::UniqueIds) => judge_by(&unique_ids::unique_ids(), args, source, budget, |_| true),
+        Asks::Of(Model::Bank) => {
+            judge_by(&bank::bank(workload::Banks::default().bank), args, source, budget, |_| true)
+        }
         Asks::Txn => Err(no_checker::<Txn>("transactions", source)),
     }
 }

@@ -10,6 +10,7 @@
 mod args;
 mod bench;
 mod check;
+mod common;
 mod convert;
 mod exit;
 mod list;
@@ -17,6 +18,7 @@ mod live;
 mod online;
 mod render;
 mod run;
+mod script;
 mod sim;
 mod source;
 mod suite;
@@ -52,6 +54,7 @@ fn harness(arguments: Vec<OsString>) -> Exit {
         Ok(Harness { command: Command::Convert(args) }) => convert::convert(&args),
         Ok(Harness { command: Command::Bench(args) }) => bench::bench(args),
         Ok(Harness { command: Command::Sim(args) }) => sim::sim(&args),
+        Ok(Harness { command: Command::Script(args) }) => script::script(&args),
         Ok(Harness { command: Command::Suite(args) }) => suite::suite(&args),
         Ok(Harness { command: Command::List(args) }) => list::list(&args),
     };

@@ -2,26 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use nemesis::{Kinds, Rhythm, Schedule};
+use nemesis::{Kinds, Rhythm};
+use runner::plan::{MOST_CLIENTS, MOST_NODES};
 use runner::{Disk, FaultReport, Plan, Report};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{DiskArg, RunArgs};
+use crate::common::{LONGEST, count, left_out_of_all, of, program, quote, seconds};
 use crate::exit::{self, Exit, Refusal};
 use crate::live::Screen;
 use crate::render;
 
 /// Runs what the flags say, and prints what came of it.
 pub(crate) fn run(args: RunArgs, argv: Vec<String>) -> Result<Exit, Refusal> {
-    let json = args.json;
-    let plan = plan(args, argv)?;
+    let json = args.common.json;
+    let (plan, left_out) = plan(args, argv)?;
     if !json {
-        render::text(&announce(&plan))?;
+        render::text(&announce(&plan, &left_out))?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -79,100 +78,43 @@ pub(crate) async fn on_signal(stop: impl FnOnce()) {
 
 // --- from flags to a plan ---------------------------------------------------------------------------
 
-fn plan(args: RunArgs, argv: Vec<String>) -> Result<Plan, Refusal> {
-    let schedule = args.schedule.as_deref().map(|path| read_schedule(path, args.nodes)).transpose()?;
+/// The plan, and what of `all` is left out, since it cannot bite on so few nodes.
+fn plan(args: RunArgs, argv: Vec<String>) -> Result<(Plan, Kinds), Refusal> {
+    let common = &args.common;
+    let system = runner::system::find(&common.system).map_err(of("--system"))?;
+    common.nodes(MOST_NODES)?;
+    let schedule = common.schedule()?;
+    let (nemesis, left_out) = common.kinds(system.faults())?;
     let plan = Plan {
-        workload: args.workload.parse().map_err(Refusal::wrong)?,
-        time_limit: match args.time_limit {
-            Some(limit) => seconds("--time-limit", limit)?,
-            None => schedule.as_ref().and_then(until_healed).unwrap_or(Plan::default().time_limit),
-        },
+        workload: common.workload()?,
+        time_limit: common.time_limit(schedule.as_ref(), LONGEST)?,
         schedule,
         rhythm: rhythm(&args.interval)?,
-        concurrency: Some(concurrency(&args.concurrency, args.nodes)?),
-        rate: rate(args.rate)?,
+        concurrency: Some(common.concurrency(MOST_CLIENTS)?),
+        rate: common.rate(0.0)?,
         fail_fast: args.fail_fast,
         seed: args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>())),
-        bugs: bugs(&args.bug)?,
+        bugs: common.bugs()?.iter().map(ToString::to_string).collect(),
         disk: match args.disk {
             DiskArg::Real => Disk::Real,
             DiskArg::Lossy => Disk::Lossy,
         },
-        system: args.system,
-        nemesis: Kinds::default(),
-        nodes: args.nodes,
+        nemesis,
+        nodes: common.nodes,
         bin: args.bin,
         settings: BTreeMap::new(),
         direct: false,
-        out: args.out,
+        system: args.common.system,
+        out: args.common.out,
         argv,
     };
-    let system = plan.check().map_err(Refusal::wrong)?;
-    let nemesis = Kinds::parse(&args.nemesis, system.faults()).map_err(Refusal::wrong)?;
-    Ok(Plan { nemesis, ..plan })
-}
-
-/// The bugs by their names, whatever they were called.
-pub(crate) fn bugs(asked: &[String]) -> Result<Vec<String>, Refusal> {
-    if !asked.is_empty() && !cfg!(feature = "bugs") {
-        return Err(Refusal::wrong("--bug: this build has no planted bugs"));
-    }
-    let name = |asked: &String| match asked.parse::<raft::Bug>() {
-        Ok(bug) => Ok(bug.to_string()),
-        Err(error) => {
-            let known = raft::Bug::ALL.map(raft::Bug::name).join(", ");
-            Err(Refusal::wrong(format_args!("{error}; known: {known}")))
-        }
-    };
-    asked.iter().map(name).collect()
-}
-
-pub(crate) fn read_schedule(path: &Path, nodes: u16) -> Result<Schedule, Refusal> {
-    let name = path.display();
-    let text = fs::read_to_string(path).map_err(|error| Refusal::wrong(format_args!("{name}: {error}")))?;
-    let nodes = nemesis::cluster(nodes);
-    Schedule::parse(&text, &nodes).map_err(|error| {
-        Refusal::wrong(format_args!("{name}: {error} (--nodes {} is how many there are)", nodes.len()))
-    })
-}
-
-/// A little longer than the last fault lasts, so that clients see its end; nothing if nobody knows when
-/// that is.
-pub(crate) fn until_healed(schedule: &Schedule) -> Option<Duration> {
-    Some(schedule.last()?.since(nemesis::Time::default()) + Duration::from_secs(1))
-}
-
-/// `6`, or `2n` for twice the nodes.
-pub(crate) fn concurrency(text: &str, nodes: u16) -> Result<usize, Refusal> {
-    let count = match text.strip_suffix('n') {
-        Some("") => Some(usize::from(nodes)),
-        Some(times) => times.parse::<usize>().ok().and_then(|times| times.checked_mul(nodes.into())),
-        None => text.parse().ok(),
-    };
-    count.ok_or_else(|| {
-        Refusal::wrong(format_args!(
-            "--concurrency {text}: a number such as 6, or a multiple of the nodes such as 2n"
-        ))
-    })
-}
-
-pub(crate) fn rate(per_second: f64) -> Result<f64, Refusal> {
-    if per_second.is_finite() && per_second >= 0.0 {
-        Ok(per_second)
-    } else {
-        Err(Refusal::wrong(format_args!("--rate {per_second}: ops per second, or 0")))
-    }
-}
-
-pub(crate) fn seconds(flag: &str, value: f64) -> Result<Duration, Refusal> {
-    match Duration::try_from_secs_f64(value) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err(Refusal::wrong(format_args!("{flag} {value}: seconds, more than 0"))),
-    }
+    plan.check().map_err(Refusal::wrong)?;
+    Ok((plan, left_out))
 }
 
 fn rhythm(text: &str) -> Result<Rhythm, Refusal> {
-    let parse = |part: &str| part.trim().parse().ok().and_then(|value| seconds("--interval", value).ok());
+    let parse =
+        |part: &str| part.trim().parse().ok().and_then(|value| seconds("--interval", value, LONGEST).ok());
     let both = text.split_once(',').and_then(|(on, off)| Some((parse(on)?, parse(off)?)));
     match both {
         Some((on, off)) => Ok(Rhythm { on, off, ..Rhythm::default() }),
@@ -184,17 +126,18 @@ fn rhythm(text: &str) -> Result<Rhythm, Refusal> {
 
 // --- from a report to text ----------------------------------------------------------------------------
 
-fn announce(plan: &Plan) -> String {
+fn announce(plan: &Plan, left_out: &Kinds) -> String {
     let bugs = if plan.bugs.is_empty() { String::new() } else { format!(", with {}", plan.bugs.join(", ")) };
     let disk = if plan.disk == Disk::Lossy { ", lossy disks" } else { "" };
     format!(
-        "seed: {}\n{} on {}{disk}{bugs}; {} with {}; faults: {}\n",
+        "seed: {}\n{} on {}{disk}{bugs}; {} with {}; faults: {}\n{}",
         plan.seed,
         plan.system,
         count(plan.nodes.into(), "node"),
         plan.workload,
         count(plan.concurrency() as u64, "client"),
         plan.faults(),
+        left_out_of_all(left_out, plan.nodes),
     )
 }
 
@@ -232,22 +175,6 @@ impl Commands {
             same.push_str(" --disk lossy");
         }
         Commands { program, repeat: words.join(" "), same }
-    }
-}
-
-/// This program, as the user called it.
-pub(crate) fn program() -> &'static str {
-    // Cargo says so to whoever it runs.
-    if std::env::var_os("CARGO").is_some() { "cargo harness" } else { "harness" }
-}
-
-/// A word as a shell takes it.
-pub(crate) fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=,./:@+%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 
@@ -295,11 +222,6 @@ fn describe(report: &Report, commands: &Commands) -> String {
     }
     let _ = writeln!(out, "verdict: {}", report.verdict);
     out
-}
-
-/// `1 node`, `3 nodes`.
-pub(crate) fn count(number: u64, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 fn fault_line(fault: &FaultReport) -> String {

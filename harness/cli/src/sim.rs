@@ -3,7 +3,7 @@
 mod again;
 pub(crate) mod asked;
 mod bad;
-mod figures;
+pub(crate) mod figures;
 mod story;
 
 use std::path::PathBuf;
@@ -15,10 +15,11 @@ use clap::Args;
 use serde_json::json;
 use sim::Swept;
 
+use crate::common::{Common, count};
 use crate::exit::{Exit, Refusal};
 use crate::live::Board;
 use crate::render;
-use crate::run::{count, on_signal};
+use crate::run::on_signal;
 use crate::threads;
 use asked::Asked;
 
@@ -34,78 +35,35 @@ use asked::Asked;
 Example:   harness sim --workload cas-register --nemesis all --seeds 0..1000"
 )]
 pub(crate) struct SimArgs {
-    /// What to simulate: raft
-    #[arg(long, value_name = "SYSTEM", default_value = "raft")]
-    pub(crate) system: String,
-
-    /// What its clients do, and what they are promised [see: harness list]
-    #[arg(long, value_name = "WORKLOAD", default_value = "register")]
-    pub(crate) workload: String,
-
-    /// Faults to mix, separated by commas; `all` is every fault that the system must survive
-    #[arg(long, value_name = "FAULTS", default_value = "none")]
-    pub(crate) nemesis: String,
-
-    /// How many nodes, from 1 to 9
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub(crate) nodes: u16,
-
-    /// How many clients at once: a number, or a multiple of the nodes such as 2n
-    #[arg(long, value_name = "N|Nn", default_value = "2n")]
-    pub(crate) concurrency: String,
-
-    /// Ops per virtual second over all clients; 0 for as fast as they are answered
-    #[arg(long, value_name = "OPS_PER_S", default_value_t = 30.0, allow_negative_numbers = true)]
-    pub(crate) rate: f64,
-
-    /// How long clients and faults go on in each life, in virtual time, before healing and the final
-    /// reads [default: 30, or until the last fault of --schedule is healed]
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    pub(crate) time_limit: Option<f64>,
+    #[command(flatten)]
+    common: Common,
 
     /// Which lives: from A up to, and without, B; or one alone
-    #[arg(long, alias = "seed", value_name = "A..B|N", default_value = "0..100")]
-    pub(crate) seeds: String,
-
-    /// The faults of this file in every life, instead of drawn ones; runs and bad lives write theirs to
-    /// schedule.toml
-    #[arg(long, value_name = "FILE", conflicts_with = "nemesis")]
-    pub(crate) schedule: Option<PathBuf>,
-
-    /// A mistake that the system shall make, by name or number; may be repeated [see: harness list]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) bug: Vec<String>,
+    #[arg(long, alias = "seed", value_name = "A..B|N", default_value = "0..100", allow_hyphen_values = true)]
+    seeds: String,
 
     /// Live this life again, which a sweep made small and kept as life.json
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "system", "workload", "nemesis", "nodes", "concurrency", "rate", "time_limit", "seeds", "schedule",
         "bug", "out",
     ])]
-    pub(crate) life: Option<PathBuf>,
+    life: Option<PathBuf>,
 
     /// Print what happens in a life, line by line, on standard error; for one seed, or with --life
     #[arg(long)]
-    pub(crate) trace: bool,
-
-    /// Where the folder of a bad life is made
-    #[arg(long, value_name = "DIR", default_value = "histories/runs")]
-    pub(crate) out: PathBuf,
+    trace: bool,
 
     /// Lives at a time [default: one per core]
     #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<usize>,
-
-    /// Print one JSON object on standard output, and nothing else there
-    #[arg(long)]
-    pub(crate) json: bool,
+    threads: Option<usize>,
 }
 
 /// Lives what the flags say, and prints what came of it.
 pub(crate) fn sim(args: &SimArgs) -> Result<Exit, Refusal> {
     threads::use_threads(args.threads)?;
     match &args.life {
-        Some(path) => again::again(path, args.trace, args.json),
-        None => many(&Asked::from(args)?, args.json),
+        Some(path) => again::again(path, args.trace, args.common.json),
+        None => many(&Asked::from(args)?, args.common.json),
     }
 }
 
@@ -139,6 +97,7 @@ fn many(asked: &Asked, json: bool) -> Result<Exit, Refusal> {
     let verdict = if bad.is_some() { "invalid" } else { figures.verdict() };
     let mut object = figures.object();
     object["bad"] = json!(bad.as_ref().map(|bad| bad.object.clone()));
+    object["reason"] = json!(bad.as_ref().map(bad::Bad::reason));
     object["repeat"] = json!(asked.command());
     object["verdict"] = json!(verdict);
     if let Some(bad) = &bad {

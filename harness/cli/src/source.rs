@@ -32,6 +32,8 @@ pub(crate) struct RunSaid {
     pub(crate) reason: Option<String>,
     /// Whether its checkers found nothing wrong: then the reason is one that no history tells.
     own: bool,
+    /// What its ops are held against, if they do not say it themselves.
+    model: Option<Model>,
     /// Whether the user named the run's folder, and so asks of the run, not of the history alone.
     pub(crate) asked: bool,
 }
@@ -57,7 +59,11 @@ impl Source {
     pub(crate) fn open(path: &Path, format: FormatArg, reading: ReadingArg) -> Result<Source, Refusal> {
         let folder = path.is_dir();
         let path = if folder { path.join(HISTORY) } else { path.to_owned() };
-        let run = if folder || path.ends_with(HISTORY) { run_said(&path, folder)? } else { None };
+        let run = if folder || path.ends_with(HISTORY) || path.ends_with(SMALL) {
+            run_said(&path, folder)?
+        } else {
+            None
+        };
         let from: Box<dyn BufRead> = if path == Path::new("-") {
             Box::new(BufReader::new(io::stdin()))
         } else {
@@ -84,16 +90,27 @@ impl Source {
         if chosen != Model::Auto {
             return Ok(Asks::Of(chosen));
         }
+        // Some ops are asked of more than one thing; whoever recorded them knows of which.
+        if let Some(model) = self.run.as_ref().and_then(|run| run.model) {
+            return Ok(Asks::Of(model));
+        }
         match self.opening.first_f() {
             Some("get" | "put" | "append") => Ok(Asks::Of(Model::Kv)),
             Some("acquire" | "release") => Ok(Asks::Of(Model::Mutex)),
+            Some("generate") => Ok(Asks::Of(Model::UniqueIds)),
+            Some("transfer") => Ok(Asks::Of(Model::Bank)),
             Some("txn") => Ok(Asks::Txn),
+            Some("add") => Err(refuse(
+                &self.path,
+                "asks `add`, of a set or of a counter: say --model set or --model counter",
+            )),
             // Without a first op, whoever reads on will find nothing to judge, or what is wrong.
             Some("read" | "write" | "cas") | None => Ok(Asks::Of(Model::CasRegister)),
             Some(other) => Err(refuse(
                 &self.path,
                 format_args!(
-                    "asks `{other}`, which no model knows; known are read, write, cas; get, put, append"
+                    "asks `{other}`, which no model knows; known are read, write, cas; get, put, append; acquire, \
+                     release; add; generate; transfer"
                 ),
             )),
         }
@@ -120,6 +137,8 @@ impl Source {
 
 /// A run's history, in its folder.
 const HISTORY: &str = "history.jsonl";
+/// The history of the small life that a simulated one was made to, beside it.
+const SMALL: &str = "small-history.jsonl";
 
 /// What stands in the `results.json` beside a history. A run that did not come to its end has none; then
 /// it only counts if the run was asked for, since a history may also lie alone.
@@ -132,6 +151,7 @@ fn run_said(history: &Path, asked: bool) -> Result<Option<RunSaid>, Refusal> {
                 verdict: "unknown".to_owned(),
                 reason: Some("it left no results.json, so it did not come to its end".to_owned()),
                 own: true,
+                model: None,
                 asked,
             }));
         }
@@ -142,10 +162,24 @@ fn run_said(history: &Path, asked: bool) -> Result<Option<RunSaid>, Refusal> {
         return Err(refuse(&path, "has no verdict: it is not what a run leaves"));
     };
     let mut checks = results["checks"].as_array().into_iter().flatten();
+    let small = history.ends_with(SMALL);
+    let bad = if small { &results["bad"]["shrunk"] } else { &results["bad"] };
+    let reason = match (small, bad["sort"].as_str(), bad["sentence"].as_str()) {
+        (true, Some(sort), Some(sentence)) => Some(format!("it ends badly, by {sort}: {sentence}")),
+        _ => results["reason"].as_str().map(str::to_owned),
+    };
     Ok(Some(RunSaid {
         verdict: verdict.to_owned(),
-        reason: results["reason"].as_str().map(str::to_owned),
-        own: checks.all(|check| check["verdict"] == "valid"),
+        reason,
+        // Of what was simulated, everything is judged, not only what clients saw.
+        own: checks.all(|check| check["verdict"] == "valid") && bad["sort"] != "history",
+        model: match results["workload"].as_str() {
+            Some("set") => Some(Model::Set),
+            Some("counter") => Some(Model::Counter),
+            Some("unique-ids") => Some(Model::UniqueIds),
+            Some("bank") => Some(Model::Bank),
+            _ => None,
+        },
         asked,
     }))
 }

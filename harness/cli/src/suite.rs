@@ -17,11 +17,12 @@ use rayon::prelude::*;
 use sim::Swept;
 use sim::hunt::{self, Found, Hunt};
 
+use crate::common::{bugs, quote, seconds, writable_file, writable_folder};
 use crate::exit::{Exit, Refusal};
 use crate::live::Board;
 use crate::render;
-use crate::run::seconds;
-use crate::sim::{asked, stop_on_signal};
+use crate::sim::figures::{lived, no_verdicts};
+use crate::sim::stop_on_signal;
 use crate::threads;
 
 /// All suites, with a line each.
@@ -62,6 +63,11 @@ pub(crate) struct SuiteArgs {
     #[arg(long)]
     control_only: bool,
 
+    /// Where the printed commands, when they are typed, make the folders of bad lives
+    /// [default: histories/runs]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
     /// Write what came of it as `JUnit` XML, too
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -81,6 +87,9 @@ enum WorldArg {
     /// In a simulator
     Sim,
 }
+
+/// Nobody hunts for longer, in virtual time: thirty years.
+const LONGEST: Duration = Duration::from_hours(30 * 365 * 24);
 
 /// A mistake, and what became of its hunt.
 struct Row {
@@ -103,6 +112,10 @@ struct Outcome {
     control: Control,
     /// Whether every mistake there is was hunted, so that the others need a word, too.
     all: bool,
+    /// For how long each was hunted at most.
+    budget: Duration,
+    /// What is added to the commands that are printed.
+    out: String,
 }
 
 /// Runs the suite, and prints what came of it.
@@ -115,15 +128,17 @@ pub(crate) fn suite(args: &SuiteArgs) -> Result<Exit, Refusal> {
         return Err(Refusal::wrong("this build has no planted bugs: only --control-only makes sense"));
     }
     let WorldArg::Sim = args.world;
-    let budget = seconds("--budget", args.budget)?;
-    let only = asked::bugs(&args.only)?;
+    let budget = seconds("--budget", args.budget, LONGEST)?;
+    let only = bugs("--only", &args.only)?;
+    args.junit.as_deref().map(|path| writable_file("--junit", path)).transpose()?;
+    args.out.as_deref().map(|path| writable_folder("--out", path)).transpose()?;
     threads::use_threads(args.threads)?;
     let bugs = match (args.control_only, only.is_empty()) {
         (true, _) => Vec::new(),
         (_, true) => Bug::ALL.to_vec(),
         (_, false) => only,
     };
-    let outcome = bugs_raft(&bugs, budget, args.control);
+    let outcome = bugs_raft(&bugs, budget, args);
     if let Some(path) = &args.junit {
         let written = std::fs::write(path, junit::report(&outcome));
         written.map_err(|error| Refusal::wrong(format_args!("--junit {}: {error}", path.display())))?;
@@ -136,7 +151,7 @@ pub(crate) fn suite(args: &SuiteArgs) -> Result<Exit, Refusal> {
     Ok(outcome.exit())
 }
 
-fn bugs_raft(bugs: &[Bug], budget: Duration, times: u32) -> Outcome {
+fn bugs_raft(bugs: &[Bug], budget: Duration, args: &SuiteArgs) -> Outcome {
     let board = Board::new();
     let stop = stop_on_signal();
     let over = Mutex::new(0);
@@ -156,7 +171,7 @@ fn bugs_raft(bugs: &[Bug], budget: Duration, times: u32) -> Outcome {
     let rows: Vec<Row> = bugs.par_iter().with_max_len(1).map(hunt).collect();
     let longest = rows.iter().filter(|row| row.hunt.found.is_some()).map(|row| row.hunt.virtual_time()).max();
     let length = match longest {
-        Some(longest) => longest.saturating_mul(times),
+        Some(longest) => longest.saturating_mul(args.control),
         None => budget,
     };
     let started = Instant::now();
@@ -170,7 +185,9 @@ fn bugs_raft(bugs: &[Bug], budget: Duration, times: u32) -> Outcome {
     board.end();
     let accused = hunt::accused(&swept);
     let all = rows.len() == Bug::ALL.len();
-    Outcome { rows, control: Control { swept, accused, took: started.elapsed() }, all }
+    let out =
+        args.out.as_ref().map_or_else(String::new, |out| format!(" --out {}", quote(&out.to_string_lossy())));
+    Outcome { rows, control: Control { swept, accused, took: started.elapsed() }, all, budget, out }
 }
 
 impl Outcome {
@@ -187,11 +204,12 @@ impl Outcome {
             doubts.push(format!("not found: {}", missed.join(", ")));
         }
         if self.control.swept.stopped || self.rows.iter().any(|row| row.hunt.stopped) {
-            doubts.push("stopped early".to_owned());
+            doubts.push(format!(
+                "stopped early: the control lived {}",
+                lived(0, self.control.swept.table.lives)
+            ));
         }
-        for (seed, why) in &self.control.swept.unknown {
-            doubts.push(format!("no verdict on seed {seed} of the control: {why}"));
-        }
+        doubts.extend(no_verdicts(&self.control.swept).into_iter().map(|line| format!("control: {line}")));
         doubts
     }
 

@@ -30,7 +30,7 @@ fn what_does_not_exist_is_named_with_what_does() {
 
 #[test]
 fn numbers_that_make_no_sense_are_refused() {
-    refused(&["run", "--nodes", "0"], &["0 nodes"]);
+    refused(&["run", "--nodes", "0"], &["--nodes 0"]);
     refused(&["run", "--concurrency", "many"], &["--concurrency", "2n"]);
     refused(&["run", "--time-limit", "-1"], &["-1"]);
     refused(&["run", "--interval", "5"], &["--interval"]);
@@ -178,16 +178,28 @@ fn a_life_that_cannot_be_lived_is_refused_with_a_cure() {
     refused(&["sim", "--nemesis", "earthquake"], &["earthquake", "power", "bit-flip"]);
     refused(&["sim", "--workload", "regster"], &["regster", "register", "bank"]);
     refused(&["sim", "--bug", "heisenbug"], &["heisenbug", "skip-read-quorum"]);
-    refused(&["sim", "--nodes", "0"], &["--nodes 0", "from 1 to 9"]);
-    refused(&["sim", "--concurrency", "0"], &["--concurrency 0", "from 1"]);
+    refused(&["sim", "--nodes", "0"], &["--nodes 0", "1 to 9"]);
+    refused(&["sim", "--concurrency", "0n"], &["--concurrency 0n", "from 1 to 1000"]);
+    refused(&["sim", "--concurrency", "999999999999999999999n"], &["too many", "1000"]);
+    refused(&["sim", "--seeds", "-1"], &["--seeds", "`-1` is no seed", "from 0"]);
+    refused(&["sim", "--seeds", "99999999999999999999"], &["is no seed", "18446744073709551614"]);
+    refused(&["run", "--seed", "-1"], &["--seed", "from 0 to 18446744073709551615"]);
+    refused(&["sim", "--rate", "NaN"], &["--rate NaN"]);
+    refused(&["sim", "--rate", "1000", "--time-limit", "86400"], &["--rate 1000", "86400 s", "1000000 ops"]);
+    refused(&["sim", "--nemesis", "partition", "--nodes", "1"], &["--nemesis", "partition", "1 node"]);
+    refused(&["sim", "--bug", "R16"], &["--bug R16", "ignore-drift", "not applicable", "lease"]);
     refused(&["sim", "--rate=-3"], &["--rate"]);
     refused(&["sim", "--time-limit", "1e9"], &["--time-limit", "86400"]);
     refused(&["sim", "--threads", "0"], &["--threads 0", "from 1"]);
     refused(&["sim", "--trace"], &["--trace", "100 were asked for", "--seeds 0"]);
     refused(&["sim", "--out", "/dev/null/x"], &["/dev/null is no folder"]);
+    refused(&["sim", "--out", "/proc/x"], &["--out /proc/x", "nothing can be written in /proc"]);
+    refused(&["suite", "bugs-raft", "--out", "/proc/x"], &["--out /proc/x"]);
+    refused(&["suite", "bugs-raft", "--junit", "/no/such/junit.xml"], &["--junit", "no folder /no/such"]);
+    refused(&["suite", "bugs-raft", "--budget", "1e99"], &["--budget 1e99", "at most"]);
     refused(&["sim", "--schedule", "no/such/schedule.toml"], &["no/such/schedule.toml"]);
     refused(&["suite", "bugs-rafft"], &["bugs-rafft", "bugs-raft"]);
-    refused(&["suite", "bugs-raft", "--only", "heisenbug"], &["heisenbug", "skip-read-quorum"]);
+    refused(&["suite", "bugs-raft", "--only", "heisenbug"], &["--only", "heisenbug", "skip-read-quorum"]);
     refused(&["suite", "bugs-raft", "--budget", "0"], &["--budget"]);
     refused(&["suite", "bugs-raft", "--world", "real"], &["real", "sim"]);
 }
@@ -204,6 +216,71 @@ fn a_file_that_is_no_life_is_refused_with_where_lives_come_from() {
         &["sim", "--life", path.to_str().unwrap()],
         &["missing field `workload`", "life.json in the folder"],
     );
+}
+
+#[test]
+fn an_op_that_nobody_would_ask_is_refused_with_its_place() {
+    let life = include_str!("../../sim/tests/life.json");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("life.json");
+    for (was, is, words) in [
+        ("\"seat\": 3", "\"seat\": 6", &["`asks`, op 1 of 1", "`seat` is 6", "the last is 5"][..]),
+        ("\"time\": \"472.863251ms\"", "\"time\": \"2s\"", &["op 1 of 1", "`time` is 2s", "473.464256ms"]),
+        ("\"f\": \"read\"", "\"f\": \"dance\"", &["op 1 of 1", "`dance`", "read, write"]),
+        ("\"patience\": \"5s\"", "\"patience\": 5", &["line ", "a string"]),
+        ("\"patience\": \"5s\"", "\"patience\": \"5\"", &["line ", "`5` is not a length of time", "2.5s"]),
+        ("at = \\\"0.0", "at = \\\"O.0", &["`schedule`, line 4", "`O.0"]),
+    ] {
+        assert!(life.contains(was), "{was}");
+        std::fs::write(&path, life.replace(was, is)).unwrap();
+        refused(&["sim", "--life", path.to_str().unwrap()], words);
+    }
+    let (head, asks) = life.split_once("\"asks\": [").unwrap();
+    let tail = asks.rsplit_once(']').unwrap().1;
+    std::fs::write(&path, format!("{head}\"asks\": []{tail}")).unwrap();
+    let output = harness(&["sim", "--life", path.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.ends_with("nothing to judge: no op was answered\nverdict: unknown\n"), "{said}");
+}
+
+#[test]
+fn every_workload_that_is_judged_has_its_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("recorded.jsonl");
+    let file = path.to_str().unwrap();
+    let history = |ops: &[(&str, &str, &str)]| {
+        let lines = ops.iter().enumerate().flat_map(|(place, (f, asked, answered))| {
+            let line = |index: usize, kind: &str, value: &str| {
+                format!(
+                    r#"{{"index":{index},"time":{index},"process":0,"type":"{kind}","f":"{f}","key":"x","value":{value}}}"#
+                )
+            };
+            [line(2 * place, "invoke", asked), line(2 * place + 1, "ok", answered)]
+        });
+        std::fs::write(&path, lines.map(|line| line + "\n").collect::<String>()).unwrap();
+    };
+    for (model, ops, code) in [
+        ("set", [("add", "3", "3"), ("read", "null", "[3]")], 0),
+        ("set", [("add", "3", "3"), ("read", "null", "[]")], 1),
+        ("counter", [("add", "3", "3"), ("read", "null", "3")], 0),
+        ("counter", [("add", "3", "3"), ("read", "null", "4")], 1),
+        ("unique-ids", [("generate", "null", "1"), ("generate", "null", "2")], 0),
+        ("unique-ids", [("generate", "null", "1"), ("generate", "null", "1")], 1),
+        ("bank", [("read", "null", "[10,10,10,10]"), ("read", "null", "[10,10,10,10]")], 0),
+        ("bank", [("read", "null", "[10,10,10,10]"), ("read", "null", "[9,10,10,10]")], 1),
+    ] {
+        history(&ops);
+        let output = harness(&["check", "--model", model, file]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{model}: {said}");
+        assert!(said.contains(&format!("held against {model} in")), "{said}");
+    }
+    // What says it itself needs no flag.
+    history(&[("generate", "null", "1")]);
+    assert_eq!(harness(&["check", file]).status.code(), Some(0));
+    history(&[("add", "3", "3")]);
+    refused(&["check", file], &["`add`", "--model set", "--model counter"]);
 }
 
 #[test]

@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -97,9 +99,20 @@ fn the_folder_of_a_bad_life_holds_what_is_needed_to_argue_about_it() {
     assert!(read("trace.txt").contains(" asks "));
     nemesis::Schedule::parse(&read("schedule.toml"), &nemesis::cluster(3)).unwrap();
 
-    for name in ["history.jsonl", "small-history.jsonl"] {
+    for (name, bad) in [("history.jsonl", &object["bad"]), ("small-history.jsonl", &object["bad"]["shrunk"])]
+    {
         let judged = harness(&["check", folder.join(name).to_str().unwrap()]);
-        assert!(matches!(judged.status.code(), Some(0 | 1)), "{name} is a history: {}", words(&judged));
+        let text = words(&judged);
+        if bad["sort"] == "history" {
+            assert_eq!(judged.status.code(), Some(1), "{name}: {text}");
+        } else {
+            assert_eq!(judged.status.code(), Some(0), "{name}: {text}");
+            let sentence = bad["sentence"].as_str().unwrap();
+            assert!(
+                text.contains("the run itself was invalid: ") && text.contains(sentence),
+                "{name}: {text}"
+            );
+        }
     }
     let life = folder.join("life.json");
     let again = harness(&["sim", "--life", life.to_str().unwrap(), "--json"]);
@@ -138,13 +151,13 @@ fn what_nobody_judges_or_nothing_showed_is_unknown() {
     let transactions = harness(&["sim", "--workload", "list-append", "--seeds", "0..2", "--time-limit", "2"]);
     let text = words(&transactions);
     assert_eq!(transactions.status.code(), Some(2), "{text}");
-    assert!(text.contains("no verdict on seed 0: nobody judges this workload yet"), "{text}");
+    assert!(text.contains("no verdict on 2 lives (seeds 0, 1): nobody judges this workload yet"), "{text}");
 
     // A bit that rots needs a node that dies with it, and there is no time for that.
     let hasty = ["sim", "--nemesis", "bit-flip", "--time-limit", "0.1", "--rate", "300", "--seeds"];
     let few = harness(&[&hasty[..], &["0..99"]].concat());
     assert_eq!(few.status.code(), Some(0), "{}", words(&few));
-    assert!(words(&few).contains("never met: bit-flip, "));
+    assert!(words(&few).contains("no effect in any life: bit-flip\nnever met: "), "faults and marks apart");
     let many = harness(&[&hasty[..], &["0..100"]].concat());
     assert_eq!(many.status.code(), Some(2), "{}", words(&many));
     assert!(words(&many).contains("asked for and not tested: bit-flip had no effect in any life"));
@@ -166,21 +179,69 @@ fn a_suite_hunts_what_was_planted_and_lets_the_rest_alone() {
     let junit = std::fs::read_to_string(&junit).unwrap();
     assert!(junit.contains("tests=\"3\" failures=\"0\""), "{junit}");
 
-    let object = harness(&[&hunt[..], &["--only", "vote-twice", "--json"]].concat());
+    let object = harness(
+        &[&hunt[..], &["--only", "vote-twice", "--json", "--out", folder.path().to_str().unwrap()]].concat(),
+    );
     let object: Value = serde_json::from_slice(&object.stdout).unwrap();
     let found = &object["bugs"][0]["found"];
-    let again =
-        type_again(&format!("{} --out {}", found["repeat"].as_str().unwrap(), folder.path().display()));
+    let again = type_again(found["repeat"].as_str().unwrap());
     assert_eq!(again.status.code(), Some(1));
     let sentence = found["sentence"].as_str().unwrap();
     assert!(words(&again).contains(sentence), "{sentence} is missing in: {}", words(&again));
 }
 
+/// Waits until it would not be ended by Ctrl-C any more.
+fn listening(child: &Child) {
+    let status = format!("/proc/{}/status", child.id());
+    let catches = || {
+        let text = std::fs::read_to_string(&status).unwrap();
+        let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (Signal::SIGINT as u64 - 1)) != 0
+    };
+    while !catches() {
+        std::thread::yield_now();
+    }
+}
+
 #[test]
-fn a_suite_that_misses_a_mistake_says_which() {
-    let short = ["suite", "bugs-raft", "--budget", "1", "--only", "commit-old-term", "--control", "1"];
-    let output = harness(&short);
+fn an_interrupt_ends_a_life_of_a_day_and_what_was_lived_is_told() {
+    let day = ["sim", "--seeds", "4..9", "--time-limit", "86400", "--rate", "10", "--nemesis", "all"];
+    let child = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .args(day)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    listening(&child);
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
     let text = words(&output);
     assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("\nstopped early: lived none; 5 of 5 were not\n"), "{text}");
+    assert!(text.ends_with("verdict: unknown\n"), "{text}");
+}
+
+#[test]
+fn a_suite_of_all_names_what_cannot_be_hunted() {
+    let output = harness(&["suite", "bugs-raft", "--budget", "1", "--control", "1"]);
+    let text = words(&output);
+    let line = text.lines().find(|line| line.starts_with("R20 ")).unwrap();
+    assert!(
+        line.contains("snapshot-without-sessions") && line.contains("not applicable: there are no"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_suite_that_misses_a_mistake_says_which() {
+    let out = tempfile::tempdir().unwrap();
+    let short =
+        ["suite", "bugs-raft", "--budget", "1", "--only", "commit-old-term", "--control", "1", "--out"];
+    let output = harness(&[&short[..], &[out.path().to_str().unwrap()]].concat());
+    let text = words(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    let longer = after(&text, "commit-old-term for longer: ");
+    assert!(longer.contains("--only commit-old-term --budget 2 --out /"), "{longer}");
     assert!(text.contains("\nnot found: commit-old-term\nverdict: unknown\n"), "{text}");
 }

@@ -98,13 +98,13 @@ impl Default for Plan {
 }
 
 /// More nodes than this do not fit one machine usefully, and need n·(n-1) proxies.
-const MOST_NODES: u16 = 15;
+pub const MOST_NODES: u16 = 15;
 /// A drawn schedule of more faults than this is a slip of the pen, and would fill the memory.
 const MOST_FAULTS: u128 = 1_000_000;
 /// A schedule that leaves faults to chance draws up to ten a second for at most so long, for the same reason.
 const LONGEST_CHANCE: Duration = Duration::from_hours(24);
 /// More clients than this say nothing that fewer do not.
-const MOST_CLIENTS: usize = 10_000;
+pub const MOST_CLIENTS: usize = 10_000;
 
 impl Plan {
     /// How many clients at a time.

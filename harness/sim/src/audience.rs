@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Audience<'a> {
     /// What happens, line by line.
     pub trace: bool,
+    /// What each core was given.
+    pub inputs: bool,
     /// Raised from outside, it ends the life where it stands.
     pub stop: Option<&'a AtomicBool>,
 }
@@ -20,6 +22,12 @@ impl<'a> Audience<'a> {
     /// Somebody reads along.
     pub fn reader() -> Audience<'static> {
         Audience { trace: true, ..Audience::default() }
+    }
+
+    /// The same, and somebody wants to know what each core was given.
+    #[must_use]
+    pub fn with_inputs(self) -> Audience<'a> {
+        Audience { inputs: true, ..self }
     }
 
     /// The same, until this is raised.

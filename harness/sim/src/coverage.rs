@@ -22,6 +22,8 @@ pub struct Coverage {
     pub halts: u64,
     /// Starts after the first.
     pub restarts: u64,
+    /// Nodes that lost their power again while they recovered from that.
+    pub relapses: u64,
     /// Another node came to lead.
     pub leader_changes: u64,
     /// Faults injected, and those of them that had an effect, by kind.
@@ -30,12 +32,19 @@ pub struct Coverage {
 }
 
 /// What can be met besides faults, by name.
-pub const MARKS: [&str; 6] =
-    ["leader change", "log cut back", "torn tail", "damage found", "node fenced", "restart"];
+pub const MARKS: [&str; 7] = [
+    "leader change",
+    "log cut back",
+    "torn tail",
+    "damage found",
+    "node fenced",
+    "restart",
+    "power cut in recovery",
+];
 
 impl Coverage {
     /// How often each mark was met.
-    pub fn marks(&self) -> [(&'static str, u64); 6] {
+    pub fn marks(&self) -> [(&'static str, u64); 7] {
         let met = [
             self.leader_changes,
             self.truncations,
@@ -43,6 +52,7 @@ impl Coverage {
             self.refusals,
             self.halts,
             self.restarts,
+            self.relapses,
         ];
         std::array::from_fn(|place| (MARKS[place], met[place]))
     }

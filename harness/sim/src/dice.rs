@@ -16,6 +16,10 @@ pub(crate) enum Dice {
     Nemesis,
     Ops,
     Wall,
+    /// What becomes of the messages of a process that dies.
+    Deaths,
+    /// In which order a node that stood still looks at things, whether power goes twice, what of a disk fails.
+    Whims,
     Disk(u16),
     Timers(u16),
 }
@@ -31,6 +35,8 @@ impl Dice {
             Dice::Nemesis => 5,
             Dice::Ops => 6,
             Dice::Wall => 7,
+            Dice::Deaths => 8,
+            Dice::Whims => 9,
             Dice::Disk(node) => 1_000 + u64::from(node),
             Dice::Timers(node) => 100_000 + u64::from(node),
         };

@@ -23,6 +23,7 @@ use checker::Budget;
 use history::Line;
 use nemesis::{Deed, Nemesis, Schedule, Time, cluster};
 use raft::Bugs;
+use raft::script::Move;
 use replica::{Replica, Sessions};
 use workload::Generator;
 
@@ -60,6 +61,9 @@ fn state_of(store: &kv::Store, sessions: &Sessions<kv::Reply>) -> u64 {
     digest.mix(&[store.digest()]);
     digest.value()
 }
+
+/// No life has more ops: all that clients saw is kept until it is judged, about two kilobytes for each op.
+pub const MOST_OPS: u64 = 1_000_000;
 
 /// Everything that fixes a life, but for the ops of its clients.
 #[derive(Clone, Debug)]
@@ -113,6 +117,8 @@ pub struct Life {
     pub disk_calls: Vec<u64>,
     /// What was happening, line by line, if that was asked for.
     pub trace: Option<String>,
+    /// What each core was given, in order, if that was asked for.
+    pub moves: Vec<Move>,
 }
 
 /// A life, and what its clients saw.
@@ -173,6 +179,9 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         };
         let mut world = World::new(constitution, Kind { new: kv::Store::new, state: state_of });
         world.trace = audience.trace.then(Vec::new);
+        if audience.inputs {
+            world.note_inputs();
+        }
         if let Some(Cut { node, calls }) = frame.cut {
             world.nodes[usize::from(node) - 1].disk.cut_after(Some(calls));
         }
@@ -210,6 +219,10 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             bad if bad.is_bad() => bad,
             _ if !good => Ending::Stuck(self.what_hangs()),
             judged => match self.compare() {
+                Ending::Good if self.full() && !judged.is_bad() => Ending::Unknown(format!(
+                    "it ended after {MOST_OPS} ops, of which no life has more: fewer clients, a rate or less time \
+                     keep it below"
+                )),
                 Ending::Good => judged,
                 differing => differing,
             },
@@ -244,10 +257,15 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             if let Given::Until(Some(until)) = given {
                 self.look_at(until);
             }
-            if self.world.now >= limit || !self.wait(limit) {
+            if self.world.now >= limit || self.full() || !self.wait(limit) {
                 return self.world.breach.is_none();
             }
         }
+    }
+
+    /// Whether clients asked as much as anybody keeps.
+    fn full(&self) -> bool {
+        self.clients.invoked() >= MOST_OPS
     }
 
     /// Mends everything, and lets what is open end.
@@ -423,9 +441,11 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         digest.value()
     }
 
-    fn over(self, ending: Ending) -> Told<W> {
+    fn over(mut self, ending: Ending) -> Told<W> {
         let digest = self.digest(&ending);
+        let moves = self.world.take_moves();
         let life = Life {
+            moves,
             ending,
             lasted: self.world.now,
             began: self.start,

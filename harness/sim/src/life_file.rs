@@ -18,6 +18,7 @@ use crate::asking::{Asking, Visitor, with_workload};
 use crate::audience::Audience;
 use crate::life::{Frame, Life, Told, live};
 use crate::plan::Plan;
+use crate::retelling::{self, NoScript};
 use crate::settings::Settings;
 use crate::shrink::{NotSmall, Script, shrink};
 use crate::tape::{Ask, Tape, WrittenAsk};
@@ -104,12 +105,13 @@ pub struct Shrunk {
     pub faults: usize,
     /// Whether it might have become smaller still, had it not been stopped.
     pub stopped: bool,
+    /// The same as a script, or why there is none.
+    pub script: Result<String, NoScript>,
 }
 
 impl LifeFile {
     /// Reads one.
     pub fn parse(text: &str) -> Result<LifeFile, BadLife> {
-        let file: LifeFile = serde_json::from_str(text)?;
         struct Look<'a>(&'a LifeFile);
         impl Visitor for Look<'_> {
             type Out = Result<(), BadLife>;
@@ -118,6 +120,7 @@ impl LifeFile {
                 self.0.asks::<W::Op>().map(|_| ())
             }
         }
+        let file: LifeFile = serde_json::from_str(text)?;
         file.frame()?;
         with_workload(file.name()?, Look(&file))?;
         Ok(file)
@@ -279,13 +282,15 @@ impl Plan {
                 let generator = plan.generator(&workload, seed);
                 let told = live(&frame, &workload, generator, Audience::nobody().until(stop));
                 let script = shrink(&workload, &frame, &told, seen, stop)?;
+                // Not to be stopped: it is what there is to show, and smaller than what was just lived.
+                let small = script.live(&workload, Audience::reader().with_inputs());
                 Ok(Shrunk {
                     file: written(plan.workload, &script),
-                    // Not to be stopped: it is what there is to show, and smaller than what was just lived.
-                    story: story(script.live(&workload, Audience::reader())),
                     ops: script.asks.len(),
                     faults: script.deeds.len(),
                     stopped: stop.load(Ordering::Relaxed),
+                    script: retelling::script(&script.frame(), &small.life),
+                    story: story(small),
                 })
             }
         }

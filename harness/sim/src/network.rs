@@ -7,8 +7,13 @@
 //!
 //! A cut counts when a message is sent and when it would arrive: what was under way when the link was
 //! cut does not slip through.
+//!
+//! A process that dies takes its connections with it. What was under way to it is gone: the next process
+//! does not read from a connection of the last one. Of what it had sent itself, nobody can say how far it
+//! came: some of it is in buffers of its own machine, some on the wire, some in buffers of the
+//! receiver. So the [fate](Fate) of that is drawn for each death.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use nemesis::{Link, Sever, Weather};
 use raft::{Envelope, NodeId};
@@ -32,11 +37,16 @@ pub struct Pace {
     pub ordered: bool,
 }
 
-/// What happened on a link, since it was last asked.
+/// What a cut did on a link, since it began.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Traffic {
+pub(crate) struct Stopped {
     pub(crate) held: u64,
     pub(crate) refused: u64,
+}
+
+/// What a weather did on a link, since it began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Traffic {
     pub(crate) lost: u64,
     pub(crate) delayed: u64,
     pub(crate) repeated: u64,
@@ -49,43 +59,91 @@ pub(crate) struct Network {
     pace: Pace,
     wires: Vec<Wire>,
     dice: ChaCha8Rng,
+    fates: ChaCha8Rng,
 }
 
 #[derive(Default)]
 struct Wire {
     cut: Option<Sever>,
+    stopped: Stopped,
     weather: Option<Weather>,
-    held: VecDeque<Envelope>,
+    traffic: Traffic,
+    /// How many messages were sent, a repeated one being two.
+    sent: u64,
+    /// Those that will arrive, the oldest first.
+    under_way: VecDeque<(u64, Envelope)>,
+    /// Those that met a cut.
+    held: BTreeMap<u64, Envelope>,
     /// When the last message that keeps the order arrives.
     last: u64,
-    traffic: Traffic,
+}
+
+/// A message that will arrive, unless something comes between.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) at: u64,
+    /// The how-manieth of its link it is.
+    pub(crate) number: u64,
 }
 
 /// When a message arrives: not at all, once or twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Arrivals {
-    pub(crate) first: Option<u64>,
-    pub(crate) again: Option<u64>,
+    pub(crate) first: Option<Arrival>,
+    pub(crate) again: Option<Arrival>,
+}
+
+/// What becomes of that which a process had sent when it died.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    /// It had left the machine: all of it arrives.
+    Left,
+    /// It had not: none of it does.
+    Stayed,
+    /// On each link the first few had.
+    Parted,
+}
+
+impl Fate {
+    /// One is as likely as another.
+    fn draw(dice: &mut ChaCha8Rng) -> Fate {
+        match dice.random_range(0..3) {
+            0 => Fate::Left,
+            1 => Fate::Stayed,
+            _ => Fate::Parted,
+        }
+    }
+
+    /// How many of so many messages on a link arrive.
+    fn keeps(self, all: usize, dice: &mut ChaCha8Rng) -> usize {
+        match self {
+            Fate::Left => all,
+            Fate::Stayed => 0,
+            Fate::Parted => dice.random_range(0..=all),
+        }
+    }
 }
 
 impl Network {
-    pub(crate) fn new(nodes: usize, pace: Pace, dice: ChaCha8Rng) -> Network {
+    /// `dice` draw delays and weather, `fates` what the death of a process does.
+    pub(crate) fn new(nodes: usize, pace: Pace, dice: ChaCha8Rng, fates: ChaCha8Rng) -> Network {
         let wires = (0..nodes * nodes).map(|_| Wire::default()).collect();
-        Network { nodes, pace, wires, dice }
+        Network { nodes, pace, wires, dice, fates }
     }
 
     /// A message leaves. If the link is cut, this is the last of it for now.
-    pub(crate) fn send(&mut self, now: u64, envelope: &Envelope) -> Arrivals {
+    pub(crate) fn send(&mut self, now: u64, envelope: Envelope) -> Arrivals {
         let place = self.place(envelope.from, envelope.to);
-        if self.stop(place, envelope) {
+        if self.wires[place].cut.is_some() {
+            let number = self.wires[place].number();
+            self.wires[place].stop(number, envelope);
             return Arrivals::default();
         }
         let fair = self.fair();
         let wire = &mut self.wires[place];
         let Some(weather) = wire.weather else {
-            let at = if self.pace.ordered { (now + fair).max(wire.last) } else { now + fair };
-            wire.last = at;
-            return Arrivals { first: Some(at), again: None };
+            let at = wire.in_turn(now + fair, self.pace.ordered);
+            return Arrivals { first: Some(wire.carry(at, envelope)), again: None };
         };
         let mut percent = |share: u8| share > 0 && self.dice.random_range(0..100) < share;
         if percent(weather.loss) {
@@ -101,36 +159,41 @@ impl Network {
             // Late enough that what is sent next comes first.
             at += 5_000_000 + up_to(20_000_000, &mut self.dice);
             wire.traffic.overtaken += 1;
-        } else if self.pace.ordered {
-            at = at.max(wire.last);
-            wire.last = at;
+        } else {
+            at = wire.in_turn(at, self.pace.ordered);
         }
         wire.traffic.repeated += u64::from(repeated);
-        let again = repeated.then(|| at + up_to(100_000_000, &mut self.dice));
-        Arrivals { first: Some(at), again }
+        let again = repeated.then(|| envelope.clone());
+        let first = Some(wire.carry(at, envelope));
+        let again = again.map(|again| wire.carry(at + up_to(100_000_000, &mut self.dice), again));
+        Arrivals { first, again }
     }
 
-    /// A message would arrive now: whether it does.
-    pub(crate) fn arrives(&mut self, envelope: &Envelope) -> bool {
-        let place = self.place(envelope.from, envelope.to);
-        !self.stop(place, envelope)
-    }
-
-    /// What meets a cut goes no further.
-    fn stop(&mut self, place: usize, envelope: &Envelope) -> bool {
+    /// A message would arrive now, if nothing has come between.
+    pub(crate) fn arrives(&mut self, from: NodeId, to: NodeId, number: u64) -> Option<Envelope> {
+        let place = self.place(from, to);
         let wire = &mut self.wires[place];
-        match wire.cut {
-            None => return false,
-            Some(Sever::Cut) => wire.traffic.refused += 1,
-            Some(Sever::Hold) => {
-                wire.traffic.held += 1;
-                wire.held.push_back(envelope.clone());
-                if wire.held.len() > HELD {
-                    wire.held.pop_front();
-                }
-            }
+        let turn = wire.under_way.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        let (_, envelope) = wire.under_way.remove(turn)?;
+        if wire.cut.is_some() {
+            wire.stop(number, envelope);
+            return None;
         }
-        true
+        Some(envelope)
+    }
+
+    /// The process of a node ends. What was under way to it is gone, and of what it sent, some may be. Says how
+    /// many messages died with it.
+    pub(crate) fn process_ends(&mut self, node: NodeId) -> u64 {
+        let fate = Fate::draw(&mut self.fates);
+        let mut lost = 0;
+        for other in (1..=u16::try_from(self.nodes).expect("nodes are numbered in 16 bits")).map(NodeId) {
+            let (to, from) = (self.place(other, node), self.place(node, other));
+            lost += self.wires[to].lose_all_but(0);
+            let keeps = fate.keeps(self.wires[from].on_it(), &mut self.fates);
+            lost += self.wires[from].lose_all_but(keeps);
+        }
+        lost
     }
 
     /// Cuts these links.
@@ -138,18 +201,32 @@ impl Network {
         for link in links {
             let wire = self.wire(*link);
             wire.cut = Some(how);
-            wire.traffic = Traffic::default();
+            wire.stopped = Stopped::default();
         }
     }
 
-    /// Mends a link: what it held, and what happened on it meanwhile.
-    pub(crate) fn mend(&mut self, link: Link) -> (VecDeque<Envelope>, Traffic) {
+    /// Mends a link: what it held sets out again, in its order.
+    pub(crate) fn mend(&mut self, now: u64, link: Link) -> (Vec<Arrival>, Stopped) {
+        let ordered = self.pace.ordered;
         let wire = self.wire(link);
         wire.cut = None;
-        (std::mem::take(&mut wire.held), std::mem::take(&mut wire.traffic))
+        let mut held = std::mem::take(&mut wire.held);
+        if ordered && let Some((&first, _)) = held.first_key_value() {
+            // A receiver is given nothing for which something earlier is still missing.
+            let later = wire.under_way.partition_point(|(number, _)| *number < first);
+            held.extend(wire.under_way.drain(later..));
+        }
+        let stopped = std::mem::take(&mut wire.stopped);
+        let again = held.into_values().map(|envelope| {
+            let at = now + self.fair();
+            let wire = self.wire(link);
+            let at = wire.in_turn(at, ordered);
+            wire.carry(at, envelope)
+        });
+        (again.collect(), stopped)
     }
 
-    /// Gives these links a weather, or takes it away.
+    /// Gives a link a weather, or takes it away, and says what the last one did.
     pub(crate) fn weather(&mut self, link: Link, weather: Option<Weather>) -> Traffic {
         let wire = self.wire(link);
         wire.weather = weather;
@@ -163,7 +240,7 @@ impl Network {
     }
 
     /// A delay in fair weather.
-    pub(crate) fn fair(&mut self) -> u64 {
+    fn fair(&mut self) -> u64 {
         let Pace { least, spread, .. } = self.pace;
         let drawn = self.dice.random::<u64>();
         let more = if spread == 0 { 0 } else { (drawn >> 8) % spread };
@@ -180,6 +257,167 @@ impl Network {
     }
 }
 
+impl Wire {
+    /// The number of the next message.
+    fn number(&mut self) -> u64 {
+        self.sent += 1;
+        self.sent
+    }
+
+    /// A message is under way from now on.
+    fn carry(&mut self, at: u64, envelope: Envelope) -> Arrival {
+        let number = self.number();
+        self.under_way.push_back((number, envelope));
+        Arrival { at, number }
+    }
+
+    /// When a message arrives that could be there at `at`: not before the last one, on a link that keeps the
+    /// order.
+    fn in_turn(&mut self, at: u64, ordered: bool) -> u64 {
+        let at = if ordered { at.max(self.last) } else { at };
+        self.last = at;
+        at
+    }
+
+    /// A message meets the cut, and goes no further.
+    fn stop(&mut self, number: u64, envelope: Envelope) {
+        if self.cut == Some(Sever::Cut) {
+            self.stopped.refused += 1;
+            return;
+        }
+        self.stopped.held += 1;
+        self.held.insert(number, envelope);
+        if self.held.len() > HELD {
+            self.held.pop_first();
+        }
+    }
+
+    /// How many messages are under way or held.
+    fn on_it(&self) -> usize {
+        self.under_way.len() + self.held.len()
+    }
+
+    /// The connection breaks: of what it carries or holds, the first few arrive. The next one need not wait
+    /// for them. Says how many do not arrive.
+    fn lose_all_but(&mut self, keeps: usize) -> u64 {
+        self.last = 0;
+        let all = self.on_it();
+        if keeps < all {
+            let under_way = self.under_way.iter().map(|(number, _)| *number);
+            let mut numbers: Vec<u64> = under_way.chain(self.held.keys().copied()).collect();
+            numbers.sort_unstable();
+            let first_lost = numbers[keeps];
+            self.under_way.retain(|(number, _)| *number < first_lost);
+            self.held.split_off(&first_lost);
+        }
+        (all - self.on_it()) as u64
+    }
+}
+
 fn up_to(most: u64, dice: &mut ChaCha8Rng) -> u64 {
     if most == 0 { 0 } else { dice.random_range(0..most) }
+}
+
+#[cfg(test)]
+mod tests {
+    use nemesis::NodeId as Name;
+    use raft::{Message, Term};
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn dice(seed: u64) -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(seed)
+    }
+
+    fn network(seed: u64) -> Network {
+        Network::new(3, Pace { least: 1_000, spread: 1_000_000, ordered: true }, dice(seed), dice(seed + 1))
+    }
+
+    /// The term tells one message from another.
+    fn message(from: u16, to: u16, term: u64) -> Envelope {
+        Envelope {
+            from: NodeId(from),
+            to: NodeId(to),
+            term: Term(term),
+            message: Message::Vote { granted: true },
+        }
+    }
+
+    fn link(from: u16, to: u16) -> Link {
+        Link::new(Name(from), Name(to))
+    }
+
+    /// Sends so many over a link, and says when they will arrive.
+    fn send(network: &mut Network, from: u16, to: u16, count: u64) -> Vec<Arrival> {
+        let terms = 0..count;
+        terms.map(|term| network.send(10 * term, message(from, to, term)).first.unwrap()).collect()
+    }
+
+    /// The terms of those that arrive, in the order of their times.
+    fn arriving(network: &mut Network, from: u16, to: u16, mut under_way: Vec<Arrival>) -> Vec<u64> {
+        under_way.sort_by_key(|arrival| arrival.at);
+        let numbers = under_way.into_iter().map(|arrival| arrival.number);
+        let arrived = numbers.filter_map(|number| network.arrives(NodeId(from), NodeId(to), number));
+        arrived.map(|envelope| envelope.term.0).collect()
+    }
+
+    #[test]
+    fn a_process_that_dies_may_take_with_it_what_it_sent_last_or_all_or_nothing() {
+        let mut kept = BTreeMap::new();
+        for seed in 0..300 {
+            let mut network = network(seed);
+            let sent = send(&mut network, 1, 2, 4);
+            network.process_ends(NodeId(1));
+            let arrived = arriving(&mut network, 1, 2, sent);
+            assert_eq!(arrived, (0..arrived.len() as u64).collect::<Vec<_>>(), "the last are lost first");
+            *kept.entry(arrived.len()).or_insert(0) += 1;
+        }
+        assert!(kept[&0] > 100 && kept[&4] > 100, "all or nothing, mostly: {kept:?}");
+        assert!((1..4).all(|some| kept[&some] > 5), "and at times some: {kept:?}");
+    }
+
+    #[test]
+    fn what_was_under_way_to_a_process_that_died_does_not_reach_the_next_one() {
+        let mut network = network(1);
+        let (to_it, others) = (send(&mut network, 2, 1, 3), send(&mut network, 2, 3, 3));
+        network.sever(&[link(3, 1)].into(), Sever::Hold);
+        network.send(0, message(3, 1, 0));
+        assert_eq!(network.process_ends(NodeId(1)), 4);
+        assert!(arriving(&mut network, 2, 1, to_it).is_empty());
+        assert!(network.mend(100, link(3, 1)).0.is_empty(), "nor what a cut held");
+        assert_eq!(arriving(&mut network, 2, 3, others), [0, 1, 2], "others lose nothing");
+        let next = send(&mut network, 2, 1, 2);
+        assert_eq!(arriving(&mut network, 2, 1, next), [0, 1]);
+    }
+
+    #[test]
+    fn what_a_cut_held_keeps_its_order_and_later_messages_come_later() {
+        for seed in 0..50 {
+            let mut network = network(seed);
+            let mut under_way = send(&mut network, 1, 2, 2);
+            network.sever(&[link(1, 2)].into(), Sever::Hold);
+            assert_eq!(network.arrives(NodeId(1), NodeId(2), under_way[0].number), None, "it meets the cut");
+            for term in 2..6 {
+                assert_eq!(network.send(50, message(1, 2, term)), Arrivals::default());
+            }
+            let (released, stopped) = network.mend(60, link(1, 2));
+            assert_eq!(stopped, Stopped { held: 5, refused: 0 });
+            under_way.extend(released);
+            under_way.push(network.send(61, message(1, 2, 6)).first.unwrap());
+            assert_eq!(arriving(&mut network, 1, 2, under_way), [0, 1, 2, 3, 4, 5, 6]);
+        }
+    }
+
+    #[test]
+    fn a_cut_and_a_weather_on_one_link_count_each_its_own() {
+        let mut network = network(1);
+        let weather = Weather { loss: 100, ..Weather::default() };
+        network.weather(link(1, 2), Some(weather));
+        network.send(0, message(1, 2, 0));
+        network.sever(&[link(1, 2)].into(), Sever::Cut);
+        network.send(0, message(1, 2, 1));
+        assert_eq!(network.mend(0, link(1, 2)).1, Stopped { held: 0, refused: 1 });
+        assert_eq!(network.weather(link(1, 2), None), Traffic { lost: 1, ..Traffic::default() });
+    }
 }

@@ -34,8 +34,18 @@ pub(crate) struct Node<M: StateMachine> {
     pub(crate) damaged: bool,
     /// How many syncs its disk had slowed down and how many requests refused when its trouble began.
     pub(crate) counted: (u64, u64),
-    /// Whether its wall clock jumps to and fro.
-    pub(crate) strobing: bool,
+    /// How often its wall clock began to jump to and fro, or ceased to.
+    pub(crate) strobes: u64,
+    /// How many entries it stamped as leader, with its wall clock.
+    pub(crate) stamped: u64,
+    /// How many timers ran out on its monotonic clock.
+    pub(crate) ran_out: u64,
+    /// Both, when its clocks were put out.
+    pub(crate) clock_read: (u64, u64),
+    /// Whether its last process lost its power.
+    pub(crate) lost_power: bool,
+    /// That it goes on after having stood still, and in which order.
+    pub(crate) wakes: Option<Waking>,
     /// Counts its processes: what belongs to an earlier one is nothing to this one.
     pub(crate) boot: u32,
     /// What came in and was not looked at.
@@ -58,7 +68,12 @@ impl<M: StateMachine> Node<M> {
             standing: Standing::Dead,
             damaged: false,
             counted: (0, 0),
-            strobing: false,
+            strobes: 0,
+            stamped: 0,
+            ran_out: 0,
+            clock_read: (0, 0),
+            lost_power: false,
+            wakes: None,
             boot: 0,
             inbox: Vec::new(),
             timers: Timers { deadlines: Vec::new(), dice },
@@ -83,7 +98,40 @@ impl<M: StateMachine> Node<M> {
         self.inbox.clear();
         self.timers.deadlines.clear();
         self.turn_at = None;
+        self.wakes = None;
         self.standing = standing;
+    }
+}
+
+/// What a process looks at first when it goes on after having stood still. What came in meanwhile waits in
+/// sockets, and timers have run out: which of them its threads come to first is nobody's promise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Waking {
+    /// All that came in, and then its timers.
+    News,
+    /// Its timers.
+    Timers,
+    /// So much of what came in, in 256ths, then its timers, and then the rest.
+    Some(u8),
+}
+
+impl Waking {
+    /// One is as likely as another.
+    pub(crate) fn draw(dice: &mut ChaCha8Rng) -> Waking {
+        match dice.random_range(0..3) {
+            0 => Waking::News,
+            1 => Waking::Timers,
+            _ => Waking::Some(dice.random()),
+        }
+    }
+
+    /// At how much of so much news it looks before its timers.
+    pub(crate) fn looks_first_at(self, news: usize) -> usize {
+        match self {
+            Waking::News => news,
+            Waking::Timers => 0,
+            Waking::Some(share) => news * usize::from(share) / 256,
+        }
     }
 }
 

@@ -31,6 +31,9 @@ pub struct Settings {
     pub append: usize,
     /// How many appends may be under way to a follower.
     pub window: usize,
+    /// How often, in percent, the power goes again while a node recovers from having lost it.
+    #[serde(default)]
+    pub relapse: u8,
     /// How many of the nodes clients talk to.
     pub crowd: u16,
     /// How long a node lets a call wait for its answer. Clients wait a second.
@@ -57,6 +60,7 @@ impl Settings {
             zeros_ahead: *pick(dice, &[0, 512, 4096]),
             append: *pick(dice, &[1, 300, 256 << 10]),
             window: *pick(dice, &[1, 4, 64]),
+            relapse: *pick(dice, &[0, 25, 60]),
             patience: Duration::from_millis(*pick(dice, &[300, 700, 5_000])),
             crowd: if dice.random_bool(0.3) { dice.random_range(1..=nodes) } else { nodes },
             heartbeat: Duration::from_millis(50),
@@ -74,6 +78,7 @@ impl Settings {
             zeros_ahead: 0,
             append: 256 << 10,
             window: 64,
+            relapse: 0,
             patience: Duration::from_secs(5),
             crowd: u16::MAX,
             heartbeat: Duration::from_millis(50),

@@ -29,9 +29,9 @@ pub struct Swept {
     pub lasted: u128,
     /// The least seed with a bad end, and its life. Seeds above it are not counted.
     pub bad: Option<(u64, Life)>,
-    /// Seeds of which nobody knows whether they kept their promises, and why: the first few.
-    pub unknown: Vec<(u64, String)>,
-    /// How many of those there are.
+    /// Why nobody knows of some lives whether they kept their promises: the first few reasons.
+    pub unknown: Vec<Doubt>,
+    /// How many such lives there are.
     pub unknowns: u64,
     /// All digests, as one number.
     pub digest: u64,
@@ -39,7 +39,18 @@ pub struct Swept {
     pub stopped: bool,
 }
 
-/// So many are named, and no more.
+/// A reason for having no verdict.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Doubt {
+    /// In words.
+    pub why: String,
+    /// Of how many lives it is the reason.
+    pub lives: u64,
+    /// The seeds of the first of them.
+    pub seeds: Vec<u64>,
+}
+
+/// So many reasons are kept, and seeds of each, and no more.
 const NAMED: usize = 10;
 
 /// Lives the lives of these seeds, up to the first bad one. `seen` is told how many are over; `stop` ends it early, and
@@ -102,12 +113,21 @@ impl Swept {
         match &life.ending {
             Ending::Unknown(why) => {
                 self.unknowns += 1;
-                if self.unknown.len() < NAMED {
-                    self.unknown.push((seed, why.clone()));
-                }
+                self.doubt(seed, why);
             }
             ending if ending.sort() != Sort::Good => self.bad = Some((seed, life)),
             _ => {}
+        }
+    }
+
+    fn doubt(&mut self, seed: u64, why: &str) {
+        if let Some(known) = self.unknown.iter_mut().find(|doubt| doubt.why == why) {
+            known.lives += 1;
+            if known.seeds.len() < NAMED {
+                known.seeds.push(seed);
+            }
+        } else if self.unknown.len() < NAMED {
+            self.unknown.push(Doubt { why: why.to_owned(), lives: 1, seeds: vec![seed] });
         }
     }
 }

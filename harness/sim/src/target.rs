@@ -18,7 +18,9 @@ use nemesis::evidence::{
 use nemesis::fault::Trouble;
 use nemesis::{Link, NodeId, Nodes, Pace, Sever, Skew, Target, Weather};
 use raft::StateMachine;
+use rand::RngExt;
 
+use crate::disk::Failing;
 use crate::node::{Node, Standing};
 use crate::settings::Settings;
 use crate::world::World;
@@ -28,6 +30,11 @@ const MESSAGE: u64 = 64;
 
 fn raft_id(node: NodeId) -> raft::NodeId {
     raft::NodeId(node.0)
+}
+
+/// The how-manieth bit of which file.
+fn as_rot((file, bit): (String, u64)) -> Rot {
+    Rot { file, byte: bit / 8, bit: u8::try_from(bit % 8).expect("a byte has eight bits") }
 }
 
 impl<M: StateMachine<Reply: Hash>> World<M> {
@@ -70,9 +77,11 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
     ) -> BTreeMap<NodeId, ClockReading> {
         let read = |id: &NodeId| {
             let before = self.offsets(*id);
-            let jumps = self.node(*id).clock.jumps();
+            let node = self.node(*id);
+            let (jumps, since) = (node.clock.jumps(), node.clock_read);
+            let (stamps, timers) = (node.stamped - since.0, node.ran_out - since.1);
             change(self, *id);
-            (*id, ClockReading { before, after: self.offsets(*id), jumps })
+            (*id, ClockReading { before, after: self.offsets(*id), jumps, stamps, timers })
         };
         nodes.iter().map(read).collect()
     }
@@ -104,11 +113,11 @@ impl<M: StateMachine<Reply: Hash>> Target for World<M> {
     fn mend(&mut self, links: &BTreeSet<Link>) -> io::Result<BTreeMap<Link, LinkCounts>> {
         let mut counts = BTreeMap::new();
         for link in links {
-            let (held, traffic) = self.network.mend(*link);
-            self.note_held(held);
-            let bytes = traffic.held * MESSAGE;
+            let (arrivals, stopped) = self.network.mend(self.now, *link);
+            self.note_arrivals(raft_id(link.from), raft_id(link.to), arrivals);
+            let bytes = stopped.held * MESSAGE;
             let kept = LinkCounts {
-                refused: traffic.refused,
+                refused: stopped.refused,
                 held: u64::from(bytes > 0),
                 bytes,
                 ..LinkCounts::default()
@@ -180,6 +189,7 @@ impl<M: StateMachine<Reply: Hash>> Target for World<M> {
             let death = self.strike(*id, "power cut");
             if death.killed {
                 let lost = self.node(*id).disk.cut_power();
+                self.node_mut(*id).lost_power = true;
                 losses.insert(*id, Loss { bytes: lost.bytes, names: lost.names });
             }
             deaths.push(death);
@@ -193,13 +203,17 @@ impl<M: StateMachine<Reply: Hash>> Target for World<M> {
             if !self.may_rot(*id) {
                 continue;
             }
-            if let Some((file, bit)) = self.node(*id).disk.flip_bit() {
+            if let Some(rotten_bit) = self.node(*id).disk.flip_bit() {
                 self.node_mut(*id).damaged = true;
-                let which = u8::try_from(bit % 8).expect("a byte has eight bits");
-                rotten.insert(*id, Rot { file, byte: bit / 8, bit: which });
+                rotten.insert(*id, as_rot(rotten_bit));
             }
         }
         Ok(rotten)
+    }
+
+    fn rot_read(&mut self, nodes: &Nodes) -> io::Result<BTreeMap<NodeId, Rot>> {
+        let read = |id: &NodeId| Some((*id, as_rot(self.node(*id).disk.rot_read()?)));
+        Ok(nodes.iter().filter_map(read).collect())
     }
 
     fn wipe(&mut self, nodes: &Nodes) -> io::Result<BTreeMap<NodeId, Loss>> {
@@ -236,6 +250,10 @@ impl<M: StateMachine<Reply: Hash>> Target for World<M> {
     }
 
     fn skew(&mut self, nodes: &Nodes, skew: Skew) -> io::Result<BTreeMap<NodeId, ClockReading>> {
+        for id in nodes {
+            let node = self.node_mut(*id);
+            node.clock_read = (node.stamped, node.ran_out);
+        }
         Ok(self.read_around(nodes, |world, id| match skew {
             Skew::Jump { by } => world.node_mut(id).clock.jump(by.0),
             Skew::Drift { percent } => world.drift(raft_id(id), percent),
@@ -246,20 +264,23 @@ impl<M: StateMachine<Reply: Hash>> Target for World<M> {
     fn set_right(&mut self, nodes: &Nodes) -> io::Result<BTreeMap<NodeId, ClockReading>> {
         Ok(self.read_around(nodes, |world, id| {
             world.drift(raft_id(id), 0);
-            world.node_mut(id).strobing = false;
+            world.end_strobe(raft_id(id));
             world.node_mut(id).clock.set_right();
         }))
     }
 
     fn trouble(&mut self, nodes: &Nodes, trouble: Trouble) -> io::Result<()> {
         for id in nodes {
+            // Folders are changed rarely, so they fail in one case of three.
+            let folder = trouble == Trouble::FailedSync && self.whims.random_ratio(1, 3);
+            let failing = if folder { Failing::Folder } else { Failing::File };
             let node = self.node_mut(*id);
             node.counted = (node.disk.slowed(), node.disk.refused());
             match trouble {
                 Trouble::Slow(Pace::Sync(span)) => node.disk.slow(Some(span.duration())),
                 Trouble::Slow(Pace::Stuck) => node.disk.stick(),
                 Trouble::Full => node.disk.fill(true),
-                Trouble::FailedSync => node.disk.fail_next_sync(true),
+                Trouble::FailedSync => node.disk.fail_next(Some(failing)),
             }
         }
         Ok(())
@@ -277,7 +298,7 @@ impl<M: StateMachine<Reply: Hash>> Target for World<M> {
                     self.note_disk(raft_id(*id), done);
                 }
                 Trouble::Full => node.disk.fill(false),
-                Trouble::FailedSync => node.disk.fail_next_sync(false),
+                Trouble::FailedSync => node.disk.fail_next(None),
             }
             let node = self.node(*id);
             let (slowed, refused) =

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use raft::invariants::Invariants;
+use raft::script::{Move, What};
 use raft::{Index, NodeId, Raft, StateMachine};
 use replica::{CallId, Effects, Noted, Outcome, Replica};
 
@@ -19,11 +20,21 @@ pub(crate) struct Known {
     /// How far the log was committed, as far as any node knew, when a read reached its node.
     pub(crate) reads: BTreeMap<CallId, Index>,
     pub(crate) executions: Executions,
+    /// What each core was given, for those who want to know.
+    pub(crate) moves: Option<Vec<Move>>,
 }
 
 impl Known {
+    /// A core is given something, if anybody wants to know.
+    pub(crate) fn note(&mut self, at: u64, node: NodeId, what: What) {
+        if let Some(moves) = &mut self.moves {
+            moves.push(Move { at, node, what });
+        }
+    }
+
     /// A node is there again, with what its disk had.
-    pub(crate) fn restarted(&mut self, node: &Raft) -> Result<(), Breach> {
+    pub(crate) fn restarted(&mut self, now: u64, node: &Raft) -> Result<(), Breach> {
+        self.note(now, node.id(), What::Started(node.hard(), node.log().last()));
         self.executions.restarted(node.id());
         self.invariants.restarted(node).map_err(Breach::Invariant)
     }
@@ -32,6 +43,7 @@ impl Known {
 /// Looks at a node after every step of it.
 pub(crate) struct Watch<'a> {
     known: &'a mut Known,
+    now: u64,
     breach: Option<Breach>,
     /// How many of the turn's replies were looked at.
     replies: usize,
@@ -39,8 +51,8 @@ pub(crate) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// For one turn of one node.
-    pub(crate) fn of(known: &'a mut Known) -> Watch<'a> {
-        Watch { known, breach: None, replies: 0 }
+    pub(crate) fn of(known: &'a mut Known, now: u64) -> Watch<'a> {
+        Watch { known, now, breach: None, replies: 0 }
     }
 
     /// The first thing that cannot be.
@@ -84,7 +96,11 @@ impl<'a> Watch<'a> {
             }
             Noted::Reached(upto, state) => executions.reached(node, upto, state),
             Noted::Answered(answer) => invariants.answered(node, &answer).map_err(Breach::Invariant),
-            Noted::Asked(_) | Noted::Given(_) => Ok(()),
+            Noted::Given(input) => {
+                self.known.note(self.now, node, What::Given(input));
+                Ok(())
+            }
+            Noted::Asked(_) => Ok(()),
         };
         self.judge(verdict);
     }

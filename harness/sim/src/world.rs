@@ -12,11 +12,15 @@
 //! After every step of a node the invariants are checked. The first thing that cannot be, be it a
 //! broken invariant or a node that says so itself, is kept, and ends the life.
 
+#[cfg(test)]
+mod tests;
+
 use std::hash::Hash;
 use std::time::Duration;
 
-use raft::{Bugs, EntryId, Envelope, Membership, NodeId, Role, SessionId, StateMachine, Term, Window};
-use rand::Rng;
+use raft::script::{Move, What};
+use raft::{Bugs, EntryId, Membership, NodeId, Role, SessionId, StateMachine, Term, Window};
+use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use replica::{Call, CallId, Config, Effects, Event, Halt, OpenError, Outcome, Replica, Sessions, Wanted};
 use wal::{Identity, Ticket};
@@ -29,33 +33,47 @@ use crate::digest::Digest;
 use crate::disk::SimDisk;
 use crate::ending::Breach;
 use crate::executions::INTERVAL;
-use crate::network::Network;
-use crate::node::{Node, Standing};
+use crate::network::{Arrival, Arrivals, Network};
+use crate::node::{Node, Standing, Waking};
 use crate::settings::Settings;
 use crate::watch::{Known, Watch};
 
 /// How soon the power comes back that went in the middle of a call, in nanoseconds.
 const POWER_BACK: u64 = 200_000_000;
 
+/// If the power goes again while a node recovers, then within so many calls to its disk.
+const RECOVERY_CALLS: u64 = 12;
+
 /// No life has so many things happen in it: an hour of five nodes has a twentieth of them.
 const MOST_EVENTS: u64 = 100_000_000;
 
 /// What happens.
 pub(crate) enum Happening<M: StateMachine> {
-    /// A message reaches its node, if the link lets it.
-    Arrives(Envelope),
+    /// A message reaches its node, if the link lets it: which of those on the link.
+    Arrives { from: NodeId, to: NodeId, number: u64 },
     /// A node takes its turn.
     Turn { node: usize, boot: u32 },
     /// A disk is done with a change.
     Disk { node: usize, boot: u32, ticket: Ticket },
     /// A client's call reaches a node.
     Call { node: usize, id: CallId, call: Call<M::Query> },
-    /// A wall clock that jumps to and fro jumps again: how far, and how soon after that it jumps back.
-    Strobe { node: usize, by: i64, every: u64 },
+    /// A wall clock that jumps to and fro jumps again, if that has not ended.
+    Strobe { node: usize, strobe: Strobe },
     /// The power of a node comes back, and the node with it.
     PowerBack { node: usize, boot: u32 },
     /// Something for those outside of the cluster.
     Outside(Outside<M::Reply>),
+}
+
+/// A wall clock that jumps to and fro.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strobe {
+    /// The how-manieth of its node: one that has ended does not go on within the next.
+    turn: u64,
+    /// How far it jumps next.
+    by: i64,
+    /// How soon after that it jumps back.
+    every: u64,
 }
 
 /// What the world tells those outside of the cluster.
@@ -103,6 +121,8 @@ pub(crate) struct World<M: StateMachine> {
     agenda: Agenda<Happening<M>>,
     known: Known,
     sessions: ChaCha8Rng,
+    /// For small decisions, each of them rare.
+    pub(crate) whims: ChaCha8Rng,
     digest: Digest,
     /// The last entry of each node's log, to see when one is cut.
     lasts: Vec<EntryId>,
@@ -125,7 +145,8 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             node
         });
         let nodes: Vec<Node<M>> = nodes.collect();
-        let network = Network::new(nodes.len(), constitution.settings.pace, Dice::Network.of(seed));
+        let pace = constitution.settings.pace;
+        let network = Network::new(nodes.len(), pace, Dice::Network.of(seed), Dice::Deaths.of(seed));
         World {
             now: 0,
             network,
@@ -137,6 +158,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             agenda: Agenda::new(),
             known: Known::default(),
             sessions: Dice::Sessions.of(seed),
+            whims: Dice::Whims.of(seed),
             digest: Digest::default(),
             lasts: vec![EntryId::default(); nodes.len()],
             led: (Term::default(), None),
@@ -163,10 +185,10 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             }
             match happening {
                 Happening::Outside(news) => return Some(news),
-                Happening::Arrives(envelope) => self.arrives(envelope),
+                Happening::Arrives { from, to, number } => self.arrives(from, to, number),
                 Happening::Turn { node, boot } => self.on_turn(node, boot),
                 Happening::Disk { node, boot, ticket } => self.on_disk(node, boot, ticket),
-                Happening::Strobe { node, by, every } => self.on_strobe(node, by, every),
+                Happening::Strobe { node, strobe } => self.on_strobe(node, strobe),
                 Happening::PowerBack { node, boot } => {
                     if self.nodes[node].boot == boot {
                         self.start_again(self.nodes[node].id);
@@ -235,6 +257,16 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         (self.kind.state)(replica.machine(), replica.sessions())
     }
 
+    /// From now on notes what each core is given.
+    pub(crate) fn note_inputs(&mut self) {
+        self.known.moves = Some(Vec::new());
+    }
+
+    /// What each core was given, if that was to be noted.
+    pub(crate) fn take_moves(&mut self) -> Vec<Move> {
+        self.known.moves.take().unwrap_or_default()
+    }
+
     /// A line for those who read along.
     pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
@@ -252,25 +284,26 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
     /// Starts a process on what the disk kept, unless one runs already or the disk was found damaged. Whether
     /// it was started.
     pub(crate) fn start_again(&mut self, id: NodeId) -> bool {
-        let config = self.config(id);
-        let node = &mut self.nodes[place(id)];
+        let node = &self.nodes[place(id)];
         if !node.can_start() {
             return false;
         }
         self.coverage.restarts += u64::from(node.boot > 0);
-        node.clock = node.clock.restarted(self.now);
-        node.boot += 1;
         let mut effects = Effects::default();
-        let now = node.clock.read(self.now);
-        let opened = Replica::open(config, (self.kind.new)(), node.disk.clone(), now, &mut effects);
+        let opened = self.open(id, &mut effects);
         match opened {
             Ok(mut replica) => {
-                replica.keep_journal(Wanted { inputs: false, state: self.kind.state, every: INTERVAL });
+                replica.keep_journal(Wanted {
+                    inputs: self.known.moves.is_some(),
+                    state: self.kind.state,
+                    every: INTERVAL,
+                });
                 self.coverage.torn_tails += u64::from(replica.torn().is_some());
-                self.known.restarted(replica.raft()).unwrap_or_else(|breach| {
+                self.known.restarted(self.now, replica.raft()).unwrap_or_else(|breach| {
                     self.breach.get_or_insert(breach);
                 });
                 self.lasts[place(id)] = replica.raft().log().last();
+                let node = &mut self.nodes[place(id)];
                 node.standing = Standing::Up;
                 node.replica = Some(replica);
                 node.busy_until = self.now;
@@ -283,6 +316,55 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
                 false
             }
         }
+    }
+
+    /// A process opens the disk of this node, and recovers what is on it. Where the power has gone before, it may
+    /// go again meanwhile: then another process tries.
+    fn open(
+        &mut self,
+        id: NodeId,
+        effects: &mut Effects<M::Reply>,
+    ) -> Result<Replica<M, SimDisk>, OpenError> {
+        loop {
+            let config = self.config(id);
+            let relapse = self.relapse(id);
+            let node = &mut self.nodes[place(id)];
+            node.clock = node.clock.restarted(self.now);
+            node.boot += 1;
+            let now = node.clock.read(self.now);
+            let disk = node.disk.clone();
+            if let Some(calls) = relapse {
+                disk.cut_after(Some(disk.calls() + calls));
+            }
+            *effects = Effects::default();
+            let opened = Replica::open(config, (self.kind.new)(), disk.clone(), now, effects);
+            if relapse.is_none() {
+                return opened;
+            }
+            disk.cut_after(None);
+            if !disk.is_cut() {
+                return opened;
+            }
+            let lost = disk.cut_power();
+            self.coverage.relapses += 1;
+            self.tell(|| {
+                format!(
+                    "{id} loses its power again as it starts, {} bytes and {} names",
+                    lost.bytes, lost.names
+                )
+            });
+        }
+    }
+
+    /// After how many calls to its disk the power of a node goes again, if it went before and will go again
+    /// before recovery is done with so many.
+    fn relapse(&mut self, id: NodeId) -> Option<u64> {
+        // At some time it stays.
+        let percent = u32::from(self.constitution.settings.relapse.min(90));
+        let lost_power = std::mem::take(&mut self.nodes[place(id)].lost_power);
+        let again = lost_power && self.whims.random_ratio(percent, 100);
+        self.nodes[place(id)].lost_power = again;
+        again.then(|| self.whims.random_range(0..RECOVERY_CALLS))
     }
 
     fn refuses(&mut self, id: NodeId, error: &OpenError) {
@@ -319,6 +401,11 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
     /// A process ends, for whatever reason. Its disk has to be told separately how.
     pub(crate) fn end(&mut self, id: NodeId, standing: Standing) {
         self.nodes[place(id)].end(standing);
+        let messages = self.network.process_ends(id);
+        if messages > 0 {
+            self.tell(|| format!("with {id} end {messages} messages that were under way"));
+        }
+        self.known.note(self.now, id, What::Ended);
         self.ended.push(id);
         self.digest.mix(&[self.now, 5, u64::from(id.0)]);
     }
@@ -329,6 +416,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         if node.standing == Standing::Paused {
             node.standing = Standing::Up;
             node.busy_until = self.now;
+            node.wakes = Some(Waking::draw(&mut self.whims));
             self.plan_turn(place(id), self.now);
         }
     }
@@ -351,26 +439,31 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
 
     /// From now on, and until it is set right, the wall clock of a node jumps to and fro.
     pub(crate) fn strobe(&mut self, id: NodeId, by: i64, every: u64) {
+        self.end_strobe(id);
         let node = &mut self.nodes[place(id)];
-        node.strobing = true;
         node.clock.jump(by);
-        self.agenda.note(self.now + every.max(1), Happening::Strobe { node: place(id), by: -by, every });
+        let strobe = Strobe { turn: node.strobes, by: -by, every: every.max(1) };
+        self.agenda.note(self.now + strobe.every, Happening::Strobe { node: place(id), strobe });
     }
 
-    fn on_strobe(&mut self, node: usize, by: i64, every: u64) {
+    /// It jumps no more.
+    pub(crate) fn end_strobe(&mut self, id: NodeId) {
+        self.nodes[place(id)].strobes += 1;
+    }
+
+    fn on_strobe(&mut self, node: usize, strobe: Strobe) {
         let known = &mut self.nodes[node];
-        if known.strobing {
-            known.clock.jump(by);
-            self.agenda.note(self.now + every.max(1), Happening::Strobe { node, by: -by, every });
+        if known.strobes == strobe.turn {
+            known.clock.jump(strobe.by);
+            let next = Strobe { by: -strobe.by, ..strobe };
+            self.agenda.note(self.now + strobe.every, Happening::Strobe { node, strobe: next });
         }
     }
 
     // --- what happens -------------------------------------------------------------------------
 
-    fn arrives(&mut self, envelope: Envelope) {
-        if !self.network.arrives(&envelope) {
-            return;
-        }
+    fn arrives(&mut self, from: NodeId, to: NodeId, number: u64) {
+        let Some(envelope) = self.network.arrives(from, to, number) else { return };
         let to = place(envelope.to);
         if self.nodes[to].lives() {
             self.digest.mix(&[self.now, 1]);
@@ -397,6 +490,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
     fn power_fails(&mut self, id: NodeId) {
         self.end(id, Standing::Dead);
         let lost = self.nodes[place(id)].disk.cut_power();
+        self.nodes[place(id)].lost_power = true;
         self.tell(|| format!("{id} loses its power, {} bytes and {} names", lost.bytes, lost.names));
         let boot = self.nodes[place(id)].boot;
         self.agenda.note(self.now + POWER_BACK, Happening::PowerBack { node: place(id), boot });
@@ -448,23 +542,29 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         let node = &mut self.nodes[place];
         let now = node.clock.read(self.now);
         let Some(replica) = &mut node.replica else { return };
-        let mut watch = Watch::of(&mut self.known);
+        let mut watch = Watch::of(&mut self.known, self.now);
         let mut inbox = std::mem::take(&mut node.inbox);
         let mut stepped = !inbox.is_empty();
-        for event in inbox.drain(..) {
+        let first = node.wakes.take().map_or(inbox.len(), |waking| waking.looks_first_at(inbox.len()));
+        for event in inbox.drain(..first) {
             replica.step(now, event, &mut effects);
             watch.look(replica, &effects);
         }
-        node.inbox = inbox;
         for (timer, wait) in std::mem::take(&mut effects.arm) {
             node.timers.arm(timer, wait, now.mono);
         }
         while let Some(timer) = node.timers.due(now.mono) {
             stepped = true;
+            node.ran_out += 1;
             self.digest.mix(&[self.now, 3, place as u64]);
             replica.step(now, Event::Timer(timer), &mut effects);
             watch.look(replica, &effects);
         }
+        for event in inbox.drain(..) {
+            replica.step(now, event, &mut effects);
+            watch.look(replica, &effects);
+        }
+        node.inbox = inbox;
         if stepped {
             replica.flush(now, &mut effects);
             watch.look(replica, &effects);
@@ -482,9 +582,14 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         let Some(replica) = &self.nodes[place].replica else { return };
         let raft = replica.raft();
         let last = raft.log().last();
-        if last != self.lasts[place] {
-            self.coverage.truncations += u64::from(!raft.log().has(self.lasts[place]));
+        let before = self.lasts[place];
+        let mut stamped = 0;
+        if last != before {
+            self.coverage.truncations += u64::from(!raft.log().has(before));
             self.lasts[place] = last;
+            if raft.role() == Role::Leader {
+                stamped = last.index.0.saturating_sub(before.index.0).max(1);
+            }
         }
         if raft.role() == Role::Leader && raft.term() > self.led.0 {
             let id = raft.id();
@@ -493,6 +598,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             self.led = (raft.term(), Some(id));
             self.tell_state(place, "is now");
         }
+        self.nodes[place].stamped += stamped;
     }
 
     fn tell_state(&mut self, place: usize, what: &str) {
@@ -511,13 +617,9 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             if let Err(violation) = self.known.invariants.sent(&envelope) {
                 self.breach.get_or_insert(Breach::Invariant(violation));
             }
-            let arrivals = self.network.send(self.now, &envelope);
-            if let Some(again) = arrivals.again {
-                self.agenda.note(again, Happening::Arrives(envelope.clone()));
-            }
-            if let Some(first) = arrivals.first {
-                self.agenda.note(first, Happening::Arrives(envelope));
-            }
+            let (from, to) = (envelope.from, envelope.to);
+            let Arrivals { first, again } = self.network.send(self.now, envelope);
+            self.note_arrivals(from, to, first.into_iter().chain(again));
         }
         for (call, outcome) in reply {
             let at = self.now + self.client_delay();
@@ -571,11 +673,15 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         }
     }
 
-    /// What a cut link held sets out again.
-    pub(crate) fn note_held(&mut self, held: impl IntoIterator<Item = Envelope>) {
-        for envelope in held {
-            let at = self.now + self.network.fair();
-            self.agenda.note(at, Happening::Arrives(envelope));
+    /// These messages are under way on a link.
+    pub(crate) fn note_arrivals(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        arrivals: impl IntoIterator<Item = Arrival>,
+    ) {
+        for Arrival { at, number } in arrivals {
+            self.agenda.note(at, Happening::Arrives { from, to, number });
         }
     }
 }

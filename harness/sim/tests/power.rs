@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use nemesis::{Kind, Kinds};
 use raft::Bugs;
 use sim::{Audience, Cut, Ending, Life, Plan, Settings};
 
@@ -46,6 +47,22 @@ fn a_power_cut_at_every_call_to_a_disk_is_survived() {
             }
         }
     }
+}
+
+/// Where power goes twice, it goes again while a node recovers from the first time.
+#[test]
+fn power_that_goes_again_during_recovery_is_survived() {
+    let plan = Plan { kinds: Kinds::of([Kind::Power, Kind::SlowDisk]), nodes: 3, ..Plan::default() };
+    let lives = (0..12).map(|seed| {
+        let mut frame = plan.frame(seed);
+        frame.settings.relapse = 60;
+        let life = plan.live_in(&frame, Audience::nobody());
+        assert_eq!(life.ending, Ending::Good, "seed {seed}");
+        life.coverage
+    });
+    let coverage: Vec<_> = lives.collect();
+    let relapses: u64 = coverage.iter().map(|met| met.relapses).sum();
+    assert!(relapses > 20, "{coverage:?}");
 }
 
 /// The same search finds what is wrong with a log that does not keep its promises.

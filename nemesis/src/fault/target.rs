@@ -56,6 +56,10 @@ pub trait Target {
     fn rot(&mut self, _nodes: &Nodes) -> io::Result<BTreeMap<NodeId, Rot>> {
         unsupported("bit-flip")
     }
+    /// The rotten bits of these nodes that somebody has read since they rotted.
+    fn rot_read(&mut self, _nodes: &Nodes) -> io::Result<BTreeMap<NodeId, Rot>> {
+        unsupported("bit-flip")
+    }
     /// Empties the disks of these nodes, which are dead.
     fn wipe(&mut self, _nodes: &Nodes) -> io::Result<BTreeMap<NodeId, Loss>> {
         unsupported("wipe")

@@ -228,16 +228,35 @@ pub enum BadArgs {
     #[error("--initial-cluster-state existing: joining a running cluster is not possible yet")]
     Existing,
     /// Not a level of logging.
-    #[error("--log-level {level}: {why}")]
+    #[error(
+        "--log-level {given}: `{word}` is no level; levels are {}, and one for a part is raft_node=debug",
+        LEVELS.join(", ")
+    )]
     LogLevel {
         /// What was given.
-        level: String,
-        /// What is wrong with it.
-        why: String,
+        given: String,
+        /// What of it is wrong.
+        word: String,
     },
     /// No such mistake.
     #[error("--bug: {0}")]
     Bug(String),
+}
+
+/// How much can be logged, from nothing to everything.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Refuses what is no level. A filter takes a word that it does not know for the name of a part, and then logs
+/// nothing but that.
+fn log_level(given: &str) -> Result<(), BadArgs> {
+    let bad = |word: &str| BadArgs::LogLevel { given: given.to_owned(), word: word.to_owned() };
+    for directive in given.split(',') {
+        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level).trim();
+        if !LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level)) {
+            return Err(bad(level));
+        }
+    }
+    EnvFilter::builder().parse(given).map(|_| ()).map_err(|_| bad(given))
 }
 
 impl Args {
@@ -250,9 +269,7 @@ impl Args {
             let (election, heartbeat) = (self.election_timeout, self.heartbeat_interval);
             return Err(BadArgs::Hasty { election, heartbeat });
         }
-        if let Err(why) = EnvFilter::builder().parse(&self.log_level) {
-            return Err(BadArgs::LogLevel { level: self.log_level.clone(), why: why.to_string() });
-        }
+        log_level(&self.log_level)?;
         let peer_listen = listen("listen-peer-urls", &self.listen_peer_urls)?;
         let members = self.members()?;
         let node = members.named(&self.name).map(|member| member.node).ok_or_else(|| {
@@ -433,7 +450,10 @@ mod tests {
         assert!(complaint(&["--advertise-client-urls", "http://h:1/path"]).contains("http://host:port"));
         assert!(complaint(&["--election-timeout", "100"]).contains("--election-timeout 100"));
         assert!(complaint(&["--initial-cluster-state", "existing"]).contains("not possible yet"));
-        assert!(complaint(&["--log-level", "raft_node=loud"]).contains("--log-level raft_node=loud"));
+        assert!(complaint(&["--log-level", "raft_node=loud"]).contains("--log-level raft_node=loud: `loud`"));
+        let misspelt = complaint(&["--log-level", "inof"]);
+        assert!(misspelt.contains("--log-level inof: `inof` is no level; levels are off, error, warn, info"));
+        assert!(complaint(&["--log-level", "info,raft_node"]).contains("`raft_node` is no level"));
         assert!(complaint(&["--bug", "off-by-one"]).contains("off-by-one"));
         let elsewhere = ["--initial-advertise-peer-urls", "http://127.0.0.1:7"];
         assert!(cluster(&elsewhere).contains("http://127.0.0.1:7"));

@@ -150,10 +150,14 @@ impl Bug {
         Bug::SkipQuorumCheck,
     ];
 
-    /// The numbers of the field's list that cannot be made here, and why not.
-    pub const NOT_APPLICABLE: [(&str, &str); 2] = [
-        ("R20", "no snapshot of the state machine is taken yet: the session table is made anew from the log"),
-        ("R24", "the applied index is not on disk: a restart executes the whole log again"),
+    /// Those of the field's list that cannot be made here: number, what it would be called, and why not.
+    pub const NOT_APPLICABLE: [(&str, &str, &str); 2] = [
+        (
+            "R20",
+            "snapshot-without-sessions",
+            "no snapshot of the state machine is taken yet: the session table is made anew from the log",
+        ),
+        ("R24", "execute-twice", "the applied index is not on disk: a restart executes the whole log again"),
     ];
 
     /// The name used on command lines.
@@ -449,7 +453,7 @@ mod tests {
     #[test]
     fn every_number_of_the_list_is_a_bug_or_says_why_not() {
         let bugs = Bug::ALL.into_iter().filter_map(Bug::number);
-        let numbers: Vec<&str> = bugs.chain(Bug::NOT_APPLICABLE.map(|(number, _)| number)).collect();
+        let numbers: Vec<&str> = bugs.chain(Bug::NOT_APPLICABLE.map(|(number, _, _)| number)).collect();
         let all: BTreeSet<String> = (1..=36).map(|number| format!("R{number}")).collect();
         assert_eq!(numbers.len(), all.len(), "none twice");
         assert_eq!(numbers.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), all);

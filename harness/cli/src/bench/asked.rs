@@ -49,7 +49,8 @@ impl Asked {
         Ok(match source.asks(Model::Auto)? {
             Asks::Of(Model::Kv) => Some(Asked::Kv(source.read(Model::Auto)?)),
             Asks::Of(Model::Mutex) => Some(Asked::Mutex(source.read(Model::Auto)?)),
-            Asks::Txn => None,
+            // What is judged and has no bench.
+            Asks::Txn | Asks::Of(Model::Set | Model::Counter | Model::UniqueIds | Model::Bank) => None,
             Asks::Of(_) => Some(Asked::CasRegister(source.read(Model::Auto)?)),
         })
     }

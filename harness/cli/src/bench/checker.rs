@@ -21,9 +21,9 @@ use super::peer::{Compared, Files, Peer};
 use super::report::{RowReport, median};
 use super::rows::{self, Judge, MOST_COMPARED, Row, What};
 use super::tell;
+use crate::common::{LONGEST, seconds};
 use crate::exit::{Exit, Refusal};
 use crate::render;
-use crate::run::seconds;
 
 /// How long verdicts take and how much memory, on real histories and generated ones.
 ///
@@ -98,7 +98,7 @@ pub(super) fn bench(args: CheckerArgs) -> Result<Exit, Refusal> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads);
     pool.build_global().map_err(Refusal::broken)?;
     let limit = args.time_limit.unwrap_or(if args.ablation { 10.0 } else { 60.0 });
-    let time = seconds("--time-limit", limit)?;
+    let time = seconds("--time-limit", limit, LONGEST)?;
     let budget = Budget { time, ..Budget::default() };
     let how = How { setup: Setup::default(), budget, runs: args.runs, brief: false };
     if let Some(name) = &args.row {

@@ -5,21 +5,24 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sim::{Audience, Ending, LifeFile, Sort};
+use sim::{Audience, BadLife, Ending, LifeFile, Sort};
 
 use super::story;
 use super::{stop_on_signal, tell};
+use crate::common::{count, program, quote};
 use crate::exit::{Exit, Refusal};
 use crate::render;
-use crate::run::{count, program, quote};
 
 /// Lives it, and prints how it ended.
 pub(super) fn again(path: &Path, trace: bool, as_json: bool) -> Result<Exit, Refusal> {
     let name = path.display().to_string();
-    let wrong = |why: &dyn std::fmt::Display| {
-        Refusal::wrong(format_args!(
-            "--life {name}: {why}; a life is the life.json in the folder of a bad one"
-        ))
+    let wrong = |why: &BadLife| {
+        // Who wrote a field wrong knows what a life is.
+        let cure = match why {
+            BadLife::Written(_) => "; a life is the life.json in the folder of a bad one",
+            _ => "",
+        };
+        Refusal::wrong(format_args!("--life {name}: {why}{cure}"))
     };
     let text =
         fs::read_to_string(path).map_err(|error| Refusal::wrong(format_args!("--life {name}: {error}")))?;
@@ -29,7 +32,9 @@ pub(super) fn again(path: &Path, trace: bool, as_json: bool) -> Result<Exit, Ref
         tell(life.trace.as_deref());
     }
     let sort = life.ending.sort();
+    let idle = sort == Sort::Good && life.counts.ok == 0;
     let verdict = match sort {
+        Sort::Good if idle => "unknown",
         Sort::Good => "valid",
         Sort::Unknown => "unknown",
         Sort::Broken | Sort::Panicked | Sort::Invalid | Sort::Stuck => "invalid",
@@ -56,7 +61,8 @@ pub(super) fn again(path: &Path, trace: bool, as_json: bool) -> Result<Exit, Ref
             "verdict": verdict,
         }))?;
     } else {
-        render::text(&format!("{}{repeat}\nverdict: {verdict}\n", describe(&file, &life)))?;
+        let nothing = if idle { "nothing to judge: no op was answered\n" } else { "" };
+        render::text(&format!("{}repeat: {repeat}\n{nothing}verdict: {verdict}\n", describe(&file, &life)))?;
     }
     Ok(Exit::of_verdict(verdict))
 }
@@ -67,7 +73,7 @@ fn describe(file: &LifeFile, life: &sim::Life) -> String {
     let faults = count(life.faults.len() as u64, "fault");
     let counts = life.counts;
     format!(
-        "seed: {}\nraft on {}{planted}; {} with {}\n{} and {faults}:\n{}{}what happened:\n{}\n{}ops: ok {}, fail {}, info {}\ndigest: {:016x}\nrepeat: ",
+        "seed: {}\nraft on {}{planted}; {} with {}\n{} and {faults}:\n{}{}what happened:\n{}\n{}ops: ok {}, fail {}, info {}\ndigest: {:016x}\n",
         file.seed,
         count(file.nodes.into(), "node"),
         file.workload,

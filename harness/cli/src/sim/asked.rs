@@ -1,6 +1,7 @@
 //! From flags to lives to be lived, and back to a command.
 
-use std::fmt::Write as _;
+use std::cmp::Ordering::{Equal, Greater, Less};
+use std::fmt::{Display, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,13 +11,15 @@ use sim::{Plan, Swept};
 use workload::Simulated;
 
 use super::SimArgs;
+use crate::common::{count, left_out_of_all, program, quote, writable_folder};
 use crate::exit::Refusal;
-use crate::run::{self, count, program, quote};
 
 /// Nobody simulates more nodes at once.
 const MOST_NODES: u16 = 9;
 /// Nor more clients.
 const MOST_CLIENTS: usize = 1000;
+/// Ops per second if nothing is said.
+const RATE: f64 = 30.0;
 /// Nor a longer life: all that clients saw is kept until it is judged.
 const LONGEST: Duration = Duration::from_hours(24);
 
@@ -26,6 +29,8 @@ pub(super) struct Asked {
     pub(super) seeds: Range<u64>,
     /// The faults that should show.
     pub(super) kinds: Kinds,
+    /// Those of `all` that cannot show on so few nodes.
+    left_out: Kinds,
     pub(super) schedule: Option<PathBuf>,
     pub(super) out: PathBuf,
     pub(super) trace: bool,
@@ -33,36 +38,17 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn from(args: &SimArgs) -> Result<Asked, Refusal> {
-        if args.system != "raft" {
-            let system = &args.system;
+        let common = &args.common;
+        if common.system != "raft" {
+            let system = &common.system;
             return Err(Refusal::wrong(format_args!("--system {system}: only raft can be simulated yet")));
         }
-        if !(1..=MOST_NODES).contains(&args.nodes) {
-            return Err(Refusal::wrong(format_args!("--nodes {}: from 1 to {MOST_NODES}", args.nodes)));
-        }
-        let concurrency = run::concurrency(&args.concurrency, args.nodes)?;
-        if !(1..=MOST_CLIENTS).contains(&concurrency) {
-            return Err(Refusal::wrong(format_args!(
-                "--concurrency {concurrency}: from 1 to {MOST_CLIENTS}"
-            )));
-        }
-        let schedule =
-            args.schedule.as_deref().map(|path| run::read_schedule(path, args.nodes)).transpose()?;
-        let kinds = match &schedule {
-            Some(schedule) => schedule.kinds(),
-            None => Kinds::parse(&args.nemesis, &Kind::ALL).map_err(Refusal::wrong)?,
+        let nodes = common.nodes(MOST_NODES)?;
+        let schedule = common.schedule()?;
+        let (kinds, left_out) = match &schedule {
+            Some(schedule) => (schedule.kinds(), Kinds::default()),
+            None => common.kinds(&Kind::ALL)?,
         };
-        let time_limit = match args.time_limit {
-            Some(limit) => run::seconds("--time-limit", limit)?,
-            None => schedule.as_ref().and_then(run::until_healed).unwrap_or(Duration::from_secs(30)),
-        };
-        if time_limit > LONGEST {
-            let limit = time_limit.as_secs_f64();
-            return Err(Refusal::wrong(format_args!(
-                "--time-limit {limit}: at most {} s",
-                LONGEST.as_secs()
-            )));
-        }
         let seeds = seeds(&args.seeds)?;
         let many = seeds.end - seeds.start;
         if args.trace && many > 1 {
@@ -71,21 +57,25 @@ impl Asked {
                 "--trace tells one life, and {many} were asked for: give one seed, such as --seeds {first}"
             )));
         }
+        let plan = Plan {
+            workload: common.workload::<Simulated>()?,
+            nodes,
+            concurrency: common.concurrency(MOST_CLIENTS)?,
+            rate: common.rate(RATE)?,
+            time_limit: common.time_limit(schedule.as_ref(), LONGEST)?,
+            kinds: kinds.clone(),
+            schedule,
+            bugs: sim::bugs_of(&common.bugs()?),
+        };
+        not_too_many_ops(&plan)?;
+        writable_folder("--out", &common.out)?;
         Ok(Asked {
-            plan: Plan {
-                workload: args.workload.parse::<Simulated>().map_err(Refusal::wrong)?,
-                nodes: args.nodes,
-                concurrency,
-                rate: run::rate(args.rate)?,
-                time_limit,
-                kinds: kinds.clone(),
-                schedule,
-                bugs: sim::bugs_of(&bugs(&args.bug)?),
-            },
+            plan,
             seeds,
             kinds,
-            schedule: args.schedule.clone(),
-            out: folder(&args.out)?,
+            left_out,
+            schedule: common.schedule.clone(),
+            out: common.out.clone(),
             trace: args.trace,
         })
     }
@@ -99,13 +89,14 @@ impl Asked {
         let pace =
             if *rate > 0.0 { format!("{rate} ops/s") } else { "as fast as they are answered".to_owned() };
         format!(
-            "seeds: {}..{}\nraft on {}{planted}; {workload} with {}, {pace}, {} s; faults: {}\n",
+            "seeds: {}..{}\nraft on {}{planted}; {workload} with {}, {pace}, {} s; faults: {}\n{}",
             self.seeds.start,
             self.seeds.end,
             count((*nodes).into(), "node"),
             count(*concurrency as u64, "client"),
             time_limit.as_secs_f64(),
             self.faults(),
+            left_out_of_all(&self.left_out, *nodes),
         )
     }
 
@@ -169,39 +160,43 @@ pub(crate) fn one(seed: u64) -> Range<u64> {
     seed..seed.saturating_add(1)
 }
 
-/// The planted mistakes that these names mean.
-pub(crate) fn bugs(asked: &[String]) -> Result<Vec<raft::Bug>, Refusal> {
-    run::bugs(asked)?.iter().map(|name| name.parse().map_err(Refusal::wrong)).collect()
-}
-
 fn seeds(text: &str) -> Result<Range<u64>, Refusal> {
-    let number = |part: &str| part.trim().parse::<u64>().ok();
-    let range = match text.split_once("..") {
-        Some((from, upto)) => number(from).zip(number(upto)).map(|(from, upto)| from..upto),
-        None => number(text).and_then(|seed| Some(seed..seed.checked_add(1)?)),
+    let wrong = |why: &dyn Display| Refusal::wrong(format_args!("--seeds {text}: {why}"));
+    let number = |part: &str| {
+        part.trim().parse::<u64>().ok().filter(|seed| *seed < u64::MAX).ok_or_else(|| {
+            let most = u64::MAX - 1;
+            wrong(&format_args!(
+                "`{part}` is no seed, which is a whole number from 0 to {most}; such as 0..100, of which the last does \
+                 not count, or 7 alone"
+            ))
+        })
     };
-    match range {
-        Some(seeds) if seeds.start < seeds.end => Ok(seeds),
-        Some(Range { start, end }) if start > end => {
-            Err(Refusal::wrong(format_args!("--seeds {text}: backwards; did you mean {end}..{start}?")))
-        }
-        Some(Range { start, .. }) => Err(Refusal::wrong(format_args!(
-            "--seeds {text}: holds no seed, since the last one does not count; one alone is --seeds {start}"
-        ))),
-        None => Err(Refusal::wrong(format_args!(
-            "--seeds {text}: from the first up to the last, which does not count, such as 0..100; or one, such as 7"
+    let (start, end) = match text.split_once("..") {
+        Some((from, upto)) => (number(from)?, number(upto)?),
+        None => (number(text)?, number(text)? + 1),
+    };
+    match start.cmp(&end) {
+        Less => Ok(start..end),
+        Greater => Err(wrong(&format_args!("backwards; did you mean {end}..{start}?"))),
+        Equal => Err(wrong(&format_args!(
+            "holds no seed, since the last one does not count; one alone is --seeds {start}"
         ))),
     }
 }
 
-/// A folder that is there, or can be made: a sweep of an hour should not end with this complaint.
-fn folder(out: &Path) -> Result<PathBuf, Refusal> {
-    match out.ancestors().find(|part| part.exists()) {
-        Some(part) if !part.is_dir() => {
-            Err(Refusal::wrong(format_args!("--out {}: {} is no folder", out.display(), part.display())))
-        }
-        _ => Ok(out.to_owned()),
+/// Whoever says how many ops there are a second knows how many there will be. Who does not is held back when
+/// there are so many.
+fn not_too_many_ops(plan: &Plan) -> Result<(), Refusal> {
+    let (rate, seconds) = (plan.rate, plan.time_limit.as_secs_f64());
+    #[expect(clippy::cast_precision_loss, reason = "a bound is a round number")]
+    let most = sim::MOST_OPS as f64;
+    if rate * seconds <= most {
+        return Ok(());
     }
+    Err(Refusal::wrong(format_args!(
+        "--rate {rate:?} for {seconds} s: a life has at most {most} ops, since all that its clients see is kept until \
+         it is judged"
+    )))
 }
 
 #[cfg(test)]
@@ -217,8 +212,10 @@ mod tests {
             ("5..5", "--seeds 5"),
             ("", "0..100"),
             ("1..", "0..100"),
-            ("-1..4", "0..100"),
-            ("18446744073709551615", "0..100"),
+            ("-1..4", "`-1` is no seed"),
+            ("18446744073709551615", "from 0 to 18446744073709551614"),
+            ("0..99999999999999999999", "`99999999999999999999` is no seed"),
+            ("--json", "`--json` is no seed"),
         ] {
             let refusal = seeds(wrong).err();
             assert!(

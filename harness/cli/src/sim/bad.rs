@@ -9,9 +9,9 @@ use sim::{Audience, Life, Shrunk, Story};
 
 use super::asked::{Asked, one, shortly};
 use super::{stop_on_signal, story};
+use crate::common::{count, program, quote};
 use crate::exit::Refusal;
 use crate::live::Board;
-use crate::run::{count, program, quote};
 
 /// What is known of it.
 pub(super) struct Bad {
@@ -24,6 +24,10 @@ pub(super) struct Bad {
 pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) -> Result<Bad, Refusal> {
     let repeat = asked.command_for(one(seed));
     // On disk before anything else: who has no patience with what follows keeps what was found.
+    board.phase(&format!(
+        "seed {seed} ends badly, by {}; it is lived again, to be written down",
+        life.ending.sort()
+    ));
     let told = asked.plan.tell(seed, Audience::reader());
     let folder = keep(asked, seed, &told)?;
     let (sort, kept) = (life.ending.sort(), folder.path().display());
@@ -44,11 +48,13 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
     let ending = &life.ending;
     let mut text = format!("\nseed {seed} ends badly, by {}: {ending}\n", ending.sort());
     let tale = match &small {
-        Ok(Shrunk { file, story, ops, faults, .. }) => {
+        Ok(Shrunk { file, story, ops, faults, stopped, .. }) => {
             let (ops, faults) = (count(*ops as u64, "op"), count(*faults as u64, "fault"));
             let (asks, broken) = (story::asks(file), story::faults(&story.life));
+            let stopped = if *stopped { "; stopped before it was known to be the smallest" } else { "" };
+            let other = other_seed(seed, file.seed);
             format!(
-                "\nshrunk to {ops} and {faults}:\n{asks}{broken}{}",
+                "\nshrunk to {ops} and {faults}{stopped}:\n{asks}{broken}{other}{}",
                 what_happened(&story.life, &path("trace.txt"))
             )
         }
@@ -59,11 +65,21 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
     if small.is_ok() {
         let _ = writeln!(text, "repeat the small one: {again}");
     }
+    match small.as_ref().map(|small| &small.script) {
+        Ok(Ok(_)) => {
+            let _ = writeln!(text, "as a script: {} script {}", program(), quote(&path("script.txt")));
+        }
+        Ok(Err(why)) => {
+            let _ = writeln!(text, "no script: {why}");
+        }
+        Err(_) => {}
+    }
     let shrunk = small.as_ref().ok().map(|Shrunk { file, story, ops, faults, .. }| {
         json!({
             "ops": ops,
             "faults": faults,
             "nodes": file.nodes,
+            "seed": file.seed,
             "sort": story.life.ending.sort().to_string(),
             "sentence": story.life.ending.to_string(),
             "witness": witness(&story.life),
@@ -85,7 +101,23 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
     Ok(Bad { folder, text, object })
 }
 
+/// Why the small life has a seed that nobody asked for, if it has.
+fn other_seed(seed: u64, small: u64) -> String {
+    if seed == small {
+        return String::new();
+    }
+    format!(
+        "it has seed {small}: with less to do, seed {seed} draws other delays, so a few more were tried at each step\n"
+    )
+}
+
 impl Bad {
+    /// Why the sweep is bad, in one sentence.
+    pub(super) fn reason(&self) -> String {
+        let said = |field: &str| self.object[field].as_str().unwrap_or_default().to_owned();
+        format!("seed {} ends badly, by {}: {}", self.object["seed"], said("sort"), said("sentence"))
+    }
+
     /// Keeps what came of the whole sweep, too.
     pub(super) fn keep(&self, results: &Value) -> Result<(), Refusal> {
         self.folder.write_json("results.json", results).map_err(Refusal::broken)
@@ -126,6 +158,9 @@ fn keep_small(folder: &Folder, small: &Shrunk) -> Result<(), Refusal> {
     let write = || {
         folder.write("trace.txt", small.story.life.trace.as_deref().unwrap_or_default())?;
         folder.write("life.json", small.file.to_json())?;
+        if let Ok(script) = &small.script {
+            folder.write("script.txt", script)?;
+        }
         folder.write("small-history.jsonl", &small.story.history)
     };
     write().map_err(|error| refusal(&error))

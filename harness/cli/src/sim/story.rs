@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use checker::Verdict;
-use nemesis::Time;
 use sim::{Ending, Life, LifeFile};
 
 use crate::render;
@@ -21,6 +20,12 @@ pub(super) fn ending(ending: &Ending) -> String {
     }
 }
 
+/// A moment as a trace has it: to the microsecond.
+fn moment(nanoseconds: u64) -> String {
+    let micros = nanoseconds / 1000;
+    format!("{}.{:06}s", micros / 1_000_000, micros % 1_000_000)
+}
+
 /// What clients asked, as it is written in a file of a life.
 pub(super) fn asks(file: &LifeFile) -> String {
     let mut out = String::new();
@@ -28,7 +33,8 @@ pub(super) fn asks(file: &LifeFile) -> String {
         let key = ask.key.as_ref().map_or_else(String::new, |key| format!(" {key}"));
         let value = if ask.value.is_null() { String::new() } else { format!(" {}", ask.value) };
         let last = if ask.last { ", after everything was healed" } else { "" };
-        let _ = writeln!(out, "  {}: process {} asks {}{key}{value}{last}", Time(ask.time), ask.seat, ask.f);
+        let _ =
+            writeln!(out, "  {}: process {} asks {}{key}{value}{last}", moment(ask.time), ask.seat, ask.f);
     }
     out
 }
@@ -37,7 +43,7 @@ pub(super) fn asks(file: &LifeFile) -> String {
 pub(super) fn faults(life: &Life) -> String {
     let mut out = String::new();
     for deed in &life.faults {
-        let _ = writeln!(out, "  {} to {}: {}", deed.at, deed.until, deed.fault);
+        let _ = writeln!(out, "  {} to {}: {}", moment(deed.at.0), moment(deed.until.0), deed.fault);
     }
     out
 }
@@ -82,6 +88,14 @@ fn collapse(trace: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_told_to_the_microsecond() {
+        assert_eq!(
+            [moment(999), moment(2_500_000_000), moment(472_863_251)],
+            ["0.000000s", "2.500000s", "0.472863s"]
+        );
+    }
 
     #[test]
     fn heartbeats_are_counted_and_everything_else_is_told() {

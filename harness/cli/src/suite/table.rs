@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sim::hunt::{Found, Hunt};
 
 use super::{Control, Outcome, Row};
-use crate::run::count;
+use crate::common::{count, program};
 use crate::sim::asked;
 
 /// Sentences are cut to this many letters.
@@ -38,15 +38,18 @@ pub(super) fn text(outcome: &Outcome) -> String {
         let _ = writeln!(out, "{}", line(row));
     }
     if outcome.all {
-        for (number, why) in Bug::NOT_APPLICABLE {
-            let _ = writeln!(out, "{number:4} {:22} not applicable: {why}", "");
+        for (number, name, why) in Bug::NOT_APPLICABLE {
+            let _ = writeln!(out, "{number:4} {name:22} not applicable: {why}");
         }
     }
     let _ = write!(out, "{}", summary(outcome));
-    for (row, found) in outcome.found() {
-        let _ = writeln!(out, "{} again: {}", row.bug, again(found));
+    for row in &outcome.rows {
+        let _ = match &row.hunt.found {
+            Some(found) => writeln!(out, "{} again: {}", row.bug, again(found, outcome)),
+            None => writeln!(out, "{} for longer: {}", row.bug, for_longer(row.bug, outcome)),
+        };
     }
-    let _ = write!(out, "{}", control(&outcome.control));
+    let _ = write!(out, "{}", control(outcome));
     for doubt in outcome.doubts() {
         let _ = writeln!(out, "{doubt}");
     }
@@ -85,8 +88,8 @@ fn summary(outcome: &Outcome) -> String {
     out
 }
 
-fn control(control: &Control) -> String {
-    let Control { swept, accused, took } = control;
+fn control(outcome: &Outcome) -> String {
+    let Control { swept, accused, took } = &outcome.control;
     let said = match accused {
         None => "none of them bad".to_owned(),
         Some(found) => format!("seed {} ends badly, by {}: {}", found.seed, found.sort, found.sentence),
@@ -98,14 +101,24 @@ fn control(control: &Control) -> String {
         took.as_secs_f64()
     );
     if let Some(found) = accused {
-        let _ = writeln!(out, "see it again: {}", again(found));
+        let _ = writeln!(out, "see it again: {}", again(found, outcome));
     }
     let _ = writeln!(out, "digest of the control: {:016x}", swept.digest);
     out
 }
 
-fn again(found: &Found) -> String {
-    asked::command(&found.plan, None, asked::one(found.seed))
+/// What to type to see it again.
+fn again(found: &Found, outcome: &Outcome) -> String {
+    asked::command(&found.plan, None, asked::one(found.seed)) + &outcome.out
+}
+
+/// What to type to hunt it alone, for twice as long.
+fn for_longer(bug: Bug, Outcome { budget, out, .. }: &Outcome) -> String {
+    format!(
+        "{} suite bugs-raft --world sim --only {bug} --budget {}{out}",
+        program(),
+        2 * budget.as_secs().max(1)
+    )
 }
 
 /// The first letters of a sentence.
@@ -133,9 +146,11 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 
 /// For programs.
 pub(super) fn object(outcome: &Outcome) -> Value {
-    let bugs: Vec<Value> = outcome.rows.iter().map(row).collect();
-    let not_applicable: Vec<Value> =
-        Bug::NOT_APPLICABLE.iter().map(|(number, why)| json!({ "number": number, "why": why })).collect();
+    let bugs: Vec<Value> = outcome.rows.iter().map(|row| object_of(row, outcome)).collect();
+    let not_applicable: Vec<Value> = Bug::NOT_APPLICABLE
+        .iter()
+        .map(|(number, name, why)| json!({ "number": number, "bug": name, "why": why }))
+        .collect();
     let Control { swept, accused, took } = &outcome.control;
     json!({
         "suite": "bugs-raft",
@@ -153,20 +168,20 @@ pub(super) fn object(outcome: &Outcome) -> Value {
             "digest": format!("{:016x}", swept.digest),
             "unknowns": swept.unknowns,
             "stopped": swept.stopped,
-            "bad": accused.as_ref().map(find),
+            "bad": accused.as_ref().map(|found| find(found, outcome)),
         },
         "doubts": outcome.doubts(),
         "verdict": outcome.verdict(),
     })
 }
 
-fn row(Row { bug, hunt, took }: &Row) -> Value {
+fn object_of(Row { bug, hunt, took }: &Row, outcome: &Outcome) -> Value {
     json!({
         "number": bug.number(),
         "bug": bug.name(),
         "story": bug.story(),
         "expected": bug.expected(),
-        "found": hunt.found.as_ref().map(find),
+        "found": hunt.found.as_ref().map(|found| find(found, outcome)),
         "lives": hunt.lives,
         "virtual_seconds": hunt.virtual_time().as_secs_f64(),
         "seconds": rounded(*took),
@@ -174,14 +189,14 @@ fn row(Row { bug, hunt, took }: &Row) -> Value {
     })
 }
 
-fn find(found: &Found) -> Value {
+fn find(found: &Found, outcome: &Outcome) -> Value {
     json!({
         "as": found.sort.to_string(),
         "sentence": found.sentence,
         "seed": found.seed,
         "workload": found.plan.workload.as_str(),
         "nodes": found.plan.nodes,
-        "repeat": again(found),
+        "repeat": again(found, outcome),
     })
 }
 

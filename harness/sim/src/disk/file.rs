@@ -17,6 +17,14 @@ pub(super) enum Edit {
 }
 
 impl Edit {
+    /// Whether it changes this byte.
+    pub(super) fn covers(&self, place: usize) -> bool {
+        match self {
+            Edit::Write(offset, bytes) => (*offset..offset + bytes.len()).contains(&place),
+            Edit::SetLen(length) => *length <= place,
+        }
+    }
+
     fn apply(&self, content: &mut Content) {
         match self {
             Edit::Write(offset, bytes) => content.write(*offset, bytes),
@@ -108,13 +116,16 @@ impl File {
         seen.differing(&self.now)
     }
 
-    /// A bit rots. A cache that holds something newer for the place goes on showing that.
-    pub(super) fn flip(&mut self, bit: usize) {
+    /// A bit rots. A cache that holds something newer for the place goes on showing that; says whether it
+    /// does not.
+    pub(super) fn flip(&mut self, bit: usize) -> bool {
         let place = bit / 8;
-        if self.now.written().get(place) == self.certain.written().get(place) {
+        let visible = self.now.written().get(place) == self.certain.written().get(place);
+        if visible {
             self.now.flip(bit);
         }
         self.certain.flip(bit);
+        visible
     }
 }
 

@@ -56,6 +56,15 @@ pub struct SimDisk {
     state: Rc<RefCell<State>>,
 }
 
+/// What [fails](SimDisk::fail_next) next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failing {
+    /// A sync of a file.
+    File,
+    /// A sync of the folder, or the making, changing or removing of a name in it.
+    Folder,
+}
+
 /// What a power cut took: the difference to what the process had seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Lost {
@@ -150,16 +159,21 @@ impl SimDisk {
         self.state().fill(full);
     }
 
-    /// The next sync of a file fails, once. What it should have saved is gone from the disk, and stays
-    /// in the cache until the process or the power goes.
-    pub fn fail_next_sync(&self, fails: bool) {
-        self.state().troubles.fail_next_sync = fails;
+    /// The next call of this sort fails, once. What a sync should have saved is gone from the disk, and
+    /// stays in the cache until the process or the power goes.
+    pub fn fail_next(&self, failing: Option<Failing>) {
+        self.state().troubles.failing = failing;
     }
 
     /// Rots a bit of what was synced some time ago, and says of which file, and the how-manieth. What the
     /// last sync made safe is spared. Nothing if there is nothing else.
     pub fn flip_bit(&self) -> Option<(String, u64)> {
         self.state().flip_bit()
+    }
+
+    /// The bit that [rotted](SimDisk::flip_bit) last, if somebody has read the byte that holds it since.
+    pub fn rot_read(&self) -> Option<(String, u64)> {
+        self.state().rot.as_ref().filter(|rot| rot.read).map(|rot| (rot.name.clone(), rot.bit))
     }
 
     /// Another disk is put in its place, with nothing on it. The process must be gone.
@@ -238,7 +252,7 @@ impl Disk for SimDisk {
     fn open(&mut self, path: &str) -> io::Result<FileId> {
         let mut state = self.state();
         state.powered()?;
-        Ok(state.open(path))
+        state.open(path)
     }
 
     fn close(&mut self, _file: FileId) {}
@@ -250,9 +264,9 @@ impl Disk for SimDisk {
     }
 
     fn read_at(&self, file: FileId, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let state = self.state();
+        let mut state = self.state();
         state.powered()?;
-        Ok(state.file(file).now().read(addressable(offset), length))
+        Ok(state.read(file, addressable(offset), length))
     }
 
     fn write_at(&mut self, file: FileId, offset: u64, bytes: Bytes) -> Ticket {

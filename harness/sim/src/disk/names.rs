@@ -9,6 +9,8 @@ use wal::FileId;
 pub(super) struct Names {
     now: BTreeMap<String, FileId>,
     certain: BTreeMap<String, FileId>,
+    /// What the cache takes to be certain, if a sync failed: it no longer means to write that.
+    believed: Option<BTreeMap<String, FileId>>,
 }
 
 impl Names {
@@ -40,7 +42,27 @@ impl Names {
     }
 
     pub(super) fn sync(&mut self) {
-        self.certain.clone_from(&self.now);
+        match self.believed.take() {
+            None => self.certain.clone_from(&self.now),
+            Some(believed) => {
+                carry_over(&believed, &self.now, &mut self.certain);
+                self.believed = Some(self.now.clone());
+            }
+        }
+    }
+
+    /// A sync fails as that of a file does: what could not be written counts as clean from now on. It is
+    /// still seen, and the next sync succeeds without it.
+    pub(super) fn fail_sync(&mut self) {
+        self.believed = Some(self.now.clone());
+    }
+
+    /// The cache gives back what it need not keep: here, when a process dies.
+    pub(super) fn evict(&mut self) {
+        if let Some(believed) = self.believed.take() {
+            let seen = std::mem::replace(&mut self.now, self.certain.clone());
+            carry_over(&believed, &seen, &mut self.now);
+        }
     }
 
     /// Whether some name, certain or not, leads to this file.
@@ -55,9 +77,13 @@ impl Names {
         touched.sort_unstable();
         touched.dedup();
         touched.retain(|name| self.now.get(name) != self.certain.get(name));
+        let believed = self.believed.take();
+        let forgotten = |name: &String, now: Option<&FileId>| {
+            believed.as_ref().is_some_and(|believed| believed.get(name) == now)
+        };
         let mut lost = 0;
         for name in touched {
-            if !keep() {
+            if forgotten(&name, self.now.get(&name)) || !keep() {
                 lost += 1;
             } else if let Some(&file) = self.now.get(&name) {
                 self.certain.insert(name, file);
@@ -79,5 +105,19 @@ impl Names {
             }
         }
         self.certain.clone_from(&self.now);
+    }
+}
+
+/// Does to some names what leads from `before` to `after`.
+fn carry_over(
+    before: &BTreeMap<String, FileId>,
+    after: &BTreeMap<String, FileId>,
+    to: &mut BTreeMap<String, FileId>,
+) {
+    for name in before.keys().filter(|name| !after.contains_key(*name)) {
+        to.remove(name);
+    }
+    for (name, file) in after.iter().filter(|(name, file)| before.get(*name) != Some(*file)) {
+        to.insert(name.clone(), *file);
     }
 }

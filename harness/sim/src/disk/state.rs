@@ -10,10 +10,10 @@ use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use wal::{FileId, Ticket};
 
-use super::Lost;
 use super::file::{Edit, File};
 use super::names::Names;
 use super::queue::{Change, Queue};
+use super::{Failing, Lost, addressable};
 
 /// A full disk has this much room left, at most: it bites after a few writes.
 const ROOM: usize = 4096;
@@ -39,7 +39,19 @@ pub(super) struct State {
     pub(super) slowed: u64,
     /// What the last sync of all made certain: where, in which file.
     fresh: (FileId, Vec<Range<usize>>),
+    /// The last bit that rotted.
+    pub(super) rot: Option<Rot>,
     pub(super) digest: DefaultHasher,
+}
+
+/// A bit that rotted.
+#[derive(Debug)]
+pub(super) struct Rot {
+    pub(super) name: String,
+    pub(super) bit: u64,
+    file: FileId,
+    /// Whether somebody has read its byte since.
+    pub(super) read: bool,
 }
 
 #[derive(Debug, Default)]
@@ -49,7 +61,7 @@ pub(super) struct Troubles {
     /// How much longer a sync takes on this disk, trouble or not.
     pub(super) usual: Duration,
     full: Option<Full>,
-    pub(super) fail_next_sync: bool,
+    pub(super) failing: Option<Failing>,
 }
 
 #[derive(Debug)]
@@ -72,6 +84,7 @@ const POWER: Failure = Failure(io::ErrorKind::Other, "the power is gone");
 const DEAD: Failure = Failure(io::ErrorKind::Other, "this change died with its process");
 const FULL: Failure = Failure(io::ErrorKind::StorageFull, "no space left on the simulated disk");
 const SYNC: Failure = Failure(io::ErrorKind::Other, "input/output error of the simulated disk");
+const FOLDER: Failure = Failure(io::ErrorKind::Other, "input/output error of the simulated folder");
 const NO_FILE: Failure = Failure(io::ErrorKind::NotFound, "no such file on the simulated disk");
 
 impl State {
@@ -91,6 +104,7 @@ impl State {
             refused: 0,
             slowed: 0,
             fresh: (FileId(0), Vec::new()),
+            rot: None,
             digest: DefaultHasher::new(),
         }
     }
@@ -101,15 +115,28 @@ impl State {
         if self.is_cut { Err(POWER.into()) } else { Ok(()) }
     }
 
-    pub(super) fn open(&mut self, name: &str) -> FileId {
+    /// The file of this name, which is made if there is none.
+    pub(super) fn open(&mut self, name: &str) -> io::Result<FileId> {
         if let Some(file) = self.names.find(name) {
-            return file;
+            return Ok(file);
+        }
+        if self.troubles.fails(Failing::Folder) {
+            self.refused += 1;
+            return Err(FOLDER.into());
         }
         self.last_file += 1;
         let file = FileId(self.last_file);
         self.files.insert(file, File::default());
         self.names.add(name, file);
-        file
+        Ok(file)
+    }
+
+    pub(super) fn read(&mut self, file: FileId, offset: usize, length: usize) -> Vec<u8> {
+        let range = offset..offset.saturating_add(length);
+        if let Some(rot) = &mut self.rot {
+            rot.read |= rot.file == file && range.contains(&addressable(rot.bit / 8));
+        }
+        self.file(file).now().read(offset, length)
     }
 
     pub(super) fn file(&self, id: FileId) -> &File {
@@ -167,11 +194,25 @@ impl State {
         match change {
             Change::Edit(file, edit) => {
                 self.make_room(file, &edit)?;
+                if self
+                    .rot
+                    .as_ref()
+                    .is_some_and(|rot| rot.file == file && edit.covers(addressable(rot.bit / 8)))
+                {
+                    self.rot = None;
+                }
                 self.file_mut(file).edit(edit);
             }
-            Change::Sync(file) if std::mem::take(&mut self.troubles.fail_next_sync) => {
+            Change::Sync(file) if self.troubles.fails(Failing::File) => {
                 self.file_mut(file).fail_sync();
                 return Err(SYNC);
+            }
+            Change::SyncDir if self.troubles.fails(Failing::Folder) => {
+                self.names.fail_sync();
+                return Err(FOLDER);
+            }
+            Change::Rename(..) | Change::Remove(_) if self.troubles.fails(Failing::Folder) => {
+                return Err(FOLDER);
             }
             Change::Sync(file) => self.sync(file),
             Change::SyncDir => self.names.sync(),
@@ -220,6 +261,7 @@ impl State {
         for file in self.files.values_mut() {
             file.evict();
         }
+        self.names.evict();
         self.bury();
     }
 
@@ -245,6 +287,7 @@ impl State {
 
     pub(super) fn wipe(&mut self) {
         self.queue.clear();
+        self.rot = None;
         self.names = Names::default();
         self.bury();
     }
@@ -293,9 +336,22 @@ impl State {
         }
         let (name, file, place) = chosen?;
         let bit = place * 8 + self.rng.random_range(0..8);
-        self.file_mut(file).flip(bit);
+        let visible = self.file_mut(file).flip(bit);
+        let bit = bit as u64;
         (&name, bit).hash(&mut self.digest);
-        Some((name, bit as u64))
+        self.rot = visible.then(|| Rot { name: name.clone(), bit, file, read: false });
+        Some((name, bit))
+    }
+}
+
+impl Troubles {
+    /// Whether this is what fails, which it does once.
+    fn fails(&mut self, what: Failing) -> bool {
+        let fails = self.failing == Some(what);
+        if fails {
+            self.failing = None;
+        }
+        fails
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sim::disk::SimDisk;
+use sim::disk::{Failing, SimDisk};
 use wal::{Disk, Ticket};
 
 use crate::clock::{Clock, put, read, settle};
@@ -59,7 +59,7 @@ fn a_failed_sync_loses_its_data_though_the_next_one_succeeds() {
         let file = put(&mut disk, "log", b"old and");
         disk.write_at(file, 0, Bytes::from_static(b"new"));
         settle(&disk);
-        disk.fail_next_sync(true);
+        disk.fail_next(Some(Failing::File));
         let failed = disk.sync(file);
         let again = disk.sync(file);
         let results = Clock::default().all(&disk);
@@ -194,4 +194,84 @@ fn a_flipped_bit_is_one_bit_of_what_was_synced_before_the_last_sync() {
         files.insert(name);
     }
     assert_eq!(files.len(), 2);
+}
+
+/// Making a name, changing it, removing it, and the folder's sync.
+#[test]
+fn a_folder_that_fails_refuses_one_change_of_a_name_and_no_sync_of_a_file() {
+    let folder = |failing: &mut dyn FnMut(&mut SimDisk) -> std::io::Result<()>| {
+        let mut disk = SimDisk::new(1);
+        let file = put(&mut disk, "log", b"old");
+        disk.fail_next(Some(Failing::Folder));
+        let sync = disk.sync(file);
+        disk.wait(sync).unwrap();
+        let error = failing(&mut disk).unwrap_err();
+        assert!(error.to_string().contains("simulated folder"), "{error}");
+        assert_eq!(disk.refused(), 1);
+        disk.kill();
+        assert_eq!(disk.image().into_keys().collect::<Vec<_>>(), ["log"], "it did not happen");
+        failing(&mut disk).unwrap();
+    };
+    folder(&mut |disk| disk.open("new").map(drop));
+    folder(&mut |disk| {
+        let rename = disk.rename("log", "new");
+        disk.wait(rename)
+    });
+    folder(&mut |disk| {
+        let remove = disk.remove("log");
+        disk.wait(remove)
+    });
+    folder(&mut |disk| {
+        let sync = disk.sync_dir();
+        disk.wait(sync)
+    });
+}
+
+#[test]
+fn names_that_a_failed_sync_should_have_kept_are_gone_though_the_next_one_succeeds() {
+    for cut in [false, true] {
+        let mut disk = SimDisk::new(5);
+        put(&mut disk, "log", b"old");
+        disk.open("lost").unwrap();
+        disk.fail_next(Some(Failing::Folder));
+        let failed = disk.sync_dir();
+        assert!(disk.finish(begun(&disk)).is_err(), "{failed:?}");
+        disk.open("kept").unwrap();
+        let again = disk.sync_dir();
+        assert_eq!(begun(&disk), again);
+        disk.finish(again).unwrap();
+        assert_eq!(disk.image().len(), 3, "the cache still shows it");
+        if cut {
+            assert_eq!(disk.cut_power().names, 1);
+        } else {
+            disk.kill();
+        }
+        assert_eq!(disk.image().into_keys().collect::<Vec<_>>(), ["kept", "log"]);
+    }
+}
+
+fn begun(disk: &SimDisk) -> Ticket {
+    disk.begin_next(0).unwrap().0
+}
+
+#[test]
+fn a_disk_knows_whether_somebody_read_what_had_rotted() {
+    let mut disk = SimDisk::new(3);
+    let file = put(&mut disk, "log", &[7; 100]);
+    put(&mut disk, "other", &[7; 1]);
+    let (name, bit) = disk.flip_bit().expect("there is something to rot");
+    assert_eq!(name, "log");
+    assert_eq!(disk.rot_read(), None);
+    let before = usize::try_from(bit / 8).unwrap();
+    disk.read_at(file, 0, before).unwrap();
+    disk.read_at(file, bit / 8 + 1, 100).unwrap();
+    assert_eq!(disk.rot_read(), None, "around it, not it");
+    disk.read_at(file, 0, before + 1).unwrap();
+    assert_eq!(disk.rot_read(), Some((name, bit)));
+
+    let (_, bit) = disk.flip_bit().unwrap();
+    disk.write_at(file, bit / 8, Bytes::from_static(b"8"));
+    settle(&disk);
+    disk.read_at(file, 0, 100).unwrap();
+    assert_eq!(disk.rot_read(), None, "it was written over before");
 }

@@ -343,6 +343,20 @@ impl Cluster {
         self.step(id, Input::Persisted(last));
     }
 
+    /// How many writes of a node are under way up to this one.
+    pub(super) fn writes_upto(&self, id: NodeId, upto: PersistId) -> usize {
+        self.nodes[&id].writing.iter().take_while(|write| write.id <= upto).count()
+    }
+
+    /// What a node's disk would hold with so many more of its writes: term and vote, and how the log ends.
+    pub(super) fn disk_after(&self, id: NodeId, count: usize) -> (HardState, EntryId) {
+        let node = &self.nodes[&id];
+        let hard = node.writing.iter().take(count).filter_map(|write| write.hard).next_back();
+        let log = node.writing.iter().take(count).filter_map(|write| write.suffix.as_ref()).next_back();
+        let end = node.log.last().map_or(node.base.id, |entry| entry.id);
+        (hard.unwrap_or(node.hard), log.map_or(end, Suffix::last))
+    }
+
     /// So many of the oldest writes of a node reach its disk, and nobody is told. The last of them.
     pub fn reach_disk(&mut self, id: NodeId, count: usize) -> Option<PersistId> {
         let node = known(&mut self.nodes, id);

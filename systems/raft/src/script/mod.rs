@@ -32,7 +32,8 @@
 //! | `hurry N MS` | so many milliseconds pass for N alone: its clock runs fast |
 //! | `log N` | shows N's log |
 //!
-//! [`play`] plays one, in a [`Cluster`].
+//! [`play`] plays one, in a [`Cluster`]. [`retell`] makes one of what cores were given in a longer life, whoever
+//! lived it, and leaves out what does not matter.
 //!
 //! # What it cannot tell
 //! A disk that forgets, tears or rots, clocks that differ, and what is done above the core: sessions, replies,
@@ -41,7 +42,9 @@
 mod cluster;
 mod command;
 mod play;
+mod retell;
 
 pub use cluster::{Cluster, Node};
 pub use command::{Command, Disks, Link, Malformed, Shape};
-pub use play::{Played, ScriptError, play};
+pub use play::{Played, ScriptError, Wrong, play};
+pub use retell::{Move, What, retell};
