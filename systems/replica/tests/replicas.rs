@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raft::{
-    Command, Entry, Envelope, Message, NodeId, Now, RequestId, Role, SessionId, StateMachine, Voters,
+    Command, Entry, Envelope, Membership, Message, NodeId, Now, RequestId, Role, SessionId, StateMachine,
 };
 use replica::{Call, CallId, Config, Effects, Event, Failed, Halt, Outcome, Replica, Timer, Unknown};
 use wal::{Identity, MemoryDisk, Operation};
@@ -420,7 +420,7 @@ fn a_write_that_is_refused_in_its_own_turn_is_not_proposed_after_all() {
     world.elect(N1);
     let request = RequestId { session: SessionId(77), seq: 1 };
     let call = Call::Write { request: Some(request), command: Bytes::from_static(b"again") };
-    let refusal = Message::Refused { ids: vec![request] };
+    let refusal = Message::Refused { ids: vec![request], why: raft::Refusal::NotLeader };
     let refusal = Envelope { from: N2, to: N1, term: world.replica(N1).status().term, message: refusal };
     let (now, mut effects) = (world.now, Effects::default());
     let leader = world.nodes.get_mut(&N1).unwrap().as_mut().unwrap();
