@@ -94,6 +94,7 @@ mod tests {
     #[test]
     fn the_last_term_and_vote_win() {
         let hard = |term| Persist {
+            base: None,
             id: PersistId(term),
             hard: Some(HardState { term: Term(term), vote: None }),
             suffix: None,
