@@ -130,10 +130,11 @@ impl Progress {
         self.matched = self.matched.max(upto);
         self.next = self.next.max(self.matched.next());
         match &mut self.flow {
-            Flow::Probe { .. } => self.flow = Flow::Replicate { window: VecDeque::new() },
             // An answer to an append of before: it still lacks what the snapshot has.
             Flow::Snapshot { .. } if upto < base => {}
-            Flow::Snapshot { .. } => self.flow = Flow::Replicate { window: VecDeque::new() },
+            Flow::Probe { .. } | Flow::Snapshot { .. } => {
+                self.flow = Flow::Replicate { window: VecDeque::new() }
+            }
             Flow::Replicate { window } => {
                 while window.front().is_some_and(|(last, _)| *last <= upto) {
                     window.pop_front();

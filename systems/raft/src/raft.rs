@@ -211,7 +211,7 @@ impl Raft {
             Input::Timeout(Timer::Transfer) => self.on_transfer_timeout(out),
             Input::Transfer { id, to } => self.transfer(id, to, out),
             Input::Snapshotted(index) => self.on_snapshotted(index),
-            Input::Fetched(checkpoint) => self.on_fetched(checkpoint, out),
+            Input::Fetched(checkpoint) => self.on_fetched(&checkpoint, out),
         }
         self.hand_over_committed(out);
         self.hand_over_writes(out);
@@ -265,12 +265,14 @@ impl Raft {
     /// or it comes from a node that was removed, and speaks of a term that nobody else knows.
     fn disturbs(&self, from: NodeId, term: Term, message: &Message) -> bool {
         match message {
-            Message::RequestVote { called: true, .. } => false,
-            Message::RequestVote { .. } | Message::RequestPreVote { .. } => {
+            Message::RequestVote { called: false, .. } | Message::RequestPreVote { .. } => {
                 term >= self.hard.term && self.loyal()
             }
             // Who leads does so by somebody's votes, and may know more than we do of who belongs to the cluster.
-            Message::Append { .. } | Message::Heartbeat { .. } | Message::Snapshot { .. } => false,
+            Message::RequestVote { called: true, .. }
+            | Message::Append { .. }
+            | Message::Heartbeat { .. }
+            | Message::Snapshot { .. } => false,
             _ => term > self.hard.term && self.membership.removed(from),
         }
     }

@@ -87,14 +87,14 @@ impl Raft {
         }
     }
 
-    pub(crate) fn on_fetched(&mut self, checkpoint: Checkpoint, out: &mut Output) {
-        if !matches!(self.standing, Standing::Leader(_)) && !self.has_all_of(&checkpoint) {
+    pub(crate) fn on_fetched(&mut self, checkpoint: &Checkpoint, out: &mut Output) {
+        if !matches!(self.standing, Standing::Leader(_)) && !self.has_all_of(checkpoint) {
             self.begin_anew(checkpoint.clone(), out);
         }
         // Whoever leads now has all of it too: it is committed.
         match self.leader() {
-            Some(leader) if leader != self.config.id && self.has_all_of(&checkpoint) => {
-                self.acknowledge_snapshot(leader, &checkpoint, out);
+            Some(leader) if leader != self.config.id && self.has_all_of(checkpoint) => {
+                self.acknowledge_snapshot(leader, checkpoint, out);
             }
             _ => {}
         }

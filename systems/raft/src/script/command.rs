@@ -304,9 +304,9 @@ impl Command {
             | Command::Snapshot(node)
             | Command::Fetch(node)
             | Command::Hurry(node, _)
-            | Command::Log(node) => (Some(*node), None),
             // Whom the lead shall go to may be somebody who does not exist.
-            Command::Transfer(node, _) => (Some(*node), None),
+            | Command::Transfer(node, _)
+            | Command::Log(node) => (Some(*node), None),
             Command::Deliver(link)
             | Command::DeliverOne(link, _)
             | Command::Lose(link, _)

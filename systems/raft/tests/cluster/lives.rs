@@ -228,7 +228,7 @@ fn change_somehow(cluster: &mut Cluster, asked: NodeId, which: u16) {
         6 => [add(Change::AddVoter { context: context() }), vec![Change::Demote(node)]].concat(),
         _ => vec![Change::Promote(NodeId(nodes)), Change::Remove(node)],
     };
-    let leader = cluster.leader().filter(|_| which % 3 > 0);
+    let leader = cluster.leader().filter(|_| !which.is_multiple_of(3));
     cluster.change(leader.unwrap_or(asked), changes);
 }
 
