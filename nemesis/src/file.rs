@@ -1,4 +1,5 @@
-//! `schedule.toml`: a schedule as a file that people read, write and send to each other.
+//! `schedule.toml`: a schedule as a file that people read, write and send to each other. `docs/faults.md` has a
+//! table of all that can be said.
 //!
 //! ```toml
 //! [[step]]

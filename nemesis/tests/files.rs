@@ -104,7 +104,7 @@ fn the_example_in_the_book_is_read() {
     let expected = [
         "at 2s: partition isolate-leader (hold)",
         "when leader-changed: pause leader",
-        "after 400 ops: kill one",
+        "after 100 ops: kill one",
     ];
     assert_eq!(said, expected);
 }

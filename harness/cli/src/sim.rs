@@ -92,8 +92,11 @@ fn many(asked: &Asked, json: bool) -> Result<Exit, Refusal> {
     if !json {
         render::text(&figures.text())?;
     }
-    let bad =
-        swept.bad.as_ref().map(|(seed, life)| bad::look_into(asked, *seed, life, &board)).transpose()?;
+    let bad = swept
+        .bad
+        .as_ref()
+        .map(|(seed, life)| bad::look_into(asked, *seed, life, &Board::new()))
+        .transpose()?;
     let verdict = if bad.is_some() { "invalid" } else { figures.verdict() };
     let mut object = figures.object();
     object["bad"] = json!(bad.as_ref().map(|bad| bad.object.clone()));

@@ -79,7 +79,8 @@ fn play(example: &Example, out: &Path) -> Result<(), String> {
     };
     let mut arguments: Vec<&str> = arguments.split_whitespace().collect();
     let out = out.to_str().unwrap();
-    if matches!(arguments[0], "run" | "sim") {
+    // A life from a file is lived again, and leaves no folder.
+    if matches!(arguments[0], "run" | "sim") && !arguments.contains(&"--life") {
         arguments.extend(["--out", out]);
     }
     if arguments[0] == "run" && !arguments.contains(&"--time-limit") {

@@ -67,7 +67,6 @@ fn a_bad_life_is_made_small_and_both_commands_end_the_same_way_again() {
     let size: Vec<usize> =
         after(&text, "shrunk to ").split(' ').filter_map(|word| word.parse().ok()).collect();
     assert!(size[0] <= 12 && size[1] <= 3, "{size:?} ops and faults are too many: {text}");
-    assert!(text.contains("heartbeats and answers"), "{text}");
 
     let bad = text.lines().find(|line| line.contains(" ends badly, by ")).unwrap();
     let again = type_again(after(&text, "repeat: "));

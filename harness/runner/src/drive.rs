@@ -1,15 +1,11 @@
-//! Hands out work: the generator says who asks what, clients ask, the recorder writes it down.
+//! Hands out work: who asks whom and when, [`Seats`] say; clients ask, the recorder writes it down.
 //!
-//! A process has at most one op open. When nobody knows how an op ended, its process is retired, since
-//! the op may still take effect while a successor of the same number would be ordered after it; the
-//! successor is `old + concurrency`, with a connection of its own. Process p talks to node p mod n.
-//!
-//! A process that was refused rests before it is given work again, longer each time. Otherwise a dead
-//! node, which refuses thousands of times a second, would fill the history with nothing.
+//! A client is a connection, and belongs to one process: whoever follows a retired process connects anew, since
+//! an answer to its predecessor is none to it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
@@ -17,16 +13,11 @@ use futures_util::stream::FuturesUnordered;
 use history::{Key, Operation, Outcome, Process};
 use nemesis::{NodeId, Time};
 use tokio_util::sync::CancellationToken;
-use workload::{Generator, Next, Now};
+use workload::{Generator, Seats, Turn};
 
 use crate::error::Error;
 use crate::etcd::Client;
 use crate::recorder::Recorder;
-
-/// The rest after a first refusal; it doubles with each further one.
-const FIRST_REST: Duration = Duration::from_millis(50);
-/// The longest rest.
-const LONGEST_REST: Duration = Duration::from_millis(500);
 
 /// How a phase ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,189 +30,113 @@ pub enum End {
     Cancelled,
 }
 
-/// A place for one process after another.
-struct Seat<C> {
-    process: Process,
-    node: NodeId,
-    /// Away while an op is open.
-    client: Option<C>,
-    refusals: u32,
-    rests_until: Time,
-}
-
 /// What comes back when an op ends.
-type Ended<O, C> = (usize, C, Result<Outcome<<O as Operation>::Ret>, Error>);
+type Ended<O, C> = (Process, C, Result<Outcome<<O as Operation>::Ret>, Error>);
 
 /// The clients of a run.
-pub struct Drive<'a, O: Operation, C> {
+pub struct Drive<'a, O: Operation, C, G> {
     recorder: &'a Recorder<O>,
-    nodes: Vec<(NodeId, SocketAddr)>,
-    seats: Vec<Seat<C>>,
+    addresses: BTreeMap<NodeId, SocketAddr>,
+    seats: Seats<G>,
+    /// Those that no op needs now, by seat.
+    clients: Vec<Option<(Process, C)>>,
     open: FuturesUnordered<BoxFuture<'a, Ended<O, C>>>,
 }
 
-impl<'a, O, C> Drive<'a, O, C>
+impl<'a, O, C, G> Drive<'a, O, C, G>
 where
     O: Operation<Ret: Send> + Send + Sync + 'static,
     C: Client<O>,
+    G: Generator<Op = O, Ret = O::Ret>,
 {
     /// So many processes at a time, spread over the nodes.
     pub fn new(
         recorder: &'a Recorder<O>,
-        nodes: BTreeMap<NodeId, SocketAddr>,
+        addresses: BTreeMap<NodeId, SocketAddr>,
         concurrency: usize,
-    ) -> Drive<'a, O, C> {
-        let nodes: Vec<(NodeId, SocketAddr)> = nodes.into_iter().collect();
-        let seats = (0..concurrency as u64).map(|number| seat(Process(number), &nodes)).collect();
-        Drive { recorder, nodes, seats, open: FuturesUnordered::new() }
+        generator: G,
+    ) -> Drive<'a, O, C, G> {
+        let nodes = addresses.keys().map(|node| history::NodeId(node.0)).collect();
+        let seats = Seats::new(concurrency, nodes, generator);
+        let clients = (0..concurrency).map(|_| None).collect();
+        Drive { recorder, addresses, seats, clients, open: FuturesUnordered::new() }
     }
 
-    /// Hands out work until the generator is done or the time is up, and lets what is open end.
-    pub async fn run(
-        &mut self,
-        generator: &mut dyn Generator<Op = O, Ret = O::Ret>,
-        deadline: Instant,
-        cancel: &CancellationToken,
-    ) -> Result<End, Error> {
-        let mut end = None;
+    /// Hands out work until nothing more is asked in this phase or the time is up, and lets what is open end.
+    pub async fn run(&mut self, deadline: Instant, cancel: &CancellationToken) -> Result<End, Error> {
+        let mut end = End::Done;
         loop {
             // Looked at first, and not only when nothing else happens: answers may never stop coming.
-            if end.is_none() && Instant::now() >= deadline {
-                end = Some(End::OutOfTime);
+            if end == End::Done && Instant::now() >= deadline {
+                end = End::OutOfTime;
+                self.seats.close();
             }
-            let mut wake = deadline;
-            if end.is_none() {
-                match self.hand_out(generator)? {
-                    Given::Done => end = Some(End::Done),
-                    Given::Until(until) => {
-                        wake = until.map_or(deadline, |time| self.recorder.instant(time).min(deadline));
-                    }
-                }
-            }
-            if let Some(end) = end
-                && self.open.is_empty()
-            {
-                return Ok(end);
-            }
+            let Some(wake) = self.hand_out()? else { return Ok(end) };
+            let wake = wake.map_or(deadline, |time| self.recorder.instant(time).min(deadline));
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Ok(End::Cancelled),
-                Some(ended) = self.open.next() => self.end(ended, generator)?,
-                () = tokio::time::sleep_until(wake.into()), if end.is_none() => {}
+                Some(ended) = self.open.next() => self.end(ended)?,
+                () = tokio::time::sleep_until(wake.into()), if end == End::Done => {}
             }
         }
     }
 
-    /// Gives work to the free until there is none of either.
-    fn hand_out(&mut self, generator: &mut dyn Generator<Op = O, Ret = O::Ret>) -> Result<Given, Error> {
+    /// The faults are healed: from now on, only the final reads.
+    pub fn conclude(&mut self) {
+        self.seats.conclude();
+    }
+
+    /// How many final reads nobody answered.
+    pub fn given_up(&self) -> usize {
+        self.seats.generator().given_up()
+    }
+
+    /// Gives work to the free until there is none of either. When to come again; `None` when the phase is over.
+    fn hand_out(&mut self) -> Result<Option<Option<Time>>, Error> {
         loop {
-            let now = self.recorder.time();
-            let mut free: Vec<Process> =
-                self.seats.iter().filter(|seat| seat.free(now)).map(|seat| seat.process).collect();
-            free.sort_unstable();
-            match generator.next(Now { time: now.0, free: &free }) {
-                Next::Done => return Ok(Given::Done),
-                Next::Invoke { process, key, op } => self.begin(process, key, op, generator)?,
-                Next::Wait { until } => {
-                    let resting = self.seats.iter().filter(|seat| seat.client.is_some());
-                    let rested = resting.map(|seat| seat.rests_until).filter(|until| *until > now).min();
-                    let wake = until.map(Time).into_iter().chain(rested).min();
-                    return Ok(Given::Until(wake));
-                }
+            match self.seats.next(self.recorder.time().0) {
+                Turn::Ask { process, node, key, op } => self.begin(process, NodeId(node.0), key, op)?,
+                Turn::Wait { until } => return Ok(Some(until.map(Time))),
+                Turn::Done => return Ok(None),
             }
         }
     }
 
-    fn begin(
-        &mut self,
-        process: Process,
-        key: Option<Key>,
-        op: O,
-        generator: &mut dyn Generator<Op = O, Ret = O::Ret>,
-    ) -> Result<(), Error> {
-        let index = self.seats.iter().position(|seat| seat.process == process && seat.client.is_some());
-        let index = index.expect("a generator gives work only to those who are free");
-        let seat = &mut self.seats[index];
-        let mut client = seat.client.take().expect("it was just found");
-        let seen = self.recorder.invoke(process, seat.node, key.clone(), op.clone())?;
-        generator.observe(&seen);
+    fn begin(&mut self, process: Process, node: NodeId, key: Option<Key>, op: O) -> Result<(), Error> {
+        let seen = self.recorder.invoke(process, node, key.clone(), op.clone())?;
+        self.seats.observe(&seen);
+        let known = self.clients[self.seats.place(process)].take();
+        let mut client = match known.filter(|(owner, _)| *owner == process) {
+            Some((_, client)) => client,
+            None => C::new(node, self.addresses[&node]),
+        };
         self.open.push(Box::pin(async move {
             let outcome = client.invoke(key.as_ref(), &op).await;
-            (index, client, outcome)
+            (process, client, outcome)
         }));
         Ok(())
     }
 
-    fn end(
-        &mut self,
-        (index, client, outcome): Ended<O, C>,
-        generator: &mut dyn Generator<Op = O, Ret = O::Ret>,
-    ) -> Result<(), Error> {
-        let outcome = match outcome {
-            Err(Error::Nonsense { what, .. }) => Err(what),
-            other => Ok(other?),
-        };
-        let concurrency = self.seats.len() as u64;
-        let seat = &mut self.seats[index];
-        let process = seat.process;
-        seat.refusals = if matches!(outcome, Ok(Outcome::Ok(_))) { 0 } else { seat.refusals + 1 };
+    fn end(&mut self, (process, client, outcome): Ended<O, C>) -> Result<(), Error> {
         let seen = match outcome {
-            Ok(outcome) => self.recorder.complete(process, outcome)?,
-            Err(what) => self.recorder.violate(process, &what)?,
+            Err(Error::Nonsense { what, .. }) => self.recorder.violate(process, &what)?,
+            outcome => self.recorder.complete(process, outcome?)?,
         };
-        let retired = matches!(seen.kind, history::Kind::Info(_));
-        if retired {
-            let refusals = seat.refusals;
-            *seat = seat_after(Process(process.0 + concurrency), &self.nodes, refusals);
-        } else {
-            seat.client = Some(client);
-        }
-        seat.rests_until = self.recorder.time().after(rest(seat.refusals));
-        generator.observe(&seen);
+        self.clients[self.seats.place(process)] = Some((process, client));
+        self.seats.observe(&seen);
         Ok(())
-    }
-}
-
-/// What handing out came to.
-enum Given {
-    Done,
-    Until(Option<Time>),
-}
-
-impl<C> Seat<C> {
-    fn free(&self, now: Time) -> bool {
-        self.client.is_some() && self.rests_until <= now
-    }
-}
-
-fn seat<O: Operation, C: Client<O>>(process: Process, nodes: &[(NodeId, SocketAddr)]) -> Seat<C> {
-    seat_after(process, nodes, 0)
-}
-
-fn seat_after<O: Operation, C: Client<O>>(
-    process: Process,
-    nodes: &[(NodeId, SocketAddr)],
-    refusals: u32,
-) -> Seat<C> {
-    let turn = usize::try_from(process.0 % nodes.len() as u64).expect("there are few nodes");
-    let (node, address) = nodes[turn];
-    Seat { process, node, client: Some(C::new(node, address)), refusals, rests_until: Time::default() }
-}
-
-/// None after a success; then doubling up to the longest.
-fn rest(refusals: u32) -> Duration {
-    match refusals {
-        0 => Duration::ZERO,
-        some => FIRST_REST.saturating_mul(1 << (some - 1).min(8)).min(LONGEST_REST),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::File;
+    use std::time::Duration;
 
     use checker::register::{Op, Ret};
     use history::{Attempt, History, Kind, Observation};
+    use workload::{FIRST_REST, Next, Now};
 
     use super::*;
 
@@ -287,13 +202,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let recorder = Recorder::new(File::create(folder.path().join("history")).unwrap());
         let nodes = nemesis::cluster(3).into_iter().map(|node| (node, ([127, 0, 0, 1], 9).into()));
-        let mut drive = Drive::<Op, Scripted>::new(&recorder, nodes.collect(), 4);
-        let mut generator = Same { op, times, seen: Vec::new() };
+        let generator = Same { op, times, seen: Vec::new() };
+        let mut drive = Drive::<Op, Scripted, Same>::new(&recorder, nodes.collect(), 4, generator);
         let far = Instant::now() + Duration::from_mins(1);
-        let end = drive.run(&mut generator, far, &CancellationToken::new()).await.unwrap();
+        let end = drive.run(far, &CancellationToken::new()).await.unwrap();
         assert_eq!(end, End::Done);
+        let seen = drive.seats.generator().seen.clone();
         drop(drive);
-        (recorder, generator.seen)
+        (recorder, seen)
     }
 
     fn processes(attempts: &[Attempt<Op, Ret>]) -> Vec<u64> {
@@ -339,10 +255,6 @@ mod tests {
         };
         let (refused, _) = asked(Op::Cas { from: 1, to: 2 }, 8).await;
         assert!(Duration::from_nanos(gap(&refused)) >= FIRST_REST);
-        assert_eq!(
-            [0, 1, 2, 3, 4, 5, 90].map(|refusals| rest(refusals).as_millis()),
-            [0, 50, 100, 200, 400, 500, 500]
-        );
         // Four at a time, always the lowest free: without rests, process 0 is asked again at once.
         let (answered, seen) = asked(Op::Read, 8).await;
         assert_eq!(answered.attempts.len(), 8);
@@ -355,15 +267,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let recorder = Recorder::new(File::create(folder.path().join("history")).unwrap());
         let nodes: BTreeMap<_, _> = [(NodeId(1), ([127, 0, 0, 1], 9).into())].into();
-        let mut drive = Drive::<Op, Scripted>::new(&recorder, nodes, 2);
-        let mut endless = Same { op: Op::Read, times: usize::MAX, seen: Vec::new() };
+        let endless = Same { op: Op::Read, times: usize::MAX, seen: Vec::new() };
+        let mut drive = Drive::<Op, Scripted, Same>::new(&recorder, nodes, 2, endless);
         let soon = Instant::now() + Duration::from_millis(20);
-        let end = drive.run(&mut endless, soon, &CancellationToken::new()).await.unwrap();
+        let end = drive.run(soon, &CancellationToken::new()).await.unwrap();
         assert_eq!(end, End::OutOfTime);
         assert_eq!(recorder.tally().open(), 0);
+        drive.conclude();
         let cancelled = CancellationToken::new();
         cancelled.cancel();
         let far = Instant::now() + Duration::from_mins(1);
-        assert_eq!(drive.run(&mut endless, far, &cancelled).await.unwrap(), End::Cancelled);
+        assert_eq!(drive.run(far, &cancelled).await.unwrap(), End::Cancelled);
     }
 }

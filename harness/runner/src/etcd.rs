@@ -14,7 +14,6 @@
 use std::error::Error as _;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use checker::register::{Op, Ret};
 use history::{Key, Operation, Outcome};
@@ -25,11 +24,9 @@ use wire::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use wire::etcdserverpb::kv_client::KvClient;
 use wire::etcdserverpb::request_op::Request;
 use wire::etcdserverpb::{Compare, PutRequest, RangeRequest, RequestOp, TxnRequest};
+use workload::PATIENCE;
 
 use crate::error::Error;
-
-/// How long an op may take before nobody waits for it any more.
-pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The answers after which an op certainly did not happen, as etcd words them. The node checked the
 /// request and refused it, or had nobody to give it to, before anything could take effect.

@@ -33,12 +33,12 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use workload::Generator as _;
+use workload::PATIENCE;
 
 use crate::cluster::Cluster;
 use crate::drive::{Drive, End};
 use crate::error::Error;
-use crate::etcd::{Etcd, PATIENCE};
+use crate::etcd::Etcd;
 use crate::folder::Folder;
 use crate::overseer::Overseer;
 use crate::plan::Plan;
@@ -158,13 +158,14 @@ impl Run {
         let seed = self.plan.seed;
         let generator = self.plan.workload.workload().generator(seed);
         let generator = workload::stagger(self.plan.rate, seed, generator);
-        let mut generator = workload::until(limit.0, generator);
-        let mut drive = Drive::<Op, Etcd>::new(recorder, addresses, self.plan.concurrency());
+        let generator = workload::until(limit.0, generator);
+        let concurrency = self.plan.concurrency();
+        let mut drive = Drive::<Op, Etcd, _>::new(recorder, addresses, concurrency, generator);
         let deadline = recorder.instant(limit);
         let mut failed = None;
         let mut driven = Ok(End::Done);
         tokio::select! {
-            end = drive.run(&mut generator, deadline, &ending) => driven = end,
+            end = drive.run(deadline, &ending) => driven = end,
             // The nemesis ends by itself only when it fails.
             ended = &mut hand => failed = Some(ended),
         }
@@ -189,9 +190,9 @@ impl Run {
         self.recover(&mut cluster, recorder).await?;
 
         self.progress.phase(Phase::FinalReads);
-        generator.conclude();
-        match drive.run(&mut generator, Instant::now() + FINAL_READS, &self.cancel).await? {
-            End::Done => match generator.given_up() {
+        drive.conclude();
+        match drive.run(Instant::now() + FINAL_READS, &self.cancel).await? {
+            End::Done => match drive.given_up() {
                 0 => {}
                 some => self.doubts.push(format!("{some} of the final reads were never answered")),
             },

@@ -42,5 +42,5 @@ fn what_a_mistake_of_the_core_breaks_is_told_by_a_script() {
 #[test]
 fn what_a_disk_did_is_no_story_of_the_core() {
     let small = small(Bug::IgnoreFailedSync, Kinds::of([Kind::FailedSync, Kind::Kill]));
-    assert_eq!(small.script, Err(NoScript::NotOfTheCore));
+    assert!(matches!(small.script, Err(NoScript::Harmless | NoScript::NotOfTheCore)), "{:?}", small.script);
 }

@@ -8,6 +8,9 @@
 //! [`Keys`] that rotate; [`FinalReads`] look at everything in the end. Around them stand [`stagger`] (how
 //! fast), [`until`] (how long), [`mix`], [`phases`] and [`reserve`] (several as one). Each states the law that
 //! it obeys.
+//!
+//! Whoever drives a generator sits its processes in [`Seats`], which say who asks whom, who rests and who is
+//! followed by whom.
 #![forbid(unsafe_code)]
 
 mod banks;
@@ -21,6 +24,7 @@ mod pace;
 mod per_key;
 mod registers;
 mod seam;
+mod seats;
 mod sets;
 mod simulated;
 mod unique_ids;
@@ -36,6 +40,7 @@ pub use pace::{Stagger, Until, stagger, until};
 pub use per_key::{PerKey, Subject, per_key};
 pub use registers::{Registers, Values};
 pub use seam::{Generator, Next, Now, Workload};
+pub use seats::{FIRST_REST, LONGEST_REST, PATIENCE, Seats, Turn};
 pub use sets::Sets;
 pub use simulated::{Simulated, UnknownSimulated};
 pub use unique_ids::UniqueIds;

@@ -4,7 +4,7 @@
 //! waits, sends or looks at a clock, so the runner (real time) and the simulator (virtual time) drive
 //! the same one, and with the same seed and the same observations it says the same things.
 //!
-//! A driver does this:
+//! A driver does this, and [`Seats`](crate::Seats) do most of it for every driver:
 //! 1. while clients and faults go on: call [`next`](Generator::next) whenever a process got free, an
 //!    observation came in or the time of the last [`Next::Wait`] has come; write down and send what it
 //!    says; hand every line of the history to [`observe`](Generator::observe), invocations too;

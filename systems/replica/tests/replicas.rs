@@ -38,6 +38,8 @@ struct Box3 {
     nodes: BTreeMap<NodeId, Option<Replica<Journal, MemoryDisk>>>,
     disks: BTreeMap<NodeId, MemoryDisk>,
     mail: VecDeque<Envelope>,
+    /// All that was ever sent, delivered or not.
+    sent: Vec<Envelope>,
     cut: BTreeSet<(NodeId, NodeId)>,
     now: Now,
     outcomes: BTreeMap<CallId, Outcome<Vec<String>>>,
@@ -59,6 +61,7 @@ impl Box3 {
             nodes: ids.iter().map(|id| (*id, None)).collect(),
             disks: ids.iter().map(|id| (*id, MemoryDisk::new())).collect(),
             mail: VecDeque::new(),
+            sent: Vec::new(),
             cut: BTreeSet::new(),
             now: Now::default(),
             outcomes: BTreeMap::new(),
@@ -105,6 +108,7 @@ impl Box3 {
     }
 
     fn carry_out(&mut self, id: NodeId, effects: Effects<Vec<String>>) {
+        self.sent.extend(effects.send.iter().cloned());
         self.mail.extend(effects.send);
         for (call, outcome) in effects.reply {
             assert!(self.outcomes.insert(call, outcome).is_none(), "{call:?} is answered twice");
@@ -175,6 +179,22 @@ impl Box3 {
 
     fn write_as(&mut self, id: NodeId, request: Option<RequestId>, text: &str) -> CallId {
         self.call(id, Call::Write { request, command: Bytes::copy_from_slice(text.as_bytes()) })
+    }
+
+    /// So much time passes on a node that its calls have waited long enough.
+    fn out_of_patience(&mut self, id: NodeId) {
+        for _ in 0..50 {
+            self.advance(Duration::from_millis(100));
+            self.step(id, Event::Timer(Timer::Calls));
+        }
+    }
+
+    /// Whether a command was in a message, or is in the log of a node.
+    fn left(&self, text: &str) -> bool {
+        let command = format!("{:?}", Bytes::copy_from_slice(text.as_bytes()));
+        let log = |id: &NodeId| format!("{:?}", self.replica(*id).raft().log());
+        self.sent.iter().any(|envelope| format!("{envelope:?}").contains(&command))
+            || self.nodes.keys().any(|id| log(id).contains(&command))
     }
 
     fn outcome(&self, call: CallId) -> Option<&Outcome<Vec<String>>> {
@@ -324,6 +344,44 @@ fn a_forwarded_write_that_is_never_answered_ends_unknown() {
     world.step(N2, Event::Timer(Timer::Calls));
     assert_eq!(world.outcome(write), Some(&Outcome::Unknown(Unknown::Timeout)));
     assert_eq!(world.outcome(read), Some(&Outcome::Failed(Failed::ReadTimeout)));
+}
+
+/// Of all calls whose time is up, only those are said not to have been sent that are in no message and in no
+/// log, then and ever after.
+#[test]
+fn not_sent_is_said_of_what_never_left_and_of_nothing_else() {
+    const NOT_SENT: Outcome<Vec<String>> = Outcome::Failed(Failed::NotSent);
+    const TIMEOUT: Outcome<Vec<String>> = Outcome::Unknown(Unknown::Timeout);
+    // n2 hears its leader and is not heard, so it has no session: what is asked of it waits there.
+    let mut world = Box3::new();
+    world.cut.insert((N2, N1));
+    world.elect(N1);
+    let waited = world.write(N2, "waited");
+    world.settle();
+    assert_eq!(world.outcome(waited), None);
+    world.out_of_patience(N2);
+    assert_eq!(world.outcome(waited), Some(&NOT_SENT));
+    assert!(!world.left("waited"));
+    // Under a client's own name it needs no session, and leaves at once, and is long under way.
+    let request = Some(RequestId { session: SessionId(77), seq: 1 });
+    let forwarded = world.write_as(N2, request, "forwarded");
+    world.out_of_patience(N2);
+    assert_eq!(world.outcome(forwarded), Some(&TIMEOUT));
+    assert!(world.left("forwarded"));
+    // The leader's own log is not *here* either.
+    world.isolate(N1);
+    let own = world.write_as(N1, Some(RequestId { session: SessionId(78), seq: 1 }), "own");
+    world.out_of_patience(N1);
+    assert_eq!(world.outcome(own), Some(&TIMEOUT));
+    assert!(world.left("own"));
+    // When all can talk again, those come to be executed of which nobody knew; the first is still nowhere.
+    world.cut.clear();
+    world.heartbeat(N1);
+    let later = world.write(N2, "later");
+    world.step(N2, Event::Timer(Timer::Calls)); // its session is asked for again
+    world.settle();
+    assert_eq!(world.outcome(later), Some(&done(&["own", "forwarded", "later"])));
+    assert!(!world.left("waited"), "what was said not to have left has not");
 }
 
 #[test]

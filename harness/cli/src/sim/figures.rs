@@ -111,15 +111,15 @@ impl<'a> Figures<'a> {
         let share = |lives: &u64| format!("{:.1}%", share(*lives, table.lives));
         let mut out = String::new();
         if !table.faults.is_empty() {
-            let _ = writeln!(out, "{:15} {:>7} {:>9} {:>9}", "fault", "lives", "injected", "bit");
+            let _ = writeln!(out, "{:21} {:>7} {:>9} {:>9}", "fault", "lives", "injected", "bit");
         }
         for (kind, (lives, injected, bit)) in &table.faults {
-            let _ = writeln!(out, "{:15} {:>7} {injected:>9} {bit:>9}", kind.name(), share(lives));
+            let _ = writeln!(out, "{:21} {:>7} {injected:>9} {bit:>9}", kind.name(), share(lives));
         }
-        let _ = writeln!(out, "{:15} {:>7} {:>9}", "met", "lives", "times");
+        let _ = writeln!(out, "{:21} {:>7} {:>9}", "met", "lives", "times");
         for mark in sim::MARKS {
             let (lives, times) = table.marks.get(mark).copied().unwrap_or_default();
-            let _ = writeln!(out, "{mark:15} {:>7} {times:>9}", share(&lives));
+            let _ = writeln!(out, "{mark:21} {:>7} {times:>9}", share(&lives));
         }
         out
     }
