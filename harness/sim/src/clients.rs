@@ -1,34 +1,32 @@
-//! The clients: who asks what is decided by a generator, as in a run against real processes.
-//!
-//! A process has at most one op open. If nobody knows how it ended, the process is retired, and the next one
-//! in its seat has the old number plus the concurrency; process p talks to node p mod n, where n is the number
-//! of nodes, or of those that clients crowd to in this life. An op that is not
-//! answered within [`PATIENCE`] has ended for its client, whatever becomes of it. A process that was refused
-//! rests, longer each time.
+//! The clients: who asks whom, who rests and who is retired, [`Seats`] say, as in a run against real processes.
+//! Here is what a simulated client does with that: it makes calls, and understands what becomes of them.
 //!
 //! A call reaches a node that lives, even one that stands still: it then waits in that node's queue. Where
 //! nobody listens it is refused, and certainly did nothing. When a node's process ends, its clients learn it a
 //! moment later, when what was already under way to them has arrived.
+//!
+//! In some lives clients have sessions, and ask again what they do not know: [`request`](crate::request) says
+//! when. Only the last attempt is listened to, as by a client that has hung up on the node before.
 
 use std::collections::BTreeMap;
-use std::hash::Hash;
+use std::time::Duration;
 
 use history::{History, Key, Kind, Line, NemesisOp, Observation, Outcome, Pairing, Process};
 use nemesis::{NodeId, Nodes};
-use raft::StateMachine;
 use replica::CallId;
 use serde::Serialize;
-use workload::{Generator, Next, Now};
+use workload::{Generator, PATIENCE, Seats, Turn};
 
-use crate::asking::{Asked, Asking, Nonsense};
+use crate::asking::{Asked, Asking, Call, Nonsense};
+use crate::request::{Heard, PAUSE, Request, SILENCE, Session};
 use crate::world::World;
 
-/// How long a client waits for an answer, in nanoseconds.
-pub(crate) const PATIENCE: u64 = 1_000_000_000;
-/// The rest after a first refusal, in nanoseconds; it doubles with each further one.
-const FIRST_REST: u64 = 50_000_000;
-/// The longest rest.
-const LONGEST_REST: u64 = 500_000_000;
+/// The cluster that is asked.
+type Cluster = World<kv::Store>;
+
+/// Who decides what is asked.
+pub(crate) type Asks<W> =
+    Box<dyn Generator<Op = <W as workload::Workload>::Op, Ret = <W as workload::Workload>::Ret>>;
 
 /// How ops ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
@@ -61,28 +59,31 @@ pub(crate) struct Moment {
     pub(crate) lost_here: u64,
 }
 
-struct Seat<W: Asking> {
-    process: Process,
-    open: Option<Open<W>>,
-    refusals: u32,
-    rests_until: u64,
-}
-
+/// An op under way.
 struct Open<W: Asking> {
-    call: CallId,
+    process: Process,
+    /// Its name among the ops of a life.
+    number: u64,
     op: W::Op,
     key: Option<Key>,
+    /// The call under way, and what must be remembered while it is.
+    request: Request<kv::Query>,
     state: W::Open,
+    /// The last attempt, and whom it was made at.
+    call: CallId,
+    node: NodeId,
 }
 
 /// All clients of a life, and what they saw.
 pub(crate) struct Clients<W: Asking> {
     workload: W,
+    seats: Seats<Asks<W>>,
+    /// By seat.
+    open: Vec<Option<Open<W>>>,
+    /// By seat, in lives in which clients have sessions.
+    sessions: Option<Vec<Session>>,
     /// The nodes they talk to.
     crowd: Vec<NodeId>,
-    seats: Vec<Seat<W>>,
-    /// Whose call it is.
-    calls: BTreeMap<CallId, usize>,
     last_call: u64,
     /// Time 0 of the history, on the world's clock.
     start: u64,
@@ -90,235 +91,193 @@ pub(crate) struct Clients<W: Asking> {
     counts: Counts,
     invoked: u64,
     /// How many ops ended `info`, by the node they were asked of.
-    lost: Vec<u64>,
+    lost: BTreeMap<NodeId, u64>,
     nonsense: Option<String>,
 }
 
 /// What handing out came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Given {
-    /// The generator has nothing more to ask.
+    /// The phase is over.
     Done,
-    /// Ask again at that time, if nothing happens before.
+    /// Come again at that time, if nothing happens before.
     Until(Option<u64>),
 }
 
 impl<W: Asking> Clients<W> {
-    pub(crate) fn new(workload: W, nodes: u16, crowd: u16, concurrency: usize, start: u64) -> Clients<W> {
-        let seats = (0..concurrency as u64).map(|number| Seat {
-            process: Process(number),
-            open: None,
-            refusals: 0,
-            rests_until: 0,
-        });
+    /// So many, who talk to nodes 1 to `crowd`, with sessions or without.
+    pub(crate) fn new(
+        workload: W,
+        asks: Asks<W>,
+        crowd: u16,
+        concurrency: usize,
+        sessions: bool,
+    ) -> Clients<W> {
+        let session = |number| Session::of(Process(number));
         Clients {
             workload,
-            crowd: (1..=crowd.min(nodes)).map(NodeId).collect(),
-            seats: seats.collect(),
-            calls: BTreeMap::new(),
+            seats: Seats::new(concurrency, (1..=crowd).map(history::NodeId).collect(), asks),
+            open: (0..concurrency).map(|_| None).collect(),
+            sessions: sessions.then(|| (0..concurrency as u64).map(session).collect()),
+            crowd: (1..=crowd).map(NodeId).collect(),
             last_call: 0,
-            start,
+            start: 0,
             lines: Vec::new(),
             counts: Counts::default(),
             invoked: 0,
-            lost: vec![0; usize::from(nodes)],
+            lost: BTreeMap::new(),
             nonsense: None,
         }
     }
 
+    /// Time 0 of the history is now.
+    pub(crate) fn begin_history(&mut self, now: u64) {
+        self.start = now;
+    }
+
     /// Gives work to the free until there is none of either.
-    pub(crate) fn hand_out<M>(
-        &mut self,
-        world: &mut World<M>,
-        generator: &mut dyn Generator<Op = W::Op, Ret = W::Ret>,
-    ) -> Given
-    where
-        M: StateMachine<Query = kv::Query, Reply = kv::Reply>,
-    {
+    pub(crate) fn hand_out(&mut self, world: &mut Cluster) -> Given {
         loop {
-            let time = world.now - self.start;
-            let free = |seat: &&Seat<W>| seat.open.is_none() && seat.rests_until <= world.now;
-            let mut free: Vec<Process> = self.seats.iter().filter(free).map(|seat| seat.process).collect();
-            free.sort_unstable();
-            match generator.next(Now { time, free: &free }) {
-                Next::Done => return Given::Done,
-                Next::Invoke { process, key, op } => self.begin(world, generator, process, key, op),
-                Next::Wait { until } => {
-                    let resting = self.seats.iter().filter(|seat| seat.open.is_none());
-                    let rested = resting.map(|seat| seat.rests_until).filter(|until| *until > world.now);
-                    let wake = until.map(|time| time + self.start).into_iter().chain(rested).min();
-                    return Given::Until(wake);
-                }
+            match self.seats.next(world.now - self.start) {
+                Turn::Ask { process, node, key, op } => self.begin(world, process, NodeId(node.0), key, op),
+                Turn::Wait { until } => return Given::Until(until.map(|until| self.start + until)),
+                Turn::Done => return Given::Done,
             }
         }
     }
 
-    fn begin<M>(
-        &mut self,
-        world: &mut World<M>,
-        generator: &mut dyn Generator<Op = W::Op, Ret = W::Ret>,
-        process: Process,
-        key: Option<Key>,
-        op: W::Op,
-    ) where
-        M: StateMachine<Query = kv::Query, Reply = kv::Reply>,
-    {
-        let seat = self.seats.iter().position(|seat| seat.process == process && seat.open.is_none());
-        let seat = seat.expect("a generator gives work only to those who are free");
-        let seen = self.line(world.now, process, key.clone(), Kind::Invoke(op.clone()));
+    fn begin(&mut self, world: &mut Cluster, process: Process, node: NodeId, key: Option<Key>, op: W::Op) {
         world.tell(|| {
             format!("process {} asks {:?} of {}", process.0, op, key.as_ref().map_or("", Key::as_str))
         });
-        generator.observe(&seen);
+        self.see(world.now, process, node, key.clone(), Kind::Invoke(op.clone()));
         self.invoked += 1;
+        let number = self.invoked;
+        world.wake_at(world.now + nanoseconds(PATIENCE), Alarm::Patience(number).name());
         let (call, state) = self.workload.begin(&op, key.as_ref());
-        let id = self.send(world, seat, call);
-        self.seats[seat].open = Some(Open { call: id, op, key, state });
-        world.wake_at(world.now + PATIENCE, Alarm::Patience(id).name());
+        let request = self.named(process, call);
+        self.attempt(world, Open { process, number, op, key, request, state, call: CallId(0), node });
     }
 
-    fn send<M>(&mut self, world: &mut World<M>, seat: usize, call: crate::asking::Call) -> CallId
-    where
-        M: StateMachine<Query = kv::Query, Reply = kv::Reply>,
-    {
+    /// The call as its process makes it.
+    fn named(&mut self, process: Process, mut call: Call) -> Request<kv::Query> {
+        let place = self.seats.place(process);
+        if let Some(session) = self.sessions.as_mut().map(|sessions| &mut sessions[place]) {
+            if !session.belongs_to(process) {
+                *session = Session::of(process);
+            }
+            session.name(&mut call);
+        }
+        Request::new(call)
+    }
+
+    /// Makes the call, once or once more.
+    fn attempt(&mut self, world: &mut Cluster, mut open: Open<W>) {
         self.last_call += 1;
-        let id = CallId(self.last_call);
-        self.calls.insert(id, seat);
-        world.call(raft::NodeId(self.node(self.seats[seat].process).0), id, call);
-        id
+        open.call = CallId(self.last_call);
+        world.call(raft::NodeId(open.node.0), open.call, open.request.attempt());
+        if open.request.is_named() {
+            world.wake_at(world.now + SILENCE, Alarm::Silence(open.call).name());
+        }
+        let place = self.seats.place(open.process);
+        self.open[place] = Some(open);
     }
 
-    /// A call's outcome has arrived. If its client still waits for it, that may end the op.
-    pub(crate) fn answer<M>(
-        &mut self,
-        world: &mut World<M>,
-        generator: &mut dyn Generator<Op = W::Op, Ret = W::Ret>,
-        call: CallId,
-        outcome: replica::Outcome<kv::Reply>,
-    ) where
-        M: StateMachine<Query = kv::Query, Reply = kv::Reply>,
-    {
-        let Some((seat, open)) = self.take(call) else { return };
-        let Open { op, key, state, .. } = open;
-        match self.workload.answered(&op, key.as_ref(), state, outcome) {
-            Ok(Asked::Over(outcome)) => self.end(world, generator, seat, outcome),
+    /// A client hears of a call. If it still waits for it, that may end the op.
+    pub(crate) fn hear(&mut self, world: &mut Cluster, call: CallId, heard: Heard<kv::Reply>) {
+        let Some(open) = self.open.iter_mut().flatten().find(|open| open.call == call) else { return };
+        if open.request.again(&heard) {
+            let node = open.node;
+            world.tell(|| format!("process {} hears {heard:?} of {node}, and asks again", open.process.0));
+            // Whatever comes of that attempt now, it is nothing to the next.
+            self.last_call += 1;
+            open.call = CallId(self.last_call);
+            world.wake_at(world.now + PAUSE, Alarm::Again(open.call).name());
+            return;
+        }
+        let Some(open) = self.take(call) else { return };
+        match heard {
+            Heard::Said(outcome) => self.answered(world, open, outcome),
+            Heard::Refused => self.end(world, &open, Outcome::Fail("connection refused".into())),
+            Heard::Nothing(why) => {
+                let outcome = self.workload.unanswered(&open.op, &open.state, why.into());
+                self.end(world, &open, outcome);
+            }
+        }
+    }
+
+    fn answered(&mut self, world: &mut Cluster, open: Open<W>, outcome: replica::Outcome<kv::Reply>) {
+        if open.request.is_named() && matches!(outcome, replica::Outcome::Done(_)) {
+            world.coverage.answered_again += u64::from(open.request.attempts() > 1);
+            let place = self.seats.place(open.process);
+            self.sessions.iter_mut().for_each(|sessions| sessions[place].replied());
+        }
+        let Open { op, key, state, .. } = &open;
+        match self.workload.answered(op, key.as_ref(), state.clone(), outcome) {
+            Ok(Asked::Over(outcome)) => self.end(world, &open, outcome),
             Ok(Asked::Again(next, state)) => {
-                let call = self.send(world, seat, next);
-                world.wake_at(world.now + PATIENCE, Alarm::Patience(call).name());
-                self.seats[seat].open = Some(Open { call, op, key, state });
+                let request = self.named(open.process, next);
+                self.attempt(world, Open { request, state, ..open });
             }
             Err(Nonsense(said)) => {
-                let node = self.node(self.seats[seat].process);
-                self.nonsense.get_or_insert_with(|| format!("{node} answered {op:?} with {said}"));
-                self.end(world, generator, seat, Outcome::Info(format!("answered with {said}")));
+                self.nonsense.get_or_insert_with(|| format!("{} answered {op:?} with {said}", open.node));
+                self.end(world, &open, Outcome::Info(format!("answered with {said}")));
             }
         }
     }
 
-    /// Nobody listened where the call went.
-    pub(crate) fn refused<M: StateMachine<Reply: Hash>>(
-        &mut self,
-        world: &mut World<M>,
-        generator: &mut dyn Generator<Op = W::Op, Ret = W::Ret>,
-        call: CallId,
-    ) {
-        if let Some((seat, _)) = self.take(call) {
-            self.end(world, generator, seat, Outcome::Fail("connection refused".into()));
-        }
+    /// The time has come to make a call once more: at the next node.
+    pub(crate) fn ask_again(&mut self, world: &mut Cluster, call: CallId) {
+        let Some(mut open) = self.take(call) else { return };
+        let place = self.crowd.iter().position(|node| *node == open.node).map_or(0, |place| place + 1);
+        open.node = self.crowd[place % self.crowd.len()];
+        world.tell(|| format!("process {} asks {}", open.process.0, open.node));
+        self.attempt(world, open);
     }
 
-    /// A call has waited too long.
-    pub(crate) fn out_of_patience<M: StateMachine<Reply: Hash>>(
-        &mut self,
-        world: &mut World<M>,
-        generator: &mut dyn Generator<Op = W::Op, Ret = W::Ret>,
-        call: CallId,
-    ) {
-        self.give_up(world, generator, call, "no answer within 1s");
+    /// An op has waited too long.
+    pub(crate) fn out_of_patience(&mut self, world: &mut Cluster, number: u64) {
+        let waits = self.open.iter().flatten().find(|open| open.number == number).map(|open| open.call);
+        if let Some(open) = waits.and_then(|call| self.take(call)) {
+            let outcome = self.workload.unanswered(&open.op, &open.state, "no answer within 1s".into());
+            self.end(world, &open, outcome);
+        }
     }
 
     /// The connections to a node broke whose process has ended.
-    pub(crate) fn disconnected<M: StateMachine<Reply: Hash>>(
-        &mut self,
-        world: &mut World<M>,
-        generator: &mut dyn Generator<Op = W::Op, Ret = W::Ret>,
-        node: NodeId,
-    ) {
-        let theirs = self.seats.iter().filter(|seat| self.node(seat.process) == node);
-        let theirs = theirs.filter_map(|seat| seat.open.as_ref()).map(|open| open.call);
+    pub(crate) fn disconnected(&mut self, world: &mut Cluster, node: NodeId) {
+        let theirs = self.open.iter().flatten().filter(|open| open.node == node).map(|open| open.call);
         for call in theirs.collect::<Vec<_>>() {
-            self.give_up(world, generator, call, "the connection broke");
+            self.hear(world, call, Heard::Nothing("the connection broke"));
         }
     }
 
-    fn give_up<M: StateMachine<Reply: Hash>>(
-        &mut self,
-        world: &mut World<M>,
-        generator: &mut dyn Generator<Op = W::Op, Ret = W::Ret>,
-        call: CallId,
-        why: &str,
-    ) {
-        if let Some((seat, open)) = self.take(call) {
-            let outcome = self.workload.unanswered(&open.op, &open.state, why.into());
-            self.end(world, generator, seat, outcome);
-        }
-    }
-
-    fn end<M: StateMachine<Reply: Hash>>(
-        &mut self,
-        world: &mut World<M>,
-        generator: &mut dyn Generator<Op = W::Op, Ret = W::Ret>,
-        seat: usize,
-        outcome: Outcome<W::Ret>,
-    ) {
-        let concurrency = self.seats.len() as u64;
-        let process = self.seats[seat].process;
-        world.tell(|| format!("process {} hears {outcome:?}", process.0));
+    fn end(&mut self, world: &mut Cluster, open: &Open<W>, outcome: Outcome<W::Ret>) {
+        world.tell(|| format!("process {} hears {outcome:?}", open.process.0));
         match &outcome {
             Outcome::Ok(_) => self.counts.ok += 1,
             Outcome::Fail(_) => self.counts.fail += 1,
-            Outcome::Info(_) => self.counts.info += 1,
+            Outcome::Info(_) => {
+                self.counts.info += 1;
+                *self.lost.entry(open.node).or_default() += 1;
+            }
         }
-        let happy = matches!(outcome, Outcome::Ok(_));
-        let retired = matches!(outcome, Outcome::Info(_));
-        let node = self.node(process);
-        let seen = self.line(world.now, process, None, outcome.into());
-        if retired {
-            self.lost[usize::from(node.0) - 1] += 1;
-        }
-        let seat = &mut self.seats[seat];
-        seat.refusals = if happy { 0 } else { seat.refusals + 1 };
-        seat.rests_until = world.now + rest(seat.refusals);
-        if retired {
-            seat.process = Process(process.0 + concurrency);
-        }
-        generator.observe(&seen);
+        let node = NodeId(self.seats.node_of(open.process).0);
+        self.see(world.now, open.process, node, None, outcome.into());
     }
 
-    fn take(&mut self, call: CallId) -> Option<(usize, Open<W>)> {
-        let seat = self.calls.remove(&call)?;
-        let open = self.seats[seat].open.take_if(|open| open.call == call)?;
-        Some((seat, open))
+    fn take(&mut self, call: CallId) -> Option<Open<W>> {
+        let place = self.open.iter().position(|open| open.as_ref().is_some_and(|open| open.call == call))?;
+        self.open[place].take()
     }
 
-    /// Whom a process talks to.
-    fn node(&self, process: Process) -> NodeId {
-        let turn = process.0 % self.crowd.len() as u64;
-        self.crowd[usize::try_from(turn).expect("there are few nodes")]
-    }
-
-    fn line(
-        &mut self,
-        now: u64,
-        process: Process,
-        key: Option<Key>,
-        kind: Kind<W::Op, W::Ret>,
-    ) -> Observation<W::Op, W::Ret> {
-        let node = Some(history::NodeId(self.node(process).0));
+    /// Writes a line, and tells those who decide what comes next.
+    fn see(&mut self, now: u64, process: Process, node: NodeId, key: Option<Key>, kind: Kind<W::Op, W::Ret>) {
+        let node = Some(history::NodeId(node.0));
         let (index, time) = (self.lines.len() as u64, now - self.start);
         let seen = Observation { index, time, process, node, key, kind };
-        self.lines.push(Line::Client(seen.clone()));
-        seen
+        self.seats.observe(&seen);
+        self.lines.push(Line::Client(seen));
     }
 
     /// A line of the nemesis.
@@ -328,16 +287,24 @@ impl<W: Asking> Clients<W> {
         self.lines.push(Line::Nemesis(op));
     }
 
-    /// From now on clients talk to these nodes, wherever they crowded before: those may be down for good.
-    pub(crate) fn disperse(&mut self, nodes: Vec<NodeId>) {
+    /// From now on there are only final reads, and clients talk to these nodes, wherever they crowded before: those
+    /// may be down for good.
+    pub(crate) fn conclude(&mut self, nodes: Vec<NodeId>) {
         if !nodes.is_empty() {
+            self.seats.talk_to(nodes.iter().map(|node| history::NodeId(node.0)).collect());
             self.crowd = nodes;
         }
+        self.seats.conclude();
+    }
+
+    /// How many final reads nobody answered.
+    pub(crate) fn given_up(&self) -> usize {
+        self.seats.generator().given_up()
     }
 
     /// Whether no op is open.
     pub(crate) fn idle(&self) -> bool {
-        self.seats.iter().all(|seat| seat.open.is_none())
+        self.seats.idle()
     }
 
     /// How ops ended so far.
@@ -357,13 +324,13 @@ impl<W: Asking> Clients<W> {
 
     /// How far clients have come, as seen from these nodes.
     pub(crate) fn moment(&self, nodes: &Nodes) -> Moment {
-        let open = self.seats.iter().filter(|seat| seat.open.is_some());
-        let here = open.clone().filter(|seat| nodes.contains(&self.node(seat.process)));
+        let open = self.open.iter().flatten();
+        let here = open.clone().filter(|open| nodes.contains(&open.node));
         Moment {
             invoked: self.invoked,
             open: open.count() as u64,
             open_here: here.count() as u64,
-            lost_here: nodes.iter().map(|node| self.lost[usize::from(node.0) - 1]).sum(),
+            lost_here: nodes.iter().filter_map(|node| self.lost.get(node)).sum(),
         }
     }
 
@@ -390,21 +357,27 @@ pub(crate) fn paired<Op: Clone, Ret: Clone>(lines: &[Line<Op, Ret>]) -> History<
 pub(crate) enum Alarm {
     /// Something may be done now.
     Look,
-    /// This call has waited long enough.
-    Patience(CallId),
+    /// This op has waited long enough.
+    Patience(u64),
+    /// This call is not answered for long.
+    Silence(CallId),
+    /// A call is to be made once more.
+    Again(CallId),
     /// The connections to this node break.
     Broken(NodeId),
 }
 
 impl Alarm {
-    const KIND: u64 = 1 << 62;
+    const KIND: u64 = 1 << 60;
 
     /// As a number, since the world knows nothing of clients.
     pub(crate) fn name(self) -> u64 {
         match self {
             Alarm::Look => 0,
-            Alarm::Patience(call) => Alarm::KIND | call.0,
+            Alarm::Patience(op) => Alarm::KIND | op,
             Alarm::Broken(node) => (2 * Alarm::KIND) | u64::from(node.0),
+            Alarm::Silence(call) => (3 * Alarm::KIND) | call.0,
+            Alarm::Again(call) => (4 * Alarm::KIND) | call.0,
         }
     }
 
@@ -412,17 +385,15 @@ impl Alarm {
     pub(crate) fn named(name: u64) -> Alarm {
         let number = name & (Alarm::KIND - 1);
         match name / Alarm::KIND {
-            1 => Alarm::Patience(CallId(number)),
+            1 => Alarm::Patience(number),
+            3 => Alarm::Silence(CallId(number)),
+            4 => Alarm::Again(CallId(number)),
             2 => Alarm::Broken(NodeId(u16::try_from(number).expect("a node's number is small"))),
             _ => Alarm::Look,
         }
     }
 }
 
-/// None after a success; then doubling up to the longest.
-fn rest(refusals: u32) -> u64 {
-    match refusals {
-        0 => 0,
-        some => (FIRST_REST << (some - 1).min(8)).min(LONGEST_REST),
-    }
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).expect("clients have no patience for centuries")
 }

@@ -26,13 +26,15 @@ pub struct Coverage {
     pub relapses: u64,
     /// Another node came to lead.
     pub leader_changes: u64,
+    /// Changes that a client asked for more than once, under one name, and had a reply to.
+    pub answered_again: u64,
     /// Faults injected, and those of them that had an effect, by kind.
     #[serde(skip)]
     pub faults: BTreeMap<Kind, (u64, u64)>,
 }
 
 /// What can be met besides faults, by name.
-pub const MARKS: [&str; 7] = [
+pub const MARKS: [&str; 8] = [
     "leader change",
     "log cut back",
     "torn tail",
@@ -40,11 +42,12 @@ pub const MARKS: [&str; 7] = [
     "node fenced",
     "restart",
     "power cut in recovery",
+    "asked again",
 ];
 
 impl Coverage {
     /// How often each mark was met.
-    pub fn marks(&self) -> [(&'static str, u64); 7] {
+    pub fn marks(&self) -> [(&'static str, u64); 8] {
         let met = [
             self.leader_changes,
             self.truncations,
@@ -53,6 +56,7 @@ impl Coverage {
             self.halts,
             self.restarts,
             self.relapses,
+            self.answered_again,
         ];
         std::array::from_fn(|place| (MARKS[place], met[place]))
     }

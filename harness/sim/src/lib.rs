@@ -37,6 +37,7 @@ mod network;
 mod node;
 mod panics;
 mod plan;
+mod request;
 mod retelling;
 mod settings;
 mod shrink;

@@ -25,18 +25,18 @@ use nemesis::{Deed, Nemesis, Schedule, Time, cluster};
 use raft::Bugs;
 use raft::script::Move;
 use replica::{Replica, Sessions};
-use workload::Generator;
 
 use self::faults::Lasting;
 use crate::asking::Asking;
 use crate::audience::Audience;
-use crate::clients::{Alarm, Clients, Counts, Given, paired};
+use crate::clients::{Alarm, Asks, Clients, Counts, Given, paired};
 use crate::coverage::Coverage;
 use crate::dice::Dice;
 use crate::digest::Digest;
 use crate::ending::Ending;
 use crate::node::{Node, Standing};
 use crate::panics;
+use crate::request::Heard;
 use crate::settings::Settings;
 use crate::world::{Constitution, Kind, Outside, World};
 
@@ -133,10 +133,10 @@ pub(crate) struct Told<W: Asking> {
 pub(crate) fn live<W: Asking + Clone>(
     frame: &Frame,
     workload: &W,
-    generator: Box<dyn Generator<Op = W::Op, Ret = W::Ret>>,
+    asks: Asks<W>,
     audience: Audience<'_>,
 ) -> Told<W> {
-    let mut living = Living::new(frame, workload.clone(), generator, audience);
+    let mut living = Living::new(frame, workload.clone(), asks, audience);
     // A life that ends in a panic is over: nothing of it is used again but what it wrote down.
     let lived = catch_unwind(AssertUnwindSafe(|| panics::noted(|| living.live())));
     let ending = match lived {
@@ -153,7 +153,6 @@ struct Living<'a, W: Asking> {
     workload: W,
     world: Cluster,
     clients: Clients<W>,
-    generator: Box<dyn Generator<Op = W::Op, Ret = W::Ret>>,
     nemesis: Nemesis,
     lasting: Vec<Lasting>,
     /// Time 0 of the history and of the schedule, on the world's clock.
@@ -165,12 +164,7 @@ struct Living<'a, W: Asking> {
 }
 
 impl<'a, W: Asking + Clone> Living<'a, W> {
-    fn new(
-        frame: &'a Frame,
-        workload: W,
-        generator: Box<dyn Generator<Op = W::Op, Ret = W::Ret>>,
-        audience: Audience<'a>,
-    ) -> Living<'a, W> {
+    fn new(frame: &'a Frame, workload: W, asks: Asks<W>, audience: Audience<'a>) -> Living<'a, W> {
         let constitution = Constitution {
             nodes: frame.nodes,
             seed: frame.seed,
@@ -185,7 +179,8 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         if let Some(Cut { node, calls }) = frame.cut {
             world.nodes[usize::from(node) - 1].disk.cut_after(Some(calls));
         }
-        let clients = Clients::new(workload.clone(), frame.nodes, frame.settings.crowd, frame.concurrency, 0);
+        let crowd = frame.settings.crowd.min(frame.nodes);
+        let clients = Clients::new(workload.clone(), asks, crowd, frame.concurrency, frame.settings.sessions);
         let nemesis_seed = rand::Rng::next_u64(&mut Dice::Nemesis.of(frame.seed));
         let limit = Time::default().after(frame.time_limit);
         let nemesis = Nemesis::new(frame.schedule.clone(), cluster(frame.nodes), nemesis_seed, limit);
@@ -195,7 +190,6 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             workload,
             world,
             clients,
-            generator,
             nemesis,
             lasting: Vec::new(),
             start: 0,
@@ -240,21 +234,14 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             }
         }
         self.start = self.world.now;
-        self.clients = Clients::new(
-            self.workload.clone(),
-            self.frame.nodes,
-            self.frame.settings.crowd,
-            self.frame.concurrency,
-            self.start,
-        );
+        self.clients.begin_history(self.start);
     }
 
     /// Clients work and faults come and go. Whether nothing that cannot be has happened.
     fn safety(&mut self, limit: u64) -> bool {
         loop {
             self.play(limit);
-            let given = self.clients.hand_out(&mut self.world, self.generator.as_mut());
-            if let Given::Until(Some(until)) = given {
+            if let Given::Until(Some(until)) = self.clients.hand_out(&mut self.world) {
                 self.look_at(until);
             }
             if self.world.now >= limit || self.full() || !self.wait(limit) {
@@ -295,20 +282,17 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
     fn liveness(&mut self) -> bool {
         self.concluded = self.clients.lines().len();
         let up = self.replicas().map(|replica| nemesis::NodeId(replica.raft().id().0)).collect();
-        self.clients.disperse(up);
-        self.generator.conclude();
+        self.clients.conclude(up);
         let limit = self.world.now + RECOVERY;
-        loop {
-            match self.clients.hand_out(&mut self.world, self.generator.as_mut()) {
-                Given::Done if self.clients.idle() => break,
-                Given::Until(Some(until)) => self.look_at(until),
-                Given::Done | Given::Until(None) => {}
+        while let Given::Until(until) = self.clients.hand_out(&mut self.world) {
+            if let Some(until) = until {
+                self.look_at(until);
             }
             if !self.wait(limit) {
                 return false;
             }
         }
-        self.generator.given_up() == 0 && self.catch_up()
+        self.clients.given_up() == 0 && self.catch_up()
     }
 
     /// Whether all nodes that live come to follow one of them, and to have executed the same.
@@ -355,15 +339,17 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             // What is under way to its clients arrives first.
             self.world.wake_at(self.world.now + 500_000, Alarm::Broken(nemesis::NodeId(node.0)).name());
         }
-        let (world, generator) = (&mut self.world, self.generator.as_mut());
+        let world = &mut self.world;
         match news {
-            Outside::Answer(call, outcome) => self.clients.answer(world, generator, call, outcome),
-            Outside::Refused(call) => self.clients.refused(world, generator, call),
+            Outside::Answer(call, outcome) => self.clients.hear(world, call, Heard::Said(outcome)),
+            Outside::Refused(call) => self.clients.hear(world, call, Heard::Refused),
             Outside::Ended => {}
             Outside::Wake(name) => match Alarm::named(name) {
                 Alarm::Look => self.look = self.look.filter(|at| *at > self.world.now),
-                Alarm::Patience(call) => self.clients.out_of_patience(world, generator, call),
-                Alarm::Broken(node) => self.clients.disconnected(world, generator, node),
+                Alarm::Patience(op) => self.clients.out_of_patience(world, op),
+                Alarm::Silence(call) => self.clients.hear(world, call, Heard::Nothing("no answer for long")),
+                Alarm::Again(call) => self.clients.ask_again(world, call),
+                Alarm::Broken(node) => self.clients.disconnected(world, node),
             },
         }
         true
@@ -414,7 +400,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
 
     /// What a person would look at first when nothing goes on.
     fn what_hangs(&self) -> String {
-        let unread = self.generator.given_up();
+        let unread = self.clients.given_up();
         let nodes = self.world.nodes.iter().map(|node| match (&node.replica, &node.standing) {
             (Some(replica), _) => format!("{} applied={}", replica.raft(), replica.status().applied),
             (None, Standing::Refused(why)) => format!("{} refused to start: {why}", node.id),

@@ -45,6 +45,8 @@ pub struct Settings {
     /// How long to wait for a leader: at least, and less than.
     #[serde(with = "crate::written::durations")]
     pub election: (Duration, Duration),
+    /// Whether clients have sessions: then they ask again what they do not know.
+    pub sessions: bool,
 }
 
 impl Settings {
@@ -65,6 +67,7 @@ impl Settings {
             crowd: if dice.random_bool(0.3) { dice.random_range(1..=nodes) } else { nodes },
             heartbeat: Duration::from_millis(50),
             election: (Duration::from_millis(300), Duration::from_millis(600)),
+            sessions: dice.random_bool(0.5),
         }
     }
 
@@ -83,6 +86,7 @@ impl Settings {
             crowd: u16::MAX,
             heartbeat: Duration::from_millis(50),
             election: (Duration::from_millis(300), Duration::from_millis(600)),
+            sessions: false,
         }
     }
 }

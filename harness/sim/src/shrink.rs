@@ -297,13 +297,14 @@ where
     /// Circumstances of which nothing is special: all of them at once, or else one after the other.
     fn calm(&mut self) {
         let plain = Settings::plain();
-        let calmer: [fn(&mut Settings, &Settings); 6] = [
+        let calmer: [fn(&mut Settings, &Settings); 7] = [
             |settings, plain| settings.clone_from(plain),
             |settings, plain| settings.pace = plain.pace,
             |settings, _| settings.pace.ordered = true,
             |settings, plain| (settings.sync, settings.turn) = (plain.sync, plain.turn),
             |settings, plain| (settings.append, settings.window) = (plain.append, plain.window),
             |settings, plain| settings.crowd = plain.crowd,
+            |settings, plain| settings.sessions = plain.sessions,
         ];
         for calm in calmer {
             let mut script = self.script();

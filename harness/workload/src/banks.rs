@@ -62,10 +62,7 @@ impl Subject for BankOps {
     type Ret = Ret;
 
     /// A transfer is always between two accounts, if there are two.
-    fn ask(&mut self, rng: &mut ChaCha8Rng) -> Op {
-        if rng.random_bool(0.5) {
-            return Op::Read;
-        }
+    fn change(&mut self, rng: &mut ChaCha8Rng) -> Op {
         let from = rng.random_range(0..self.accounts);
         let steps = if self.accounts == 1 { 0 } else { rng.random_range(1..self.accounts) };
         // Two numbers below `accounts`: their sum less the count, where it is too great.
@@ -74,11 +71,7 @@ impl Subject for BankOps {
         Op::Transfer { from, to, amount: rng.random_range(1..=self.greatest) }
     }
 
-    fn last(&self) -> Op {
+    fn look() -> Op {
         Op::Read
-    }
-
-    fn changes(op: &Op) -> bool {
-        *op != Op::Read
     }
 }

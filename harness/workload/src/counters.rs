@@ -53,15 +53,11 @@ impl Subject for CounterOps {
     type Op = Op;
     type Ret = Ret;
 
-    fn ask(&mut self, rng: &mut ChaCha8Rng) -> Op {
-        if rng.random_bool(0.5) { Op::Read } else { Op::Add(rng.random_range(1..=self.greatest)) }
+    fn change(&mut self, rng: &mut ChaCha8Rng) -> Op {
+        Op::Add(rng.random_range(1..=self.greatest))
     }
 
-    fn last(&self) -> Op {
+    fn look() -> Op {
         Op::Read
-    }
-
-    fn changes(op: &Op) -> bool {
-        *op != Op::Read
     }
 }

@@ -1,7 +1,8 @@
 //! One object per key, many keys: what most workloads are.
 //!
-//! What is asked of an object, a [`Subject`] says: a register's ops, a set's, a bank's. Which object is asked,
-//! by whom, and that all are looked at in the end, is the same for all of them and stands here.
+//! How an object is changed, and what looks at all of it, a [`Subject`] says: a register's, a set's, a bank's.
+//! Which object is asked, by whom, that half of the ops look, and that all are looked at in the end, is the same
+//! for all of them and stands here.
 
 use std::collections::BTreeMap;
 
@@ -20,15 +21,11 @@ pub trait Subject: Send {
     /// What is answered.
     type Ret;
 
-    /// The next op.
-    fn ask(&mut self, rng: &mut ChaCha8Rng) -> Self::Op;
+    /// The next change: a checker has to reckon with it when nobody knows how it ended.
+    fn change(&mut self, rng: &mut ChaCha8Rng) -> Self::Op;
 
-    /// What looks at all that is there, in the end.
-    fn last(&self) -> Self::Op;
-
-    /// Whether this op may change something, so that a checker has to reckon with it when nobody knows how
-    /// it ended.
-    fn changes(op: &Self::Op) -> bool;
+    /// What looks at all that is there.
+    fn look() -> Self::Op;
 }
 
 /// Asks a [`Subject`]'s ops of many keys.
@@ -44,8 +41,8 @@ pub struct PerKey<S: Subject> {
 
 /// Asks these ops of these keys, by any process that is free.
 ///
-/// The law: while something is asked, every op has a key, and no key gets more than its share (see
-/// [`Keys`]); in the end every key that was asked about is read, and no other.
+/// The law: while something is asked, every op has a key, every other one looks, on average, and no key gets more
+/// than its share (see [`Keys`]); in the end every key that was asked about is read, and no other.
 pub fn per_key<S: Subject>(subject: S, keys: Keys, seed: u64) -> PerKey<S> {
     let rng = ChaCha8Rng::seed_from_u64(seed);
     PerKey { subject, keys, rng, open: BTreeMap::new(), finish: None }
@@ -64,10 +61,12 @@ impl<S: Subject> Generator for PerKey<S> {
         }
         let process = now.free[self.rng.random_range(0..now.free.len())];
         let key = self.keys.draw(&mut self.rng);
-        let op = self.subject.ask(&mut self.rng);
-        if S::changes(&op) {
+        let op = if self.rng.random_bool(0.5) {
+            S::look()
+        } else {
             self.open.insert(process, key.clone());
-        }
+            self.subject.change(&mut self.rng)
+        };
         Next::Invoke { process, key: Some(key), op }
     }
 
@@ -85,9 +84,8 @@ impl<S: Subject> Generator for PerKey<S> {
     }
 
     fn conclude(&mut self) {
-        let PerKey { subject, keys, finish, .. } = self;
-        let questions = keys.used().iter().map(|key| (Some(key.clone()), subject.last()));
-        finish.get_or_insert_with(|| FinalReads::new(questions));
+        let questions = self.keys.used().iter().map(|key| (Some(key.clone()), S::look()));
+        self.finish.get_or_insert_with(|| FinalReads::new(questions));
     }
 
     fn given_up(&self) -> usize {

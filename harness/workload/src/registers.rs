@@ -82,10 +82,7 @@ impl Subject for RegisterOps {
     type Op = Op;
     type Ret = Ret;
 
-    fn ask(&mut self, rng: &mut ChaCha8Rng) -> Op {
-        if rng.random_bool(0.5) {
-            return Op::Read;
-        }
+    fn change(&mut self, rng: &mut ChaCha8Rng) -> Op {
         match self.values {
             Values::Unique => {
                 self.last += 1;
@@ -102,11 +99,7 @@ impl Subject for RegisterOps {
         }
     }
 
-    fn last(&self) -> Op {
+    fn look() -> Op {
         Op::Read
-    }
-
-    fn changes(op: &Op) -> bool {
-        *op != Op::Read
     }
 }

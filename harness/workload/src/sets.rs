@@ -6,7 +6,6 @@
 
 use checker::Checker;
 use checker::set::{self, Op, Ret};
-use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::keys::{Keys, Share, Spread};
@@ -51,19 +50,12 @@ impl Subject for SetOps {
     type Op = Op;
     type Ret = Ret;
 
-    fn ask(&mut self, rng: &mut ChaCha8Rng) -> Op {
-        if rng.random_bool(0.5) {
-            return Op::Read;
-        }
+    fn change(&mut self, _: &mut ChaCha8Rng) -> Op {
         self.last += 1;
         Op::Add(self.last)
     }
 
-    fn last(&self) -> Op {
+    fn look() -> Op {
         Op::Read
-    }
-
-    fn changes(op: &Op) -> bool {
-        *op != Op::Read
     }
 }

@@ -333,28 +333,30 @@ fn whatever_is_asked_per_key_every_key_is_looked_at_in_the_end_and_no_other() {
     impl Subject for Numbers {
         type Op = Op;
         type Ret = ();
-        fn ask(&mut self, _: &mut ChaCha8Rng) -> Op {
+        fn change(&mut self, _: &mut ChaCha8Rng) -> Op {
             self.0 += 1;
             (0, self.0)
         }
-        fn last(&self) -> Op {
+        fn look() -> Op {
             (0, FINAL)
-        }
-        fn changes(_: &Op) -> bool {
-            true
         }
     }
     let keys = Keys::new(Spread::Zipf { live: 3, exponent: 0.0 }, Share { ops: 10, unanswered: 2 });
     let mut generator = until(SECOND, per_key(Numbers(0), keys, 1));
     let run = World { info: 10, ..CALM }.run(&mut generator);
     let (mut main, mut last) = (BTreeSet::new(), BTreeSet::new());
+    let (mut looks, mut changes) = (0, 0);
     for line in run.lines {
-        match line.kind {
-            Kind::Invoke((_, FINAL)) => last.insert(line.key.unwrap()),
-            Kind::Invoke(_) => main.insert(line.key.unwrap()),
-            _ => continue,
-        };
+        let Kind::Invoke((_, number)) = line.kind else { continue };
+        if line.index >= run.concluded_at {
+            assert_eq!(number, FINAL, "in the end one only looks");
+            last.insert(line.key.unwrap());
+        } else {
+            *(if number == FINAL { &mut looks } else { &mut changes }) += 1;
+            main.insert(line.key.unwrap());
+        }
     }
     assert!(main.len() > 50);
     assert_eq!(main, last);
+    assert!((40..60).contains(&(100 * looks / (looks + changes))), "{looks} looks, {changes} changes");
 }

@@ -7,7 +7,7 @@
 //! Two accounts are guarded and no more: what the others hold does not matter to this transfer. A transaction
 //! that finds a guard broken did nothing, so the transfer *failed*; whoever repeated the two calls could be
 //! repeating a transfer that happened. A transaction that is carried out twice breaks its own guards, so it
-//! moves money once; other workloads find that mistake.
+//! moves money once; and whoever asked for it twice is told of a failure that was none.
 
 use checker::bank::{Op, Ret};
 use history::{Key, Outcome};

@@ -1,51 +1,28 @@
-//! A counter without increments: the store counts by itself how often a key was put.
-//!
-//! An add must be one blind step, or most adds to a hot counter would fail. And it must not be one that can
-//! be done twice unseen, since an add carried out twice is what counters are there to find; a fresh key for
-//! each add would be that. But the store gives every key a version, which counts its puts. So there is a key
-//! for each *number* that is added, an add puts it, and the sum is that of all numbers, each times its version.
+//! A counter is the sum of all numbers that can be added, each as often as it was: an add that was carried out
+//! twice is what counters are there to find.
 
-use bytes::Bytes;
 use checker::counter::{Op, Ret};
-use history::{Key, Outcome};
-use kv::{Command, KeyValue, Reply};
 use workload::Counters;
 
-use super::calls::{object, part, parts, put, read, write};
-use super::{Asked, Asking, Call, Nonsense, replies};
+use super::growing::Growing;
 
-impl Asking for Counters {
-    type Open = ();
+impl Growing for Counters {
+    type Number = i64;
 
-    fn begin(&self, op: &Op, key: Option<&Key>) -> (Call, ()) {
-        let counter = object(key);
-        let call = match *op {
-            Op::Add(number) => write(&Command::Put(put(part(counter, number), Bytes::new()))),
-            Op::Read => read(parts(counter)),
-        };
-        (call, ())
+    fn added(op: &Op) -> Option<i64> {
+        match *op {
+            Op::Add(number) => Some(number),
+            Op::Read => None,
+        }
     }
 
-    fn changes(&self, op: &Op, (): &()) -> bool {
-        *op != Op::Read
+    fn acknowledged() -> Ret {
+        Ret::Added
     }
 
-    fn replied(&self, op: &Op, key: Option<&Key>, (): (), reply: Reply) -> Result<Asked<Self>, Nonsense> {
-        let ret = match op {
-            Op::Add(_) => {
-                replies::put(reply)?;
-                Ret::Added
-            }
-            Op::Read => Ret::Value(sum(object(key), &replies::range(reply)?)?),
-        };
-        Ok(Asked::Over(Outcome::Ok(ret)))
+    /// Sums start over where they no longer fit, as in the model.
+    fn found(numbers: Vec<(i64, i64)>) -> Ret {
+        let sum = |sum: i64, (number, times): (i64, i64)| sum.wrapping_add(number.wrapping_mul(times));
+        Ret::Value(numbers.into_iter().fold(0, sum))
     }
-}
-
-/// Sums start over where they no longer fit, as in the model.
-fn sum(counter: &str, found: &[KeyValue]) -> Result<i64, Nonsense> {
-    found.iter().try_fold(0_i64, |sum, kv| {
-        let number: i64 = replies::part(counter, kv)?;
-        Ok(sum.wrapping_add(number.wrapping_mul(kv.version)))
-    })
 }

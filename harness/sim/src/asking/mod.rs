@@ -19,8 +19,9 @@
 //!
 //! What is told apart, as everywhere:
 //! * **fail**: the call that could change something was never made, or the replica knows that it did nothing,
-//!   or the transaction found that somebody came between. Nobody here tries again: a retry turns a definite
-//!   answer into a guess. The price is that ops on a hot key often fail.
+//!   or the transaction found that somebody came between. Nobody here tries again: without a name a retry turns a
+//!   definite answer into a guess. The price is that ops on a hot key often fail. Who has a session and asks
+//!   again under the same name does so [behind all this](crate::request), and comes back with one outcome.
 //! * **info**: the call that could change something was made, and nobody knows.
 //! * [`Nonsense`]: an answer that no store gives which does what it was asked. The run is invalid, whatever
 //!   the checkers say of the rest.
@@ -32,6 +33,7 @@
 mod banks;
 mod calls;
 mod counters;
+mod growing;
 mod list_append;
 mod registers;
 mod replies;
