@@ -19,6 +19,14 @@ use crate::error::Error;
 use crate::etcd::Client;
 use crate::recorder::Recorder;
 
+/// What there is to do when all work is handed out.
+enum Rest {
+    /// To wait: for an answer, and until then if somebody may be asked again then.
+    Until(Option<Time>),
+    /// Nothing: the phase is over.
+    Over,
+}
+
 /// How a phase ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
@@ -71,7 +79,7 @@ where
                 end = End::OutOfTime;
                 self.seats.close();
             }
-            let Some(wake) = self.hand_out()? else { return Ok(end) };
+            let Rest::Until(wake) = self.hand_out()? else { return Ok(end) };
             let wake = wake.map_or(deadline, |time| self.recorder.instant(time).min(deadline));
             tokio::select! {
                 biased;
@@ -92,13 +100,13 @@ where
         self.seats.generator().given_up()
     }
 
-    /// Gives work to the free until there is none of either. When to come again; `None` when the phase is over.
-    fn hand_out(&mut self) -> Result<Option<Option<Time>>, Error> {
+    /// Gives work to the free until there is none of either.
+    fn hand_out(&mut self) -> Result<Rest, Error> {
         loop {
             match self.seats.next(self.recorder.time().0) {
                 Turn::Ask { process, node, key, op } => self.begin(process, NodeId(node.0), key, op)?,
-                Turn::Wait { until } => return Ok(Some(until.map(Time))),
-                Turn::Done => return Ok(None),
+                Turn::Wait { until } => return Ok(Rest::Until(until.map(Time))),
+                Turn::Done => return Ok(Rest::Over),
             }
         }
     }
