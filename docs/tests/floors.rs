@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("node", 2),
     ("runner", 3),
     ("sim", 3),
+    ("model", 3),
     ("raft-node", 3),
     ("harness", 4),
     ("docs", 4),

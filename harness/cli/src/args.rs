@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::bench::BenchArgs;
 use crate::common::Common;
+use crate::model::ModelArgs;
 use crate::script::ScriptArgs;
 use crate::sim::SimArgs;
 use crate::suite::SuiteArgs;
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     Sim(SimArgs),
     Script(ScriptArgs),
+    Model(ModelArgs),
     Suite(SuiteArgs),
     Convert(ConvertArgs),
     Bench(BenchArgs),

@@ -6,7 +6,7 @@ mod checker;
 mod child;
 mod folders;
 mod measure;
-mod memory;
+pub(crate) mod memory;
 mod peer;
 mod report;
 mod rows;

@@ -15,6 +15,7 @@ mod convert;
 mod exit;
 mod list;
 mod live;
+mod model;
 mod online;
 mod render;
 mod run;
@@ -55,6 +56,7 @@ fn harness(arguments: Vec<OsString>) -> Exit {
         Ok(Harness { command: Command::Bench(args) }) => bench::bench(args),
         Ok(Harness { command: Command::Sim(args) }) => sim::sim(&args),
         Ok(Harness { command: Command::Script(args) }) => script::script(&args),
+        Ok(Harness { command: Command::Model(args) }) => model::model(&args),
         Ok(Harness { command: Command::Suite(args) }) => suite::suite(&args),
         Ok(Harness { command: Command::List(args) }) => list::list(&args),
     };

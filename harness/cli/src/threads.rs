@@ -13,3 +13,8 @@ pub(crate) fn use_threads(threads: Option<usize>) -> Result<(), Refusal> {
     }
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(Refusal::broken)
 }
+
+/// How many that is.
+pub(crate) fn count() -> usize {
+    rayon::current_num_threads()
+}

@@ -195,6 +195,11 @@ impl Log {
         self.base = base;
     }
 
+    /// From now on it counts as never written to.
+    pub(crate) fn forget_writes(&mut self) {
+        self.writes = Aside::default();
+    }
+
     /// How often it was written to since it was made.
     pub fn writes(&self) -> u64 {
         self.writes.0.count

@@ -5,6 +5,8 @@
 //! writes are numbered and handed over at the end, and a reply that promises something waits for
 //! the disk.
 
+mod canonical;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;

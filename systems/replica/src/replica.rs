@@ -557,7 +557,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         match self.wal.completed(ticket, result) {
             Some(Completion::Failed(why)) => self.halt(why.into(), effects),
             Some(Completion::Durable(_)) => self.on_durable(now, effects),
-            None => {}
+            Some(Completion::Written(_) | Completion::GivenUp(..) | Completion::Snapshot(..)) | None => {}
         }
     }
 

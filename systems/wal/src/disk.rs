@@ -21,6 +21,10 @@ pub struct Ticket(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FileId(pub u64);
 
+/// How the name of a draft ends: a file that nobody relies on yet. If it cannot be written or synced, its owner gives
+/// it up, and the disk goes on; after any other failure it does not.
+pub const DRAFT: &str = ".part";
+
 /// One data folder. All paths are names in it.
 pub trait Disk {
     /// The names of the files that are there, in order.

@@ -82,6 +82,12 @@ pub enum Reason {
     /// The file is not there.
     #[error("the file is missing")]
     Missing,
+    /// A snapshot that is not as it was written.
+    #[error("the snapshot is damaged")]
+    Snapshot,
+    /// A snapshot of another cluster.
+    #[error("the snapshot belongs to another cluster")]
+    ForeignSnapshot,
     /// Neither copy of the term and the vote can be read.
     #[error("no copy of the term and the vote is sound")]
     HardState,

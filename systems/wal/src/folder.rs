@@ -6,7 +6,8 @@
 //!
 //! After the first change that fails, nothing is tried any more: every later change fails the same way. A
 //! sync that failed must not be repeated. The kernel has dropped the pages it could not write and marked
-//! them clean; the second sync would succeed, and the data would be gone.
+//! them clean; the second sync would succeed, and the data would be gone. Only a draft may fail alone: nobody relies
+//! on it, and whoever writes it begins again from nothing.
 
 // The one place in this crate that touches the world.
 #![expect(
@@ -28,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::disk::{Disk, FileId, Ticket};
+use crate::disk::{DRAFT, Disk, FileId, Ticket};
 
 /// The file whose lock says that the folder is in use.
 const LOCK: &str = "lock";
@@ -52,10 +53,10 @@ pub enum FolderError {
 /// A folder of the real file system, locked for as long as this value lives.
 pub struct FolderDisk {
     folder: PathBuf,
-    files: BTreeMap<FileId, Arc<File>>,
+    files: BTreeMap<FileId, (Arc<File>, bool)>,
     next_file: u64,
     next_ticket: u64,
-    queue: Option<Sender<(Ticket, Change)>>,
+    queue: Option<Sender<(Ticket, Change, bool)>>,
     progress: Arc<Progress>,
     worker: Option<JoinHandle<()>>,
     _lock: File,
@@ -156,15 +157,20 @@ impl FolderDisk {
     }
 
     fn ask(&mut self, change: Change) -> Ticket {
+        self.ask_about(change, false)
+    }
+
+    fn ask_about(&mut self, change: Change, draft: bool) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         let queue = self.queue.as_ref().expect("the queue is open until the disk is dropped");
-        queue.send((ticket, change)).expect("the disk's thread runs until the queue is closed");
+        queue.send((ticket, change, draft)).expect("the disk's thread runs until the queue is closed");
         ticket
     }
 
-    fn file(&self, file: FileId) -> Arc<File> {
-        Arc::clone(self.files.get(&file).expect("a file is used only while it is open"))
+    /// The file, and whether it was a draft when it was opened.
+    fn file(&self, file: FileId) -> (Arc<File>, bool) {
+        self.files.get(&file).cloned().expect("a file is used only while it is open")
     }
 }
 
@@ -181,19 +187,19 @@ fn take(folder: &Path) -> Result<File, TryLockError> {
 }
 
 fn work(
-    changes: &Receiver<(Ticket, Change)>,
+    changes: &Receiver<(Ticket, Change, bool)>,
     progress: &Progress,
     sync_delay: Duration,
     mut report: impl FnMut(Ticket, io::Result<()>),
 ) {
     let mut failed: Option<(io::ErrorKind, String)> = None;
-    while let Ok((ticket, change)) = changes.recv() {
+    while let Ok((ticket, change, draft)) = changes.recv() {
         let result = match &failed {
             Some((kind, text)) => Err(io::Error::new(*kind, text.clone())),
             None => execute(change, &progress.syncs, sync_delay),
         };
         let mut state = progress.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Err(error), None) = (&result, &failed) {
+        if let (Err(error), None, false) = (&result, &failed, draft) {
             failed = Some((error.kind(), error.to_string()));
             state.failure = Some((ticket, error.kind(), error.to_string()));
         }
@@ -235,11 +241,12 @@ impl Disk for FolderDisk {
     }
 
     fn open(&mut self, path: &str) -> io::Result<FileId> {
+        let draft = path.ends_with(DRAFT);
         let path = self.folder.join(path);
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
         self.next_file += 1;
         let id = FileId(self.next_file);
-        self.files.insert(id, Arc::new(file));
+        self.files.insert(id, (Arc::new(file), draft));
         Ok(id)
     }
 
@@ -248,11 +255,11 @@ impl Disk for FolderDisk {
     }
 
     fn len(&self, file: FileId) -> io::Result<u64> {
-        Ok(self.file(file).metadata()?.len())
+        Ok(self.file(file).0.metadata()?.len())
     }
 
     fn read_at(&self, file: FileId, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let file = self.file(file);
+        let (file, _) = self.file(file);
         let mut bytes = vec![0; length];
         let mut filled = 0;
         while filled < length {
@@ -268,18 +275,18 @@ impl Disk for FolderDisk {
     }
 
     fn write_at(&mut self, file: FileId, offset: u64, bytes: Bytes) -> Ticket {
-        let file = self.file(file);
-        self.ask(Change::Write(file, offset, bytes))
+        let (file, draft) = self.file(file);
+        self.ask_about(Change::Write(file, offset, bytes), draft)
     }
 
     fn set_len(&mut self, file: FileId, length: u64) -> Ticket {
-        let file = self.file(file);
-        self.ask(Change::SetLen(file, length))
+        let (file, draft) = self.file(file);
+        self.ask_about(Change::SetLen(file, length), draft)
     }
 
     fn sync(&mut self, file: FileId) -> Ticket {
-        let file = self.file(file);
-        self.ask(Change::Sync(file))
+        let (file, draft) = self.file(file);
+        self.ask_about(Change::Sync(file), draft)
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Ticket {

@@ -8,6 +8,8 @@ use raft::{Entry, EntryId, HardState, Persist, Suffix};
 /// Several [`Persist`]s, merged in their order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Group {
+    /// The log begins anew behind this entry, before anything else is written.
+    pub(crate) base: Option<EntryId>,
     pub(crate) hard: Option<HardState>,
     pub(crate) run: Option<Run>,
 }
@@ -29,6 +31,10 @@ impl Group {
     /// Takes in one more. Its id is for the caller to remember: what this group makes durable is all that
     /// was added to it.
     pub fn add(&mut self, persist: Persist) {
+        if let Some(base) = persist.base {
+            self.base = Some(base.id);
+            self.run = None;
+        }
         self.hard = persist.hard.or(self.hard);
         if let Some(suffix) = persist.suffix {
             self.continue_with(suffix);
@@ -37,7 +43,12 @@ impl Group {
 
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.hard.is_none() && self.run.is_none()
+        self.base.is_none() && self.hard.is_none() && self.run.is_none()
+    }
+
+    /// The entry behind which it writes, if it writes entries.
+    pub fn after(&self) -> Option<EntryId> {
+        self.run.as_ref().map(|run| run.after)
     }
 
     fn continue_with(&mut self, suffix: Suffix) {
@@ -105,6 +116,17 @@ mod tests {
         group.add(hard(2));
         group.add(suffix((0, 0), &[2]));
         assert_eq!(group.hard.map(|hard| hard.term), Some(Term(2)));
+    }
+
+    #[test]
+    fn a_log_that_begins_anew_writes_nothing_of_before() {
+        let mut group = Group::default();
+        group.add(suffix((5, 1), &[1, 1]));
+        let base = raft::Checkpoint { id: EntryId::new(9, 2), ..raft::Checkpoint::default() };
+        group.add(Persist { id: PersistId(2), base: Some(base), hard: None, suffix: None });
+        assert_eq!((group.base, group.after()), (Some(EntryId::new(9, 2)), None));
+        group.add(suffix((9, 2), &[3]));
+        assert_eq!(names(&group), "9@t2 | 10@t3");
     }
 
     #[test]

@@ -17,10 +17,12 @@
 //! The term and the vote stand in a small file of their own ([`hard`]), together with a *mark*: up to
 //! here the log was synced. It catches damage in the last group, which has nothing behind it.
 //!
+//! A log does not grow for ever. What a [`snapshot`] holds need not be kept: segments that end before it go
+//! ([`Wal::forget`]), and a node that fetched a snapshot has its log begin anew behind it.
+//!
 //! # What is left out
-//! A voter that finds corruption could ask a leader to fill the hole. Until there are snapshots and
-//! membership changes it refuses to open ([`OpenError::Corrupt`]) and touches nothing. Compaction comes
-//! with snapshots as well: for now the first segment starts with entry 1.
+//! A voter that finds corruption could ask a leader to fill the hole. It refuses to open
+//! ([`OpenError::Corrupt`]) and touches nothing; it can come back as a new member.
 #![forbid(unsafe_code)]
 
 pub mod disk;
@@ -35,6 +37,7 @@ mod memory;
 pub mod record;
 pub mod recovery;
 pub mod segment;
+pub mod snapshot;
 
 pub use disk::{Disk, FileId, Ticket};
 pub use error::{Corrupt, Failure, OpenError, Reason};
@@ -47,3 +50,4 @@ pub use lossy::LossyDisk;
 pub use memory::{MemoryDisk, Operation};
 pub use recovery::Recovered;
 pub use segment::{Chain, SegmentNumber};
+pub use snapshot::{Pieces, Source};

@@ -9,6 +9,10 @@
 //! 3. Entries are written and synced, segment by segment. A new segment is made only when the one before
 //!    is synced, and a record is written to it only when its header is.
 //!
+//! A log that begins anew behind a snapshot that is on disk moves the mark back to its beginning, synced; from then
+//! on nothing that is there counts. Then it is removed. Segments that end before the snapshot go one by one, each
+//! synced, from the front: no power cut leaves a hole.
+//!
 //! Only then is the group reported. One group is under way at a time; the owner collects the next one
 //! meanwhile. After a failure no group is ever reported again.
 
@@ -16,7 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use bytes::Bytes;
-use raft::{Bug, Bugs, Entry, EntryId, Index, Term, codec};
+use raft::{Bug, Bugs, Checkpoint, Entry, EntryId, HardState, Index, Term, codec};
 
 use crate::disk::{Disk, FileId, Ticket};
 use crate::error::{Corrupt, Failure, OpenError, Reason};
@@ -24,8 +28,9 @@ use crate::group::{Group, Run};
 use crate::hard::{self, Hard, Mark, Position};
 use crate::identity::Identity;
 use crate::record;
-use crate::recovery::{self, Place, Recovered, Scan};
+use crate::recovery::{self, Before, Place, Recovered, Scan};
 use crate::segment::{Chain, Header, SegmentNumber};
+use crate::snapshot::{self, Draft, Source, Stored};
 
 /// Numbers the groups of a node: one write and one sync each. They only grow, across truncation and
 /// restart.
@@ -69,16 +74,27 @@ pub enum Completion {
     Durable(GroupNumber),
     /// The disk failed. What is on it is unknown; the node has to stop.
     Failed(Failure),
+    /// All that was added to this draft so far is written: it may go on.
+    Written(Source),
+    /// This draft cannot be written, and is gone. Nothing else is.
+    GivenUp(Source, Failure),
+    /// This snapshot survives a crash: what the log has up to there need not be kept.
+    Snapshot(Source, Checkpoint),
 }
 
 /// A log on a disk.
 pub struct Wal<D: Disk> {
-    disk: D,
+    pub(crate) disk: D,
     options: Options,
-    cluster: [u8; 16],
+    pub(crate) cluster: [u8; 16],
+    /// Those on disk, the latest last.
+    pub(crate) snapshots: Vec<Stored>,
+    pub(crate) drafts: BTreeMap<Source, Draft>,
     hard_file: FileId,
     /// As it will be when all steps are done, as everything below.
     hard: Hard,
+    /// What stands before the first entry.
+    before: Before,
     segments: Vec<OpenSegment>,
     places: Vec<Place>,
     group: GroupNumber,
@@ -100,9 +116,17 @@ struct OpenSegment {
     remains: u64,
 }
 
+impl OpenSegment {
+    fn into_file(self) -> (String, Option<FileId>) {
+        (self.number.file_name(), self.file)
+    }
+}
+
 enum Step {
     Hard(Hard),
-    Remove(Vec<(SegmentNumber, Option<FileId>)>),
+    Remove(Vec<(String, Option<FileId>)>),
+    Name { from: String, to: String },
+    Named(Source),
     Create { number: SegmentNumber, length: u64, header: Header },
     Write { number: SegmentNumber, offset: u64, records: Bytes, zeros: Option<(u64, usize)> },
     Done(GroupNumber),
@@ -121,16 +145,26 @@ impl<D: Disk> Wal<D> {
             }
             Some(_) => read_hard(&mut disk)?,
         };
-        let mut scan = recovery::scan(&mut disk, identity.cluster_hash(), hard.mark, options.bugs)?;
+        let found = snapshot::find(&mut disk, identity.cluster_hash())?;
+        let base = found.latest.as_ref().map_or(EntryId::default(), |stored| stored.checkpoint.id);
+        let mut scan = recovery::scan(&mut disk, identity.cluster_hash(), hard.mark, base, options.bugs)?;
         let last = scan.places.last().map_or(Term::default(), |place| place.id.term);
         if last > hard.state.term {
             return Err(corrupt(hard::FILE, Reason::TermBehindLog).into());
         }
-        let recovered =
-            Recovered { hard: hard.state, entries: std::mem::take(&mut scan.entries), cut: scan.cut.take() };
-        let useless = std::mem::take(&mut scan.useless);
+        let mut entries = std::mem::take(&mut scan.entries);
+        let cut = scan.cut.take();
+        let useless = scan.useless.iter().map(|number| number.file_name()).chain(found.useless);
+        let useless = useless.map(|name| (name, None)).collect();
         let mut wal = Wal::from_scan(disk, options, identity, (hard_file, hard), scan);
-        wal.make_sure(useless)?;
+        wal.snapshots.extend(found.latest);
+        if wal.id_at(base.index) == Some(base) {
+            entries.retain(|entry| entry.id.index > base.index);
+        } else {
+            entries.clear();
+        }
+        wal.make_sure(useless, base)?;
+        let recovered = Recovered { hard: wal.hard.state, snapshot: wal.snapshot().cloned(), entries, cut };
         Ok((wal, recovered))
     }
 
@@ -157,8 +191,11 @@ impl<D: Disk> Wal<D> {
             disk,
             options,
             cluster: identity.cluster_hash(),
+            snapshots: Vec::new(),
+            drafts: BTreeMap::new(),
             hard_file,
             hard,
+            before: scan.before,
             segments,
             places: scan.places,
             group: scan.group,
@@ -170,7 +207,7 @@ impl<D: Disk> Wal<D> {
     }
 
     /// Makes what was read survive a crash, and declares the rest dead.
-    fn make_sure(&mut self, useless: Vec<SegmentNumber>) -> Result<(), Failure> {
+    fn make_sure(&mut self, useless: Vec<(String, Option<FileId>)>, base: EntryId) -> Result<(), Failure> {
         let mut tickets = vec![self.disk.sync(self.hard_file)];
         if let Some(file) = self.segments.last().and_then(|segment| segment.file) {
             tickets.push(self.disk.sync(file));
@@ -179,10 +216,16 @@ impl<D: Disk> Wal<D> {
         for ticket in tickets {
             self.disk.wait(ticket).map_err(|error| Failure::new("syncing the log that was found", &error))?;
         }
-        self.raise_mark();
-        if !useless.is_empty() {
-            self.steps.push_back(Step::Remove(useless.into_iter().map(|number| (number, None)).collect()));
+        if self.hard.state.term < base.term {
+            // The term was under way when the power went; nobody was promised anything in it.
+            self.plan_hard(Hard { state: HardState { term: base.term, vote: None }, ..self.hard });
         }
+        if self.id_at(base.index) == Some(base) {
+            self.raise_mark();
+        } else {
+            self.plan_anew(base);
+        }
+        self.remove_later(useless);
         self.settle();
         self.failed.clone().map_or(Ok(()), Err)
     }
@@ -218,6 +261,9 @@ impl<D: Disk> Wal<D> {
 
     /// Takes a report of the disk; one about a ticket that is not ours is ignored.
     pub fn completed(&mut self, ticket: Ticket, result: std::io::Result<()>) -> Option<Completion> {
+        if let Some(draft) = self.draft_of(ticket) {
+            return self.draft_completed(draft, ticket, &result);
+        }
         let what = self.waiting.remove(&ticket)?;
         if self.failed.is_some() {
             return None;
@@ -265,14 +311,61 @@ impl<D: Disk> Wal<D> {
 
     /// The last entry, under way or not.
     pub fn last(&self) -> EntryId {
-        self.places.last().map_or(EntryId::default(), |place| place.id)
+        self.places.last().map_or(self.before.id, |place| place.id)
     }
 
     /// The running hash of the log up to an entry; `None` if there is no such entry.
     pub fn chain_at(&self, index: Index) -> Option<Chain> {
-        match index.0.checked_sub(1) {
-            None => Some(Chain::default()),
-            Some(before) => self.places.get(usize::try_from(before).ok()?).map(|place| place.chain),
+        if index == self.before.id.index {
+            return Some(self.before.chain);
+        }
+        self.place(index).map(|place| place.chain)
+    }
+
+    /// The entry before the first one that is here. Its term may be forgotten.
+    pub fn before(&self) -> Index {
+        self.before.id.index
+    }
+
+    /// What the log says up to here is in a snapshot on disk: segments that hold nothing else go, one after the
+    /// other from the front, so that a power cut never leaves a hole. The last segment stays.
+    pub fn forget(&mut self, upto: Index) {
+        let whole = self.segments.windows(2).take_while(|pair| pair[1].first <= upto.next()).count();
+        let Some(first) = self.segments.get(whole).filter(|_| whole > 0).map(|segment| segment.first) else {
+            return;
+        };
+        let last = self.place(first.previous()).expect("a segment begins behind an entry");
+        self.before = Before { id: last.id, chain: last.chain };
+        let gone: Vec<OpenSegment> = self.segments.drain(..whole).collect();
+        self.places.retain(|place| place.id.index >= first);
+        for segment in gone {
+            self.steps.push_back(Step::Remove(vec![segment.into_file()]));
+        }
+        if self.waiting.is_empty() && self.failed.is_none() {
+            self.advance();
+        }
+    }
+
+    pub(crate) fn remove_later(&mut self, files: Vec<(String, Option<FileId>)>) {
+        if !files.is_empty() {
+            self.do_later([Step::Remove(files)]);
+        }
+    }
+
+    pub(crate) fn name_later(&mut self, source: Source, from: String, to: String) {
+        self.do_later([Step::Name { from, to }, Step::Named(source)]);
+    }
+
+    /// Whether this draft is whole, and waits for its name.
+    pub(crate) fn names_draft(&self, source: Source) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Named(other) if *other == source))
+    }
+
+    fn do_later(&mut self, steps: impl IntoIterator<Item = Step>) {
+        self.steps.extend(steps);
+        if self.waiting.is_empty() && self.failed.is_none() {
+            let early = self.advance();
+            debug_assert!(early.is_none(), "what is to be done takes a sync");
         }
     }
 
@@ -293,6 +386,9 @@ impl<D: Disk> Wal<D> {
     }
 
     fn plan(&mut self, group: Group, complete: GroupNumber) {
+        if let Some(base) = group.base.filter(|base| *base != self.last() || !self.places.is_empty()) {
+            self.plan_anew_after(base, complete);
+        }
         let run = group.run.map(|run| self.without_what_is_there(run));
         let mut next = self.hard;
         next.state = group.hard.unwrap_or(next.state);
@@ -313,6 +409,22 @@ impl<D: Disk> Wal<D> {
         self.plan_entries(&entries, complete);
     }
 
+    /// The log begins anew behind an entry whose snapshot is on disk. First the mark goes back, so that nothing
+    /// that is there counts any more; then it is removed. Whenever the power goes, the snapshot is there.
+    fn plan_anew(&mut self, base: EntryId) {
+        self.plan_anew_after(base, self.group);
+    }
+
+    fn plan_anew_after(&mut self, base: EntryId, complete: GroupNumber) {
+        self.places.clear();
+        self.before = Before::anew(base);
+        let gone: Vec<_> = self.segments.drain(..).map(OpenSegment::into_file).collect();
+        self.plan_hard(Hard { mark: Mark { synced: Position::default(), group: complete }, ..self.hard });
+        if !gone.is_empty() {
+            self.steps.push_back(Step::Remove(gone));
+        }
+    }
+
     /// Drops from the front of a run what the log already holds. Writing it again would first truncate it,
     /// and a crash in between would forget what was acknowledged.
     fn without_what_is_there(&self, mut run: Run) -> Run {
@@ -330,21 +442,26 @@ impl<D: Disk> Wal<D> {
     }
 
     fn id_at(&self, index: Index) -> Option<EntryId> {
-        match index.0.checked_sub(1) {
-            None => Some(EntryId::default()),
-            Some(before) => self.places.get(usize::try_from(before).ok()?).map(|place| place.id),
+        if index == self.before.id.index {
+            return Some(self.before.id);
         }
+        self.place(index).map(|place| place.id)
+    }
+
+    fn place(&self, index: Index) -> Option<&Place> {
+        let distance = index.0.checked_sub(self.before.id.index.next().0)?;
+        self.places.get(usize::try_from(distance).ok()?)
     }
 
     /// Forgets everything after `last`, and gives back the segments of which nothing is left.
-    fn cut(&mut self, last: Index) -> Vec<(SegmentNumber, Option<FileId>)> {
+    fn cut(&mut self, last: Index) -> Vec<(String, Option<FileId>)> {
         let kept = self.segments.partition_point(|segment| segment.first <= last);
         if let Some(segment) = self.segments[..kept].last_mut() {
             let places = self.places.partition_point(|place| place.end.segment <= segment.number);
             segment.remains = segment.remains.max(self.places[places - 1].end.offset);
         }
-        self.places.truncate(usize::try_from(last.0).expect("the log fits into memory"));
-        self.segments.drain(kept..).map(|segment| (segment.number, segment.file)).collect()
+        self.places.retain(|place| place.id.index <= last);
+        self.segments.drain(kept..).map(OpenSegment::into_file).collect()
     }
 
     fn plan_hard(&mut self, next: Hard) {
@@ -469,9 +586,8 @@ impl<D: Disk> Wal<D> {
                 let sync = self.sync(self.hard_file);
                 self.wait_for([write].into_iter().chain(sync), "writing", hard::FILE);
             }
-            Step::Remove(segments) => {
-                for (number, file) in segments {
-                    let name = number.file_name();
+            Step::Remove(files) => {
+                for (name, file) in files {
                     if let Some(file) = file {
                         self.disk.close(file);
                     }
@@ -481,6 +597,12 @@ impl<D: Disk> Wal<D> {
                 let sync = self.disk.sync_dir();
                 self.wait_for([sync], "syncing", "the data folder");
             }
+            Step::Name { from, to } => {
+                let named = self.disk.rename(&from, &to);
+                let sync = self.disk.sync_dir();
+                self.wait_for([named, sync], "naming", &to);
+            }
+            Step::Named(source) => return Ok(Some(self.draft_named(source))),
             Step::Create { number, length, header } => {
                 let name = number.file_name();
                 let file =

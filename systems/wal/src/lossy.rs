@@ -42,7 +42,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::disk::{Disk, FileId, Ticket};
+use crate::disk::{DRAFT, Disk, FileId, Ticket};
 use crate::folder::{FolderDisk, FolderError, SyncTimes};
 
 /// The file that says, in decimal digits, how many bytes a kill would take.
@@ -185,12 +185,16 @@ fn work(
         if matches!(change, Change::Sync(_)) {
             std::thread::sleep(sync_delay);
         }
-        let result = match &failed {
-            Some((kind, text)) => Err(io::Error::new(*kind, text.clone())),
-            None => shared.cache.lock().unwrap_or_else(PoisonError::into_inner).execute(change),
+        let mut draft = false;
+        let result = if let Some((kind, text)) = &failed {
+            Err(io::Error::new(*kind, text.clone()))
+        } else {
+            let mut cache = shared.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            draft = cache.is_draft(&change);
+            cache.execute(change)
         };
         let mut progress = shared.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Err(error), None) = (&result, &failed) {
+        if let (Err(error), None, false) = (&result, &failed, draft) {
             failed = Some((error.kind(), error.to_string()));
             progress.failure = Some((ticket, error.kind(), error.to_string()));
         }
@@ -269,6 +273,11 @@ impl Cache {
             edit.show(offset, &mut bytes);
         }
         Ok(bytes)
+    }
+
+    fn is_draft(&self, change: &Change) -> bool {
+        let (Change::Edit(file, _) | Change::Sync(file)) = change else { return false };
+        self.names.iter().any(|(name, id)| id == file && name.ends_with(DRAFT))
     }
 
     fn execute(&mut self, change: Change) -> io::Result<()> {

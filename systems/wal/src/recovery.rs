@@ -14,11 +14,15 @@
 //! numbers only grow, so a smaller number than the record before gives them away, or, from the mark's
 //! position on, a number not above the mark's.
 //!
+//! A log need not start with entry 1, if there is a snapshot: its first segment is the first that is there, and must
+//! begin where the snapshot ends, or before. A log that ends before the snapshot does, or says something else in that
+//! place, is of an earlier time; all of it is in the snapshot, or was never committed. It begins anew.
+//!
 //! Reading changes nothing. Only when the log is found good is its tail synced (a process that was killed
 //! leaves unsynced writes that a reader sees and a power cut takes away), then the mark is moved to the
 //! end, which turns all that is torn into leftovers, and then useless segments go.
 
-use raft::{Bug, Bugs, Entry, EntryId, HardState, Index};
+use raft::{Bug, Bugs, Checkpoint, Entry, EntryId, HardState, Index};
 
 use crate::disk::{Disk, FileId};
 use crate::error::{Corrupt, Failure, OpenError, Reason};
@@ -32,7 +36,9 @@ use crate::segment::{Chain, Header, SegmentNumber};
 pub struct Recovered {
     /// The term and the vote.
     pub hard: HardState,
-    /// The log, from entry 1.
+    /// The latest snapshot, if there is one.
+    pub snapshot: Option<Checkpoint>,
+    /// The log behind the snapshot, or from entry 1.
     pub entries: Vec<Entry>,
     /// What was cut off its end, if there was anything: the traces of a write that the power interrupted.
     pub cut: Option<Cut>,
@@ -55,8 +61,24 @@ pub(crate) struct Place {
     pub(crate) chain: Chain,
 }
 
+/// The entry before the first one that is here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Before {
+    pub(crate) id: EntryId,
+    pub(crate) chain: Chain,
+}
+
+impl Before {
+    /// A log that begins anew behind this entry.
+    pub(crate) fn anew(id: EntryId) -> Before {
+        Before { id, chain: Chain::behind(id) }
+    }
+}
+
 /// A log that was read and found good, with all that is needed to continue it.
 pub(crate) struct Scan {
+    /// What stands before the first entry. Its term is not known if that is gone.
+    pub(crate) before: Before,
     pub(crate) entries: Vec<Entry>,
     pub(crate) places: Vec<Place>,
     /// The segments that hold entries.
@@ -99,10 +121,11 @@ pub(crate) fn scan<D: Disk>(
     disk: &mut D,
     cluster: [u8; 16],
     mark: Mark,
+    base: EntryId,
     bugs: Bugs,
 ) -> Result<Scan, OpenError> {
     let numbers = segments_in(disk)?;
-    let mut reader = Reader::new(cluster, mark, bugs);
+    let mut reader = Reader::new(cluster, mark, base, bugs);
     let mut stopped = Break { at: Position::default(), reason: Reason::Blank };
     let mut continues = true;
     let mut tail: Vec<Segment> = Vec::new();
@@ -182,6 +205,9 @@ struct Reader {
     cluster: [u8; 16],
     mark: Mark,
     bugs: Bugs,
+    /// The last entry of the snapshot.
+    base: EntryId,
+    before: Before,
     /// The group of the last record that counted.
     group: GroupNumber,
     entries: Vec<Entry>,
@@ -190,17 +216,18 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(cluster: [u8; 16], mark: Mark, bugs: Bugs) -> Reader {
-        let group = GroupNumber::default();
-        Reader { cluster, mark, bugs, group, entries: Vec::new(), places: Vec::new(), files: Vec::new() }
+    fn new(cluster: [u8; 16], mark: Mark, base: EntryId, bugs: Bugs) -> Reader {
+        let (group, before) = (GroupNumber::default(), Before::anew(base));
+        let (entries, places, files) = (Vec::new(), Vec::new(), Vec::new());
+        Reader { cluster, mark, bugs, base, before, group, entries, places, files }
     }
 
     fn last(&self) -> EntryId {
-        self.places.last().map_or(EntryId::default(), |place| place.id)
+        self.places.last().map_or(self.before.id, |place| place.id)
     }
 
     fn chain(&self) -> Chain {
-        self.places.last().map_or(Chain::default(), |place| place.chain)
+        self.places.last().map_or(self.before.chain, |place| place.chain)
     }
 
     fn end(&self) -> Position {
@@ -209,10 +236,11 @@ impl Reader {
 
     /// Whether this segment continues what was read so far. A sound header that says it is not ours, or
     /// not of our time, is an error at once.
-    fn enter(&self, segment: &Segment) -> Result<Result<(), Break>, Corrupt> {
+    fn enter(&mut self, segment: &Segment) -> Result<Result<(), Break>, Corrupt> {
         let stop = |segment, reason| Break { at: Position { segment, offset: 0 }, reason };
         let expected = self.last().index.next();
-        let number = self.end().segment.next();
+        let cut_off = self.files.is_empty() && self.base != EntryId::default();
+        let number = if cut_off { segment.number } else { self.end().segment.next() };
         if segment.number != number {
             return Ok(Err(stop(number, Reason::Missing)));
         }
@@ -222,11 +250,26 @@ impl Reader {
             Ok(header) if header.cluster != self.cluster => {
                 Err(stop(number, Reason::ForeignSegment).corrupt(expected))
             }
+            Ok(header) if cut_off && header.first.index <= expected => {
+                self.begin_with(&header);
+                Ok(Ok(()))
+            }
+            Ok(_) if cut_off => {
+                let before = SegmentNumber(number.0.saturating_sub(1).max(1));
+                Ok(Err(stop(before, Reason::Missing)))
+            }
             Ok(header) if header.first.index != expected || header.chain != self.chain() => {
                 Ok(Err(stop(number, Reason::DetachedSegment)))
             }
             Ok(_) => Ok(Ok(())),
         }
+    }
+
+    /// The log begins with this segment; what was before it stands in the snapshot.
+    fn begin_with(&mut self, header: &Header) {
+        let index = header.first.index.previous();
+        let id = if index == self.base.index { self.base } else { EntryId { index, ..EntryId::default() } };
+        self.before = Before { id, chain: header.chain };
     }
 
     /// Reads records until one does not continue the log, and says why.
@@ -327,6 +370,16 @@ impl Reader {
         self.files.retain(|&(number, _)| number <= end.segment);
         let group = self.group.max(self.mark.group).max(dead.unwrap_or_default());
         let torn = torn.is_some();
-        Scan { entries: self.entries, places: self.places, files: self.files, useless, group, cut, torn }
+        let before = if self.places.is_empty() { Before::anew(self.base) } else { self.before };
+        Scan {
+            before,
+            entries: self.entries,
+            places: self.places,
+            files: self.files,
+            useless,
+            group,
+            cut,
+            torn,
+        }
     }
 }

@@ -8,7 +8,8 @@
 //!
 //! The **chain** is a running SHA-256 over the entries: `chain(i) = H(chain(i-1), entry i)`. The header
 //! carries the value before its first entry. A segment that was mixed up, lost or exchanged does not fit
-//! the one before it, and two nodes that agree on a chain value agree on everything before it.
+//! the one before it, and two nodes that agree on a chain value agree on everything before it. A log that
+//! begins anew behind a snapshot begins a chain of its own, and counts its segments from 1 again.
 //!
 //! ```text
 //!  0  magic "raft-log"       16  cluster (16)          64  chain before the first entry (32)
@@ -59,6 +60,15 @@ impl fmt::Display for SegmentNumber {
 pub struct Chain(pub [u8; 32]);
 
 impl Chain {
+    /// The chain of a log that begins anew behind this entry, without those before.
+    pub fn behind(id: EntryId) -> Chain {
+        if id == EntryId::default() {
+            return Chain::default();
+        }
+        let hash = Sha256::new().chain_update(id.index.0.to_le_bytes()).chain_update(id.term.0.to_le_bytes());
+        Chain(hash.finalize().into())
+    }
+
     /// The chain with one more entry, given in its encoding.
     #[must_use]
     pub fn with(self, entry: &[u8]) -> Chain {

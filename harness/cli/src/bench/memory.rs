@@ -10,13 +10,13 @@ use std::time::Duration;
 
 /// Where memory stood when the work began.
 #[derive(Debug)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     bytes: u64,
 }
 
 impl Mark {
     /// Now. None where the kernel does not say.
-    pub(super) fn set() -> Option<Mark> {
+    pub(crate) fn set() -> Option<Mark> {
         // What 5 means: set the mark back. Where that is not allowed, what came before counts too, and
         // the growth is too small rather than too large.
         let reset = fs::write("/proc/self/clear_refs", "5").is_ok();
@@ -24,7 +24,7 @@ impl Mark {
     }
 
     /// By how many bytes it has grown since, at most.
-    pub(super) fn growth(&self) -> Option<u64> {
+    pub(crate) fn growth(&self) -> Option<u64> {
         Some(status("VmHWM:")?.saturating_sub(self.bytes))
     }
 }

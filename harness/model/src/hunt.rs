@@ -1,0 +1,53 @@
+//! Every planted mistake is hunted in the same way: one profile after the other, in their order, until one shows it.
+//!
+//! None is told where to look. What counts is harm: a broken property, a fenced node, a history that no
+//! register can have, a cluster that does not come to serve. An assertion of the core that fails ends a hunt,
+//! too, but is no harm: whoever counts finds must tell the two apart ([`End::Asserted`]).
+
+use std::time::Duration;
+
+use raft::{Bug, Bugs};
+
+use crate::check::{Verdict, check};
+use crate::raft_model::End;
+use crate::raft_model::profile::Profile;
+use crate::search::Limits;
+
+/// What became of one hunt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// What was hunted.
+    pub bug: Bug,
+    /// What was found, and where, if anything was.
+    pub found: Option<Found>,
+    /// How many states were looked at, in all profiles together.
+    pub states: u64,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// The harm that a mistake does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// The name of the profile that shows it.
+    pub profile: &'static str,
+    /// How many steps it takes.
+    pub steps: usize,
+    /// What goes wrong.
+    pub end: End,
+}
+
+/// Looks for `bug` in these profiles, in their order.
+pub fn hunt(bug: Bug, profiles: &[Profile], limits: Limits<'_>) -> Row {
+    let mut row = Row { bug, found: None, states: 0, took: Duration::ZERO };
+    for profile in profiles {
+        let report = check(*profile, Bugs::of([bug]), limits, &|_| {});
+        row.states += report.figures.unique;
+        row.took += report.took;
+        if let Verdict::Invalid { end, path } = report.verdict {
+            row.found = Some(Found { profile: profile.name, steps: path.len(), end });
+            break;
+        }
+    }
+    row
+}
