@@ -321,7 +321,7 @@ impl Raft {
 
     /// A follower is alive. If it has not answered anything lately, what was sent may be lost: ask again.
     pub(crate) fn on_heartbeat_reply(&mut self, from: NodeId, round: u64, out: &mut Output) {
-        let last = self.log.last().index;
+        let (base, last) = (self.log.base().index(), self.log.last().index);
         let Some(progress) = self.leading().and_then(|leader| leader.followers.get_mut(&from)) else {
             return;
         };
@@ -329,8 +329,10 @@ impl Raft {
         progress.heard = progress.heard.max(round);
         let behind = progress.silent() && progress.matched < last;
         let replicates = progress.replicates();
+        // Its window was full for so long that what it should get next was compacted away.
+        let gone = progress.next.previous() < base;
         progress.retry();
-        if behind && replicates {
+        if behind && replicates && !gone {
             self.send_empty_append(from, out);
         } else if behind {
             self.send_append(from, out);

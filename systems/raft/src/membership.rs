@@ -17,6 +17,8 @@
 //!
 //! A number names one node for good: whoever was removed and wants to come back does so under a new number, with a
 //! blank disk. So a node that is not in a membership can tell whether it is not *yet* or no *longer* there.
+//! A number is given when the change that gives it is committed. Before that the change may be cut off, and the next
+//! who comes gets the same number; so nobody starts a node under a number that he has not seen committed.
 //!
 //! ```
 //! use raft::{Change, Membership, NodeId};
