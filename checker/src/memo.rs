@@ -166,7 +166,7 @@ mod tests {
     use crate::seam::Budget;
 
     fn meter(memory: usize) -> Meter {
-        Meter::new(&Budget { time: Duration::from_hours(1), memory })
+        Meter::new(&Budget { time: Duration::from_hours(1), memory, ..Budget::default() })
     }
 
     proptest! {

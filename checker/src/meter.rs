@@ -1,7 +1,7 @@
 //! What a check may still use, shared by the searches of all its keys.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::seam::Budget;
@@ -23,11 +23,18 @@ impl Stop {
     }
 }
 
-/// Counts time and memory of one check.
+/// The searches look at their meter once in so many steps.
+pub(crate) const STRIDE: u32 = 256;
+
+/// Counts time, steps and memory of one check.
 #[derive(Debug)]
 pub(crate) struct Meter {
     started: Instant,
     deadline: Option<Instant>,
+    /// Steps so far, whoever counted them.
+    steps: Arc<AtomicU64>,
+    /// When they are too many.
+    most_steps: u64,
     memory: usize,
     used: AtomicUsize,
     /// The first of the keys found invalid so far, by their turn.
@@ -61,6 +68,8 @@ impl Meter {
             started: Instant::now(),
             // A limit beyond what the clock can express is no limit.
             deadline: Instant::now().checked_add(budget.time),
+            steps: Arc::default(),
+            most_steps: budget.steps,
             memory: budget.memory,
             used: AtomicUsize::new(0),
             invalid: Arc::new(AtomicUsize::new(NONE)),
@@ -77,15 +86,17 @@ impl Meter {
         Err(Stop::Budget(Why::OutOfMemory))
     }
 
-    /// A part of what is left, for a try: one of so many parts of the memory and of the time.
+    /// A part of what is left, for a try: one of so many parts of the memory, the steps and the time.
     pub(crate) fn lend(&self, part: u32) -> Result<Lent<'_>, Stop> {
         let left = self.memory.saturating_sub(self.used.load(Ordering::Relaxed));
         let memory = left / part as usize;
         self.charge(memory)?;
         let now = Instant::now();
         let time = self.deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(now));
-        let invalid = Arc::clone(&self.invalid);
-        Ok(Lent { from: self, meter: Meter { invalid, ..Meter::new(&Budget { time: time / part, memory }) } })
+        let spent = self.steps.load(Ordering::Relaxed);
+        let most_steps = spent + self.most_steps.saturating_sub(spent) / u64::from(part);
+        let meter = self.meter_for(time / part, memory);
+        Ok(Lent { from: self, meter: Meter { most_steps, invalid: Arc::clone(&self.invalid), ..meter } })
     }
 
     /// Gives memory back after it was freed.
@@ -101,7 +112,16 @@ impl Meter {
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(Stop::Budget(Why::OutOfTime));
         }
+        if self.steps.fetch_add(STRIDE.into(), Ordering::Relaxed) >= self.most_steps {
+            return Err(Stop::Budget(Why::OutOfTime));
+        }
         Ok(())
+    }
+
+    /// Another one, whose steps count here, too.
+    fn meter_for(&self, time: Duration, memory: usize) -> Meter {
+        let steps = Arc::clone(&self.steps);
+        Meter { steps, ..Meter::new(&Budget { time, memory, steps: self.most_steps }) }
     }
 
     /// A meter for a part of the work, which may take at most this long of what is left.
@@ -109,7 +129,7 @@ impl Meter {
         let deadline = Instant::now().checked_add(time);
         let deadline = deadline.into_iter().chain(self.deadline).min();
         let left = self.memory.saturating_sub(self.used.load(Ordering::Relaxed));
-        Meter { deadline, ..Meter::new(&Budget { time, memory: left }) }
+        Meter { deadline, ..self.meter_for(time, left) }
     }
 
     /// How long it has been going.

@@ -115,12 +115,15 @@ pub struct Budget {
     pub time: Duration,
     /// How many bytes it may remember, over all keys together.
     pub memory: usize,
+    /// How many steps it may take, over all keys together, to a few hundred. Unlike time they are the same on every
+    /// machine; so that the verdict is, too, a search whose steps are limited keeps to one thread.
+    pub steps: u64,
 }
 
 impl Default for Budget {
     /// A minute and a gibibyte: what a laptop has to spare.
     fn default() -> Budget {
-        Budget { time: Duration::from_mins(1), memory: 1 << 30 }
+        Budget { time: Duration::from_mins(1), memory: 1 << 30, steps: u64::MAX }
     }
 }
 

@@ -71,7 +71,7 @@ impl Verdict {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
-    /// The time that it was given ran out.
+    /// The time that it was given ran out, or the steps.
     OutOfTime,
     /// The memory that it was given ran out.
     OutOfMemory,

@@ -39,7 +39,7 @@ use smallvec::SmallVec;
 use crate::certificate::small;
 use crate::engine::{Found, MOST_STATES, Task};
 use crate::memo::{Bits, Memo};
-use crate::meter::{Meter, Stop};
+use crate::meter::{Meter, STRIDE, Stop};
 use crate::mutant::Mutant;
 use crate::seam::Model;
 use crate::setup::Setup;
@@ -157,7 +157,7 @@ impl<'a, M: Model> Search<'a, M> {
     /// Looks at the clock now and then: a look costs more than a step.
     fn breathe(&mut self) -> Result<(), Stop> {
         self.steps = self.steps.wrapping_add(1);
-        if self.steps % 256 == 1 { self.meter.check(self.turn) } else { Ok(()) }
+        if self.steps % STRIDE == 1 { self.meter.check(self.turn) } else { Ok(()) }
     }
 
     /// Takes a span out as the next one, if its answer fits and this leads to a new place.

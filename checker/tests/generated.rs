@@ -133,7 +133,8 @@ fn every_history_can_be_written_and_read() {
 #[test]
 fn long_histories_of_one_key_need_memory_in_proportion() {
     let plan = Plan { ops: 100_000, info: 0.1, ..Plan::default() };
-    let budget = |bytes| Budget { time: Duration::from_hours(1), memory: bytes * plan.ops };
+    let budget =
+        |bytes| Budget { time: Duration::from_hours(1), memory: bytes * plan.ops, ..Budget::default() };
     assert_eq!(register().check(&plan.register(), &budget(96)).word(), "valid");
     assert_eq!(cas_register().check(&plan.cas_register(), &budget(256)).word(), "valid");
     assert_eq!(kv().check(&plan.kv(), &budget(256)).word(), "valid");

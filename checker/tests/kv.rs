@@ -1,6 +1,5 @@
 //! What is said of texts that contradict each other. Each sentence must be true, and enough.
 
-use std::time::Duration;
 
 use checker::kv::{Kv, Op, kv};
 use checker::{Budget, Checker, Choice, Linearizable, Setup, Verdict, Why};
@@ -107,7 +106,7 @@ fn texts_count_as_memory() {
     let long = format!("\"{}\"", "a".repeat(1 << 16));
     let history =
         ops(&[(0, "put", long.as_str(), Some(long.as_str())), (1, "get", "nil", Some(long.as_str()))]);
-    let memory = |memory| Budget { time: Duration::from_mins(1), memory };
+    let memory = |memory| Budget { memory, ..Budget::default() };
     // A rule keeps no texts; a search does.
     let search = Linearizable::new("kv", Kv::of(&history)).with(Setup::by(Choice::Wgl));
     assert_eq!(search.check(&history, &memory(1 << 17)).word(), "valid");

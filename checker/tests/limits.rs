@@ -72,7 +72,7 @@ fn unanswered_ops_by_themselves_are_not_hard() {
 }
 
 fn check(history: &History<Op, Ret>, time: Duration, memory: usize) -> Verdict {
-    register().check(history, &Budget { time, memory })
+    register().check(history, &Budget { time, memory, ..Budget::default() })
 }
 
 #[test]
@@ -88,6 +88,27 @@ fn a_search_that_needs_too_much_time_is_unknown() {
     hard(&mut script);
     let verdict = check(&script.finish(), Duration::from_millis(20), usize::MAX);
     assert_eq!(verdict, Verdict::Unknown { why: Why::OutOfTime });
+}
+
+/// Steps are no time: how many are enough does not depend on the machine.
+#[test]
+fn a_search_that_needs_too_many_steps_is_unknown_and_always_so() {
+    let mut script = Script::new();
+    hard(&mut script);
+    let history = script.finish();
+    let verdict = |steps| {
+        let budget = Budget { time: Duration::MAX, memory: usize::MAX, steps };
+        register().check(&history, &budget)
+    };
+    let mut enough = 1 << 10;
+    while verdict(enough) == (Verdict::Unknown { why: Why::OutOfTime }) && enough < 1 << 13 {
+        enough *= 2;
+    }
+    assert_eq!(enough, 1 << 13, "the search is far longer than that");
+    let mut easy = Script::new();
+    easy.done(1, "x", Op::Write(1), Ret::Written);
+    let budget = Budget { time: Duration::MAX, memory: usize::MAX, steps: 1 << 10 };
+    assert_eq!(register().check(&easy.finish(), &budget).word(), "valid");
 }
 
 #[test]
@@ -221,7 +242,7 @@ fn the_search_for_evidence_ends() {
         pairing.push(Line::Client(asked));
         pairing.push(Line::Client(done));
     }
-    let budget = Budget { time: Duration::from_secs(2), memory: 64 * MIB };
+    let budget = Budget { time: Duration::from_secs(2), memory: 64 * MIB, ..Budget::default() };
     let Verdict::Invalid { witness } = mutex().check(&pairing.finish(), &budget) else {
         panic!("held twice")
     };
@@ -232,7 +253,8 @@ fn the_search_for_evidence_ends() {
 #[test]
 fn what_is_too_much_for_a_rule_may_be_enough_for_the_search() {
     let plan = Plan { ops: 50_000, clients: 10, keys: 1, values: Values::Few(5), ..Plan::default() };
-    let verdict = cas_register().check(&plan.cas_register(), &Budget { time: LONG, memory: MIB });
+    let verdict =
+        cas_register().check(&plan.cas_register(), &Budget { time: LONG, memory: MIB, ..Budget::default() });
     let Verdict::Valid { linearization: Some(orders) } = verdict else {
         panic!("a mebibyte is enough for a frontier")
     };

@@ -9,7 +9,7 @@ use super::configs::{Config, Configs, Keep};
 use super::ledger::{Ledger, NOTHING, SpentId};
 use super::routes::{Route, Routes};
 use crate::certificate::small;
-use crate::meter::{Meter, Stop};
+use crate::meter::{Meter, STRIDE, Stop};
 use crate::mutant::Mutant;
 use crate::seam::Model;
 use crate::setup::{Reductions, Setup};
@@ -505,7 +505,7 @@ impl<'a, M: Model, const W: usize> Sweep<'a, M, W> {
     /// Looks at the clock now and then: a look costs more than a step.
     fn breathe(&mut self) -> Result<(), Stop> {
         self.steps = self.steps.wrapping_add(1);
-        if self.steps % 256 == 1 { self.meter.check(self.turn) } else { Ok(()) }
+        if self.steps % STRIDE == 1 { self.meter.check(self.turn) } else { Ok(()) }
     }
 
     /// Some of the states that may be.

@@ -53,7 +53,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Refusal> {
         limit => seconds("--time-limit", limit, LONGEST)?,
     };
     args.html.as_deref().map(|page| writable_file("--html", page)).transpose()?;
-    let budget = Budget { time, memory: args.max_memory.saturating_mul(1 << 20) };
+    let budget = Budget { time, memory: args.max_memory.saturating_mul(1 << 20), ..Budget::default() };
     if args.html.is_some() && args.files.len() > 1 {
         let files = args.files.len();
         return Err(Refusal::wrong(format_args!("--html draws one history, and {files} were given")));

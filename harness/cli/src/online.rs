@@ -46,7 +46,7 @@ pub(crate) fn watch<O: Operation>(
             None
         }
     });
-    let budget = Budget { time: Duration::MAX, memory };
+    let budget = Budget { time: Duration::MAX, memory, ..Budget::default() };
     let verdict =
         checker.watch(&mut sound, &budget, &mut |line| waiting.borrow_mut().judged(line, Instant::now()));
     drop(sound);

@@ -140,7 +140,9 @@ impl Ending {
         match verdict {
             Verdict::Valid { .. } => Ending::Good,
             Verdict::Invalid { witness } => Ending::Invalid(witness),
-            Verdict::Unknown { why: Why::OutOfTime } => Ending::Unknown("the checker ran out of time".into()),
+            Verdict::Unknown { why: Why::OutOfTime } => {
+                Ending::Unknown("the checker ran out of steps".into())
+            }
             Verdict::Unknown { why: Why::OutOfMemory } => {
                 Ending::Unknown("the checker ran out of memory".into())
             }

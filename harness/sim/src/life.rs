@@ -62,6 +62,10 @@ fn state_of(store: &kv::Store, sessions: &Sessions<kv::Reply>) -> u64 {
     digest.value()
 }
 
+/// How many steps the judge of a life may take: half a minute of a laptop, and the same on any other machine.
+const JUDGE_STEPS: u64 = 50_000_000;
+/// How much it may remember, in bytes. There may be as many judges as there are cores.
+const JUDGE_MEMORY: usize = 256 << 20;
 /// No life has more ops: all that clients saw is kept until it is judged, about two kilobytes for each op.
 pub const MOST_OPS: u64 = 1_000_000;
 
@@ -381,7 +385,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             return Ending::Nonsense(said.to_owned());
         }
         let history = paired(self.clients.lines());
-        let budget = Budget { time: Duration::from_secs(20), memory: 1 << 30 };
+        let budget = Budget { time: Duration::MAX, memory: JUDGE_MEMORY, steps: JUDGE_STEPS };
         let checkers = self.workload.checkers();
         if checkers.is_empty() {
             return Ending::Unknown("nobody judges this workload yet".to_owned());
