@@ -1,6 +1,5 @@
 //! What is said of texts that contradict each other. Each sentence must be true, and enough.
 
-
 use checker::kv::{Kv, Op, kv};
 use checker::{Budget, Checker, Choice, Linearizable, Setup, Verdict, Why};
 use history::{Format, History, Operation, Reader};

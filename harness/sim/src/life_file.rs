@@ -105,8 +105,19 @@ pub struct Shrunk {
     pub faults: usize,
     /// Whether it might have become smaller still, had it not been stopped.
     pub stopped: bool,
-    /// The same as a script, or why there is none.
-    pub script: Result<String, NoScript>,
+    /// Whether it might have become smaller still, had there been more to spend on it.
+    pub spent: bool,
+    frame: Frame,
+}
+
+impl Shrunk {
+    /// The same as a script of the cores alone, as short as it gets until `stop` is raised.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn script(&self, stop: &AtomicBool) -> Result<String, NoScript> {
+        retelling::script(&self.frame, &self.story.life, stop)
+    }
 }
 
 impl LifeFile {
@@ -281,7 +292,7 @@ impl Plan {
                 let frame = plan.frame(seed);
                 let generator = plan.generator(&workload, seed);
                 let told = live(&frame, &workload, generator, Audience::nobody().until(stop));
-                let script = shrink(&workload, &frame, &told, seen, stop)?;
+                let (script, spent) = shrink(&workload, &frame, &told, seen, stop)?;
                 // Not to be stopped: it is what there is to show, and smaller than what was just lived.
                 let small = script.live(&workload, Audience::reader().with_inputs());
                 Ok(Shrunk {
@@ -289,7 +300,8 @@ impl Plan {
                     ops: script.asks.len(),
                     faults: script.deeds.len(),
                     stopped: stop.load(Ordering::Relaxed),
-                    script: retelling::script(&script.frame(), &small.life),
+                    spent,
+                    frame: script.frame(),
                     story: story(small),
                 })
             }

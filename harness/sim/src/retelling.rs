@@ -3,6 +3,8 @@
 //! That is as far down as a finding can be carried before it is a sentence, and it stays true when the simulator
 //! draws something else: [`raft::script`] plays it against the core alone.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use raft::Bug;
 use raft::script::{Disks, Shape, Wrong, retell};
 
@@ -16,9 +18,9 @@ pub enum NoScript {
     /// What broke is no property of the core.
     #[error("what went wrong is not to be seen in the cores alone")]
     NotOfTheCore,
-    /// The cores alone, with disks that keep what they say, break nothing.
+    /// The cores alone break nothing.
     #[error(
-        "with disks that forget nothing and without what lies above the core, the same moves break nothing"
+        "the cores alone, given the same, break nothing: a disk or what lies above them has a part in it, or a move has no words"
     )]
     Harmless,
     /// This build cannot start such a cluster.
@@ -27,7 +29,7 @@ pub enum NoScript {
 }
 
 /// The script of a life whose inputs were written down.
-pub(crate) fn script(frame: &Frame, life: &Life) -> Result<String, NoScript> {
+pub(crate) fn script(frame: &Frame, life: &Life, stop: &AtomicBool) -> Result<String, NoScript> {
     let Ending::Broken(Breach::Invariant(violation)) = &life.ending else {
         return Err(NoScript::NotOfTheCore);
     };
@@ -40,6 +42,7 @@ pub(crate) fn script(frame: &Frame, life: &Life) -> Result<String, NoScript> {
         disks: Disks::Slow,
         bugs: Bug::ALL.into_iter().filter(|bug| frame.bugs.has(*bug)).collect(),
     };
-    let told = panics::noted(|| retell(&shape, &life.moves, violation.property()));
+    let told =
+        panics::noted(|| retell(&shape, &life.moves, violation.property(), &|| stop.load(Ordering::Relaxed)));
     told?.ok_or(NoScript::Harmless)
 }

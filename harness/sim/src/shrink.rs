@@ -83,14 +83,14 @@ pub enum NotSmall {
     Stopped,
 }
 
-/// Makes it small, or as small as it gets until `stop` is raised.
+/// Makes it small, or as small as it gets until `stop` is raised. Whether the budget was spent over it.
 pub(crate) fn shrink<W>(
     workload: &W,
     frame: &Frame,
     told: &Told<W>,
     seen: &mut dyn FnMut(usize, usize, u64),
     stop: &AtomicBool,
-) -> Result<Script<W::Op>, NotSmall>
+) -> Result<(Script<W::Op>, bool), NotSmall>
 where
     W: Asking<Op: Clone + Send + 'static, Ret: Send + 'static> + Clone,
 {
@@ -100,7 +100,8 @@ where
         shrinker.run();
     }
     let none = if stop.load(Ordering::Relaxed) { NotSmall::Stopped } else { NotSmall::Elusive };
-    shrinker.best.map(|(script, _)| script).ok_or(none)
+    let spent = shrinker.spent > BUDGET;
+    shrinker.best.map(|(script, _)| (script, spent)).ok_or(none)
 }
 
 struct Shrinker<'a, W: Asking> {

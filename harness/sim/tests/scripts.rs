@@ -30,7 +30,7 @@ fn what_a_mistake_of_the_core_breaks_is_told_by_a_script() {
         let Ending::Broken(Breach::Invariant(violation)) = &small.story.life.ending else {
             panic!("{bug}: {}", small.story.life.ending);
         };
-        let script = small.script.unwrap_or_else(|why| panic!("{bug}: {why}"));
+        let script = small.script(&AtomicBool::new(false)).unwrap_or_else(|why| panic!("{bug}: {why}"));
         let played = play(&script).unwrap();
         let broken = played.violation.map(|broken| broken.property());
         assert_eq!(broken, Some(violation.property()), "{bug}");
@@ -42,5 +42,6 @@ fn what_a_mistake_of_the_core_breaks_is_told_by_a_script() {
 #[test]
 fn what_a_disk_did_is_no_story_of_the_core() {
     let small = small(Bug::IgnoreFailedSync, Kinds::of([Kind::FailedSync, Kind::Kill]));
-    assert!(matches!(small.script, Err(NoScript::Harmless | NoScript::NotOfTheCore)), "{:?}", small.script);
+    let script = small.script(&AtomicBool::new(false));
+    assert!(matches!(script, Err(NoScript::Harmless | NoScript::NotOfTheCore)), "{script:?}");
 }

@@ -37,10 +37,15 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
         board.state(|| format!("{left}, after {}", count(spent, "event")));
     };
     let small = asked.plan.shrink(seed, &mut seen, stop_on_signal());
-    board.end();
     if let Ok(small) = &small {
         keep_small(&folder, small)?;
+        board.phase(&format!("seed {seed} is small, in {kept}, and is being told as a script"));
     }
+    let script = small.as_ref().ok().map(|small| small.script(stop_on_signal()));
+    if let Some(Ok(script)) = &script {
+        folder.write("script.txt", script).map_err(|error| refusal(&error))?;
+    }
+    board.end();
     let path = |name: &str| folder.file(name).to_string_lossy().into_owned();
     let life_file = quote(&path("life.json"));
     let again = format!("{} sim --life {life_file}", program());
@@ -48,10 +53,14 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
     let ending = &life.ending;
     let mut text = format!("\nseed {seed} ends badly, by {}: {ending}\n", ending.sort());
     let tale = match &small {
-        Ok(Shrunk { file, story, ops, faults, stopped, .. }) => {
+        Ok(Shrunk { file, story, ops, faults, stopped, spent, .. }) => {
             let (ops, faults) = (count(*ops as u64, "op"), count(*faults as u64, "fault"));
             let (asks, broken) = (story::asks(file), story::faults(&story.life));
-            let stopped = if *stopped { "; stopped before it was known to be the smallest" } else { "" };
+            let stopped = match (stopped, spent) {
+                (true, _) => "; stopped before it was known to be the smallest",
+                (_, true) => "; so much was tried that the rest was left, and it may not be the smallest",
+                _ => "",
+            };
             let other = other_seed(seed, file.seed);
             format!(
                 "\nshrunk to {ops} and {faults}{stopped}:\n{asks}{broken}{other}{}",
@@ -65,14 +74,19 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
     if small.is_ok() {
         let _ = writeln!(text, "repeat the small one: {again}");
     }
-    match small.as_ref().map(|small| &small.script) {
-        Ok(Ok(_)) => {
+    match &script {
+        Some(Ok(script)) => {
             let _ = writeln!(text, "as a script: {} script {}", program(), quote(&path("script.txt")));
+            if let Ok(small) = &small
+                && !script.contains(&small.story.life.ending.to_string())
+            {
+                let _ = writeln!(text, "the script breaks the same property, elsewhere");
+            }
         }
-        Ok(Err(why)) => {
+        Some(Err(why)) => {
             let _ = writeln!(text, "no script: {why}");
         }
-        Err(_) => {}
+        None => {}
     }
     let shrunk = small.as_ref().ok().map(|Shrunk { file, story, ops, faults, .. }| {
         json!({
@@ -158,9 +172,6 @@ fn keep_small(folder: &Folder, small: &Shrunk) -> Result<(), Refusal> {
     let write = || {
         folder.write("trace.txt", small.story.life.trace.as_deref().unwrap_or_default())?;
         folder.write("life.json", small.file.to_json())?;
-        if let Ok(script) = &small.script {
-            folder.write("script.txt", script)?;
-        }
         folder.write("small-history.jsonl", &small.story.history)
     };
     write().map_err(|error| refusal(&error))

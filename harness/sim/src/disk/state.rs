@@ -1,7 +1,7 @@
 //! The disk behind its handles: what a change does, and what goes wrong with it.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash};
+use std::hash::Hash;
 use std::io;
 use std::ops::Range;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::file::{Edit, File};
 use super::names::Names;
 use super::queue::{Change, Queue};
 use super::{Failing, Lost, addressable};
+use crate::digest::Digest;
 
 /// A full disk has this much room left, at most: it bites after a few writes.
 const ROOM: usize = 4096;
@@ -41,7 +42,7 @@ pub(super) struct State {
     fresh: (FileId, Vec<Range<usize>>),
     /// The last bit that rotted.
     pub(super) rot: Option<Rot>,
-    pub(super) digest: DefaultHasher,
+    pub(super) digest: Digest,
 }
 
 /// A bit that rotted.
@@ -105,7 +106,7 @@ impl State {
             slowed: 0,
             fresh: (FileId(0), Vec::new()),
             rot: None,
-            digest: DefaultHasher::new(),
+            digest: Digest::default(),
         }
     }
 

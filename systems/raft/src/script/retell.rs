@@ -55,18 +55,27 @@ struct Told {
     violation: Option<Violation>,
 }
 
-/// Tells a life again, and leaves out what does not matter for `property` to break. `None` if it does not break.
+/// How many moves are told before what is left is taken as it is.
+const BUDGET: usize = 2_000_000;
+
+/// Tells a life again, and leaves out what does not matter for `property` to break: as much of it as comes to light
+/// in two million moves, or until `stop` says so. `None` if it does not break.
 ///
 /// # Errors
 /// A cluster that this build cannot start.
-pub fn retell(shape: &Shape, moves: &[Move], property: Property) -> Result<Option<String>, Wrong> {
+pub fn retell(
+    shape: &Shape,
+    moves: &[Move],
+    property: Property,
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<String>, Wrong> {
     let breaks = |told: &Told| told.violation.as_ref().is_some_and(|broken| broken.property() == property);
     for clock in [Clock::Still, Clock::Runs] {
         let mut moves = moves.to_vec();
         if !breaks(&tell(shape, &moves, clock)?) {
             continue;
         }
-        leave_out(&mut moves, &mut |fewer| Ok(breaks(&tell(shape, fewer, clock)?)))?;
+        leave_out(&mut moves, stop, &mut |fewer| Ok(breaks(&tell(shape, fewer, clock)?)))?;
         return tell(shape, &moves, clock).map(|told| Some(written(shape, &told)));
     }
     Ok(None)
@@ -211,13 +220,19 @@ impl Teller {
 /// Leaves out as many as `holds` allows: halves first, then ever smaller pieces, then one by one.
 fn leave_out(
     moves: &mut Vec<Move>,
+    stop: &dyn Fn() -> bool,
     holds: &mut dyn FnMut(&[Move]) -> Result<bool, Wrong>,
 ) -> Result<(), Wrong> {
     let mut piece = moves.len().div_ceil(2).max(1);
+    let mut left = BUDGET;
     loop {
         let before = moves.len();
         let mut end = moves.len();
         while end > 0 {
+            if stop() || left < moves.len() {
+                return Ok(());
+            }
+            left -= moves.len();
             let from = end.saturating_sub(piece);
             let fewer: Vec<Move> = moves[..from].iter().chain(&moves[end..]).cloned().collect();
             if holds(&fewer)? {
