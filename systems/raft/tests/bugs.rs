@@ -102,6 +102,7 @@ fn life(seed: u64, bugs: Bugs) -> Option<String> {
             config.append_bytes = if shape & 8 == 0 { 1 } else { 1 << 20 };
             config.tail = raft::Tail { usual: 2, most: 6 };
             config.catch_up = 3;
+            config.window.messages = if shape & 64 == 0 { 1 } else { 64 };
             config.lease = (shape & 32 == 0).then_some(raft::Lease { drift: 100 });
         });
         cluster.tolerant = true;

@@ -187,7 +187,7 @@ impl Lives for Cluster {
             start_those_who_are_named(self);
             let nodes = u16::try_from(self.nodes.len()).unwrap();
             if let Some(leader) = self.leader() {
-                for _ in 0..4 {
+                for _ in 0..8 {
                     self.timeout(leader, Timer::Heartbeat);
                     self.settle();
                     for id in (1..=nodes).map(NodeId) {
@@ -195,13 +195,15 @@ impl Lives for Cluster {
                     }
                     self.settle();
                 }
+                // Heartbeats alone bring everybody up: nobody waits for the next write.
+                if self.leader() == Some(leader) && !everybody_has_everything(self, leader) {
+                    return false;
+                }
             }
             if let Some(leader) = self.leader() {
                 self.propose(leader, "last words");
                 self.settle();
-                let raft = self.nodes[&leader].raft.as_ref().unwrap();
-                let (last, members) = (raft.log().last().index.0, raft.log().membership().nodes());
-                if members.iter().all(|id| self.nodes[id].applied.len() as u64 == last) {
+                if everybody_has_everything(self, leader) {
                     return true;
                 }
             }
@@ -211,6 +213,13 @@ impl Lives for Cluster {
         }
         false
     }
+}
+
+/// Whether all members have executed everything that their leader has in its log.
+fn everybody_has_everything(cluster: &Cluster, leader: NodeId) -> bool {
+    let log = cluster.nodes[&leader].raft.as_ref().unwrap().log();
+    let last = log.last().index.0;
+    log.membership().nodes().iter().all(|id| cluster.nodes[id].applied.len() as u64 == last)
 }
 
 fn change_somehow(cluster: &mut Cluster, asked: NodeId, which: u16) {
