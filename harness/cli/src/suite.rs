@@ -135,7 +135,7 @@ pub(crate) fn suite(args: &SuiteArgs) -> Result<Exit, Refusal> {
     threads::use_threads(args.threads)?;
     let bugs = match (args.control_only, only.is_empty()) {
         (true, _) => Vec::new(),
-        (_, true) => Bug::ALL.to_vec(),
+        (_, true) => hunt::within(),
         (_, false) => only,
     };
     let outcome = bugs_raft(&bugs, budget, args);
@@ -184,7 +184,7 @@ fn bugs_raft(bugs: &[Bug], budget: Duration, args: &SuiteArgs) -> Outcome {
     let swept = hunt::control(length, seen, stop);
     board.end();
     let accused = hunt::accused(&swept);
-    let all = rows.len() == Bug::ALL.len();
+    let all = rows.len() == hunt::within().len();
     let out =
         args.out.as_ref().map_or_else(String::new, |out| format!(" --out {}", quote(&out.to_string_lossy())));
     Outcome { rows, control: Control { swept, accused, took: started.elapsed() }, all, budget, out }

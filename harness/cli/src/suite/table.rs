@@ -41,6 +41,10 @@ pub(super) fn text(outcome: &Outcome) -> String {
         for (number, name, why) in Bug::NOT_APPLICABLE {
             let _ = writeln!(out, "{number:4} {name:22} not applicable: {why}");
         }
+        for (bug, why) in hunt::BEYOND {
+            let (number, name) = (bug.number().unwrap_or(""), bug.name());
+            let _ = writeln!(out, "{number:4} {name:22} not in this world: {why}");
+        }
     }
     let _ = write!(out, "{}", summary(outcome));
     for row in &outcome.rows {
@@ -79,7 +83,8 @@ fn summary(outcome: &Outcome) -> String {
     }
     let mut out = format!("killed: {} of {}", outcome.found().count(), outcome.rows.len());
     if outcome.all {
-        let _ = write!(out, " applicable ones; {} are not", Bug::NOT_APPLICABLE.len());
+        let (not, beyond) = (Bug::NOT_APPLICABLE.len(), hunt::BEYOND.len());
+        let _ = write!(out, " that this world can show; {beyond} it cannot yet, {not} are not applicable");
     }
     out.push('\n');
     if let (Some(took), Some(lasted)) = (median_seconds(outcome), median_virtual_seconds(outcome)) {
@@ -151,12 +156,17 @@ pub(super) fn object(outcome: &Outcome) -> Value {
         .iter()
         .map(|(number, name, why)| json!({ "number": number, "bug": name, "why": why }))
         .collect();
+    let beyond: Vec<Value> = hunt::BEYOND
+        .iter()
+        .map(|(bug, why)| json!({ "number": bug.number(), "bug": bug.name(), "why": why }))
+        .collect();
     let Control { swept, accused, took } = &outcome.control;
     json!({
         "suite": "bugs-raft",
         "world": "sim",
         "bugs": bugs,
         "not_applicable": not_applicable,
+        "not_in_this_world": beyond,
         "killed": outcome.found().count(),
         "hunted": outcome.rows.len(),
         "median_seconds": median_seconds(outcome),
