@@ -15,7 +15,7 @@ pub trait StateMachine {
     type Reply: Clone;
     /// Its state at one moment, which gives itself away piece by piece while the machine goes on. Pieces are of
     /// bounded size, and none is empty.
-    type Frozen: Iterator<Item = Bytes>;
+    type Frozen: Iterator<Item = Bytes> + Send + 'static;
 
     /// Executes a committed command. `entry` gives its id and stamp. A command that makes no sense
     /// is answered, not refused: it is in the log, and every node must pass it alike.
