@@ -28,6 +28,15 @@ pub struct Coverage {
     pub leader_changes: u64,
     /// Changes that a client asked for more than once, under one name, and had a reply to.
     pub answered_again: u64,
+    /// Snapshots that came to a node's disk, its own and others'.
+    #[serde(skip)]
+    pub snapshots: u64,
+    /// Nodes that took on another's snapshot.
+    #[serde(skip)]
+    pub installs: u64,
+    /// Logs that gave up their beginning.
+    #[serde(skip)]
+    pub compactions: u64,
     /// Faults injected, and those of them that had an effect, by kind.
     #[serde(skip)]
     pub faults: BTreeMap<Kind, (u64, u64)>,

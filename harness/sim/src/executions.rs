@@ -39,9 +39,14 @@ pub(crate) struct Executions {
 }
 
 impl Executions {
-    /// The node begins again with the first entry.
-    pub(crate) fn restarted(&mut self, node: NodeId) {
-        self.chains.remove(&node);
+    /// The node begins again behind the entry at `base`: with the first one, or with the state of a snapshot. What
+    /// that came to is known, since somebody executed it once.
+    pub(crate) fn restarted(&mut self, node: NodeId, base: Index) {
+        let place = base.0.checked_sub(1).and_then(|place| usize::try_from(place).ok());
+        match place.and_then(|place| self.places.get(place)) {
+            Some((chain, _)) => self.chains.insert(node, (base, *chain)),
+            None => self.chains.remove(&node),
+        };
     }
 
     /// `node` has executed `entry`, and this became of it. Which entry is its turn is for others to say.
@@ -102,12 +107,26 @@ mod tests {
     fn nodes_that_execute_the_same_agree_and_so_does_one_that_begins_again() {
         let mut executions = Executions::default();
         for node in [ONE, OTHER, ONE] {
-            executions.restarted(node);
+            executions.restarted(node, Index(0));
             for index in 1..=3 {
                 assert_eq!(executions.executed(node, &entry(index, index), &Fate::Done(index)), Ok(()));
             }
             assert_eq!(executions.reached(node, Index(3), 99), Ok(()));
         }
+    }
+
+    #[test]
+    fn a_node_that_takes_on_a_snapshot_goes_on_where_that_ends() {
+        let mut executions = Executions::default();
+        for index in 1..=5 {
+            assert_eq!(executions.executed(ONE, &entry(index, index), &Fate::Done(index)), Ok(()));
+        }
+        executions.restarted(OTHER, Index(3));
+        assert_eq!(executions.executed(OTHER, &entry(4, 4), &Fate::Done(4)), Ok(()));
+        executions.restarted(OTHER, Index(3));
+        assert!(executions.executed(OTHER, &entry(5, 5), &Fate::Done(5)).is_err(), "one was left out");
+        executions.restarted(OTHER, Index(3));
+        assert!(executions.executed(OTHER, &entry(3, 3), &Fate::Done(3)).is_err(), "one is executed twice");
     }
 
     #[test]
@@ -122,7 +141,7 @@ mod tests {
             (entry(1, 1), Fate::Forgotten),
             (other, Fate::Done(1)),
         ] {
-            executions.restarted(OTHER);
+            executions.restarted(OTHER, Index(0));
             assert_eq!(executions.executed(OTHER, &entry, &fate), noticed);
         }
     }

@@ -45,6 +45,10 @@ pub struct Settings {
     /// How long to wait for a leader: at least, and less than.
     #[serde(with = "crate::written::durations")]
     pub election: (Duration, Duration),
+    /// After how many entries a snapshot is taken, how many are kept behind it in any case, and at most, and how many
+    /// bytes of one travel at once. The usual, if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<(u64, u64, u64, usize)>,
     /// Whether clients have sessions: then they ask again what they do not know.
     pub sessions: bool,
 }
@@ -67,6 +71,7 @@ impl Settings {
             crowd: if dice.random_bool(0.3) { dice.random_range(1..=nodes) } else { nodes },
             heartbeat: Duration::from_millis(50),
             election: (Duration::from_millis(300), Duration::from_millis(600)),
+            snapshots: None,
             sessions: dice.random_bool(0.5),
         }
     }
@@ -86,6 +91,7 @@ impl Settings {
             crowd: u16::MAX,
             heartbeat: Duration::from_millis(50),
             election: (Duration::from_millis(300), Duration::from_millis(600)),
+            snapshots: None,
             sessions: false,
         }
     }

@@ -35,7 +35,7 @@ impl Known {
     /// A node is there again, with what its disk had.
     pub(crate) fn restarted(&mut self, now: u64, node: &Raft) -> Result<(), Breach> {
         self.note(now, node.id(), What::Started(node.hard(), node.log().last()));
-        self.executions.restarted(node.id());
+        self.executions.restarted(node.id(), node.log().base().index());
         self.invariants.restarted(node).map_err(Breach::Invariant)
     }
 }
@@ -45,6 +45,8 @@ pub(crate) struct Watch<'a> {
     known: &'a mut Known,
     now: u64,
     breach: Option<Breach>,
+    /// How often a snapshot was taken on in this turn.
+    installs: u64,
     /// How many of the turn's replies were looked at.
     replies: usize,
 }
@@ -52,7 +54,12 @@ pub(crate) struct Watch<'a> {
 impl<'a> Watch<'a> {
     /// For one turn of one node.
     pub(crate) fn of(known: &'a mut Known, now: u64) -> Watch<'a> {
-        Watch { known, now, breach: None, replies: 0 }
+        Watch { known, now, breach: None, installs: 0, replies: 0 }
+    }
+
+    /// How often the node took on another's snapshot.
+    pub(crate) fn installs(&self) -> u64 {
+        self.installs
     }
 
     /// The first thing that cannot be.
@@ -93,6 +100,11 @@ impl<'a> Watch<'a> {
             Noted::Executed(entry, fate) => {
                 let agreed = invariants.applied(node, &entry).map_err(Breach::Invariant);
                 agreed.and_then(|()| executions.executed(node, &entry, &fate))
+            }
+            Noted::Installed(checkpoint, state) => {
+                self.installs += 1;
+                executions.restarted(node, checkpoint.index());
+                executions.reached(node, checkpoint.index(), state)
             }
             Noted::Reached(upto, state) => executions.reached(node, upto, state),
             Noted::Answered(answer) => invariants.answered(node, &answer).map_err(Breach::Invariant),

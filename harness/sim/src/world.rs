@@ -126,6 +126,8 @@ pub(crate) struct World<M: StateMachine> {
     digest: Digest,
     /// The last entry of each node's log, to see when one is cut.
     lasts: Vec<EntryId>,
+    /// How far each node's latest snapshot came, and how much of its log it gave up, when it was last looked at.
+    kept: Vec<(raft::Index, raft::Index)>,
     /// The last term that had a leader, and who it was.
     led: (Term, Option<NodeId>),
 }
@@ -161,6 +163,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             whims: Dice::Whims.of(seed),
             digest: Digest::default(),
             lasts: vec![EntryId::default(); nodes.len()],
+            kept: vec![Default::default(); nodes.len()],
             led: (Term::default(), None),
             nodes,
             constitution,
@@ -303,6 +306,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
                     self.breach.get_or_insert(breach);
                 });
                 self.lasts[place(id)] = replica.raft().log().last();
+                self.kept[place(id)] = (replica.status().snapshot, replica.status().base);
                 let node = &mut self.nodes[place(id)];
                 node.standing = Standing::Up;
                 node.replica = Some(replica);
@@ -394,6 +398,10 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         config.election = settings.election;
         config.patience = settings.patience;
         config.append = (settings.append, Window { messages: settings.window, bytes: 4 << 20 });
+        if let Some((entries, usual, most, piece)) = settings.snapshots {
+            config.snapshots = replica::Rule { entries, piece, ..config.snapshots };
+            config.tail = raft::Tail { usual, most };
+        }
         config.bugs = self.constitution.bugs;
         config
     }
@@ -425,6 +433,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
     pub(crate) fn lost_disk(&mut self, id: NodeId) {
         self.known.invariants.lost_disk(id);
         self.lasts[place(id)] = EntryId::default();
+        self.kept[place(id)] = Default::default();
         let node = &mut self.nodes[place(id)];
         node.damaged = false;
         node.standing = Standing::Dead;
@@ -570,6 +579,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             watch.look(replica, &effects);
             node.busy_until = self.now + self.constitution.settings.turn;
         }
+        self.coverage.installs += watch.installs();
         if let Some(breach) = watch.seen() {
             self.breach.get_or_insert(breach);
         }
@@ -581,11 +591,16 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
     fn look_at(&mut self, place: usize) {
         let Some(replica) = &self.nodes[place].replica else { return };
         let raft = replica.raft();
+        let status = replica.status();
+        let kept = std::mem::replace(&mut self.kept[place], (status.snapshot, status.base));
+        self.coverage.snapshots += u64::from(status.snapshot > kept.0);
+        self.coverage.compactions += u64::from(status.base > kept.1);
         let last = raft.log().last();
         let before = self.lasts[place];
         let mut stamped = 0;
         if last != before {
-            self.coverage.truncations += u64::from(!raft.log().has(before));
+            let dropped = before.index > raft.log().base().index() && !raft.log().has(before);
+            self.coverage.truncations += u64::from(dropped);
             self.lasts[place] = last;
             if raft.role() == Role::Leader {
                 stamped = last.index.0.saturating_sub(before.index.0).max(1);

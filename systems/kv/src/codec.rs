@@ -291,12 +291,12 @@ fn get_keys(from: &mut Bytes) -> Result<Keys, Malformed> {
 
 // --- the small parts --------------------------------------------------------------------------------
 
-fn put_bytes(bytes: &Bytes, out: &mut Vec<u8>) {
+pub(crate) fn put_bytes(bytes: &Bytes, out: &mut Vec<u8>) {
     put_len(bytes.len(), out);
     out.put_slice(bytes);
 }
 
-fn get_bytes(from: &mut Bytes) -> Result<Bytes, Malformed> {
+pub(crate) fn get_bytes(from: &mut Bytes) -> Result<Bytes, Malformed> {
     let length = get_u32(from)? as usize;
     need(from, length)?;
     Ok(from.split_to(length))
@@ -306,7 +306,7 @@ fn put_len(length: usize, out: &mut Vec<u8>) {
     out.put_u32_le(u32::try_from(length).expect("the door bounds requests far below 4 GiB"));
 }
 
-fn put_list<T>(items: &[T], out: &mut Vec<u8>, put: fn(&T, &mut Vec<u8>)) {
+pub(crate) fn put_list<T>(items: &[T], out: &mut Vec<u8>, put: fn(&T, &mut Vec<u8>)) {
     put_len(items.len(), out);
     for item in items {
         put(item, out);
@@ -314,7 +314,7 @@ fn put_list<T>(items: &[T], out: &mut Vec<u8>, put: fn(&T, &mut Vec<u8>)) {
 }
 
 /// Reads a count and that many items, one by one: the bytes run out before the memory does.
-fn get_list<T>(
+pub(crate) fn get_list<T>(
     from: &mut Bytes,
     mut item: impl FnMut(&mut Bytes) -> Result<T, Malformed>,
 ) -> Result<Vec<T>, Malformed> {
@@ -322,25 +322,25 @@ fn get_list<T>(
     (0..count).map(|_| item(from)).collect()
 }
 
-fn put_option<T>(value: Option<&T>, out: &mut Vec<u8>, put: impl FnOnce(&T, &mut Vec<u8>)) {
+pub(crate) fn put_option<T>(value: Option<&T>, out: &mut Vec<u8>, put: impl FnOnce(&T, &mut Vec<u8>)) {
     put_bool(value.is_some(), out);
     if let Some(value) = value {
         put(value, out);
     }
 }
 
-fn get_option<T>(
+pub(crate) fn get_option<T>(
     from: &mut Bytes,
     get: impl FnOnce(&mut Bytes) -> Result<T, Malformed>,
 ) -> Result<Option<T>, Malformed> {
     Ok(if get_bool(from)? { Some(get(from)?) } else { None })
 }
 
-fn put_bool(value: bool, out: &mut Vec<u8>) {
+pub(crate) fn put_bool(value: bool, out: &mut Vec<u8>) {
     out.put_u8(u8::from(value));
 }
 
-fn get_bool(from: &mut Bytes) -> Result<bool, Malformed> {
+pub(crate) fn get_bool(from: &mut Bytes) -> Result<bool, Malformed> {
     match get_u8(from)? {
         0 => Ok(false),
         1 => Ok(true),
@@ -356,17 +356,53 @@ fn need(from: &Bytes, bytes: usize) -> Result<(), Malformed> {
     if from.remaining() < bytes { Err(Malformed::Short) } else { Ok(()) }
 }
 
-fn get_u8(from: &mut Bytes) -> Result<u8, Malformed> {
+pub(crate) fn get_u8(from: &mut Bytes) -> Result<u8, Malformed> {
     need(from, 1)?;
     Ok(from.get_u8())
 }
 
-fn get_u32(from: &mut Bytes) -> Result<u32, Malformed> {
+pub(crate) fn get_u32(from: &mut Bytes) -> Result<u32, Malformed> {
     need(from, 4)?;
     Ok(from.get_u32_le())
 }
 
-fn get_i64(from: &mut Bytes) -> Result<i64, Malformed> {
+pub(crate) fn get_i64(from: &mut Bytes) -> Result<i64, Malformed> {
     need(from, 8)?;
     Ok(from.get_i64_le())
+}
+
+/// What can have an unknown kind, so that a reader finds the very text.
+const KINDS: [&str; 7] = ["command", "comparison", "operand", "run of keys", "sort target", "step", "truth"];
+
+pub(crate) fn put_malformed(why: &Malformed, out: &mut Vec<u8>) {
+    match why {
+        Malformed::Short => out.put_u8(0),
+        Malformed::Version(version) => out.put_slice(&[1, *version]),
+        Malformed::Kind { what, kind } => {
+            let place = KINDS.iter().position(|known| known == what);
+            let place = place.expect("what a command can have an unknown kind of is in the table");
+            out.put_slice(&[2, u8::try_from(place).expect("the table is short"), *kind]);
+        }
+        Malformed::Deep => out.put_u8(3),
+        Malformed::Trailing(bytes) => {
+            out.put_u8(4);
+            out.put_u64_le(*bytes as u64);
+        }
+    }
+}
+
+pub(crate) fn get_malformed(from: &mut Bytes) -> Result<Malformed, Malformed> {
+    Ok(match get_u8(from)? {
+        0 => Malformed::Short,
+        1 => Malformed::Version(get_u8(from)?),
+        2 => {
+            let place = get_u8(from)?;
+            let unknown = Malformed::Kind { what: "kind", kind: place };
+            let what = KINDS.get(usize::from(place)).ok_or(unknown)?;
+            Malformed::Kind { what, kind: get_u8(from)? }
+        }
+        3 => Malformed::Deep,
+        4 => Malformed::Trailing(usize::try_from(get_i64(from)?).map_err(|_| Malformed::Short)?),
+        kind => return Err(Malformed::Kind { what: "mistake", kind }),
+    })
 }

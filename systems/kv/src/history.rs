@@ -7,12 +7,12 @@ use crate::reply::KeyValue;
 
 /// What one change made of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Version {
+pub(crate) struct Version {
     /// The store's revision. Its place among the other changes of a transaction, the sub-revision,
     /// is kept once for all keys, in [`Change`](crate::Change).
-    at: Revision,
+    pub(crate) at: Revision,
     /// What it became; `None` if it was deleted.
-    live: Option<Live>,
+    pub(crate) live: Option<Live>,
 }
 
 /// A key while it lives.
@@ -51,7 +51,13 @@ impl KeyHistory {
         self.push(Version { at, live: None })
     }
 
-    fn push(&mut self, version: Version) -> usize {
+    /// All versions, oldest first.
+    pub(crate) fn versions(&self) -> &[Version] {
+        &self.0
+    }
+
+    /// Adds a version, the latest. Returns how many bytes it takes.
+    pub(crate) fn push(&mut self, version: Version) -> usize {
         let weight = version.weight();
         self.0.push(version);
         weight

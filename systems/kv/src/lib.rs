@@ -32,11 +32,13 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+mod chunks;
 pub mod codec;
 mod command;
 mod history;
 mod range;
 mod reply;
+mod snapshot;
 mod store;
 mod txn;
 
@@ -46,4 +48,5 @@ pub use command::{
 };
 pub use history::KeyHistory;
 pub use reply::{Answer, Deleted, KeyValue, Kvs, Refusal, Replaced, Reply, TxnAnswer};
+pub use snapshot::Frozen;
 pub use store::{Change, Store};

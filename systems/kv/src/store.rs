@@ -1,16 +1,17 @@
 //! The state: all keys with their histories, and the order of their changes.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use raft::machine::Unreadable;
 use raft::{Entry, Membership, StateMachine};
 
+use crate::chunks::{Changes, Histories};
 use crate::codec;
 use crate::command::{Command, DeleteRange, Keys, LeaseId, Put, Query, Revision};
-use crate::history::{KeyHistory, Live};
+use crate::history::{KeyHistory, Live, Version};
 use crate::reply::{Answer, Deleted, KeyValue, Refusal, Replaced, Reply};
+use crate::snapshot::{self, Frozen};
 
 /// One change of one key: where to find it, and what compaction may have to clean up.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,10 +27,10 @@ pub struct Change {
 /// The replicated map.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Store {
-    keys: BTreeMap<Bytes, KeyHistory>,
+    pub(crate) keys: Histories,
     /// Every change that is not compacted, oldest first. It makes compaction cost what it frees,
     /// not what there is.
-    changes: VecDeque<Change>,
+    pub(crate) changes: Changes,
     revision: Revision,
     compacted: Revision,
     bytes: usize,
@@ -44,13 +45,31 @@ impl Default for Store {
 impl Store {
     /// An empty store, at revision 1.
     pub fn new() -> Store {
-        Store {
-            keys: BTreeMap::new(),
-            changes: VecDeque::new(),
-            revision: Revision(1),
-            compacted: Revision(-1),
-            bytes: 0,
+        Store::at(Revision(1), Revision(-1))
+    }
+
+    /// An empty store at some revision.
+    pub(crate) fn at(revision: Revision, compacted: Revision) -> Store {
+        Store { keys: Histories::default(), changes: Changes::default(), revision, compacted, bytes: 0 }
+    }
+
+    /// Adds a version of a key, as a snapshot has it: in order.
+    pub(crate) fn load_version(&mut self, key: &[u8], version: Version) {
+        if let Some((_, history)) = self.keys.find_mut(key) {
+            self.bytes += history.push(version);
+            return;
         }
+        let mut history = KeyHistory::default();
+        self.bytes += key_weight(key) + history.push(version);
+        self.keys.insert(Bytes::copy_from_slice(key), history);
+    }
+
+    /// Adds a change, as a snapshot has it: in order.
+    pub(crate) fn load_change(&mut self, revision: Revision, sub: u32, key: &[u8]) {
+        let kept = self.keys.find(key).cloned();
+        let change = Change { revision, sub, key: kept.unwrap_or_else(|| Bytes::copy_from_slice(key)) };
+        self.bytes += change.weight();
+        self.changes.push(change);
     }
 
     /// The revision of the last change.
@@ -71,8 +90,7 @@ impl Store {
 
     /// The changes after `revision`, oldest first, as far as they are not compacted.
     pub fn changes_after(&self, revision: Revision) -> impl Iterator<Item = &Change> {
-        let from = self.changes.partition_point(|change| change.revision <= revision);
-        self.changes.range(from..)
+        self.changes.after(revision)
     }
 
     /// A number that is the same on two replicas if their states are, and almost certainly not if
@@ -81,11 +99,11 @@ impl Store {
         let mut digest = Digest::new();
         digest.number(self.revision.0.cast_unsigned());
         digest.number(self.compacted.0.cast_unsigned());
-        for (key, history) in &self.keys {
+        for (key, history) in self.keys.iter() {
             digest.bytes(key);
             history.digest(&mut digest);
         }
-        for change in &self.changes {
+        for change in self.changes.iter() {
             digest.number(change.revision.0.cast_unsigned());
             digest.number(u64::from(change.sub));
             digest.bytes(&change.key);
@@ -139,8 +157,8 @@ impl Store {
             return Err(Refusal::FutureRevision);
         }
         self.compacted = revision;
-        while self.changes.front().is_some_and(|change| change.revision <= revision) {
-            let change = self.changes.pop_front().expect("there is a first one, we just looked at it");
+        while self.changes.first().is_some_and(|change| change.revision <= revision) {
+            let change = self.changes.pop_first().expect("there is a first one, we just looked at it");
             self.bytes -= change.weight();
             self.forget(&change.key, revision);
         }
@@ -149,7 +167,7 @@ impl Store {
 
     fn forget(&mut self, key: &[u8], revision: Revision) {
         // Another change of the same key may have cleaned up before, and left nothing.
-        let Some(history) = self.keys.get_mut(key) else { return };
+        let Some((_, history)) = self.keys.find_mut(key) else { return };
         self.bytes -= history.compact(revision);
         if history.is_empty() {
             self.keys.remove(key);
@@ -162,12 +180,15 @@ impl Store {
     }
 
     /// All histories of `keys`, in order, those of deleted keys too.
-    pub(crate) fn histories(&self, keys: &Keys) -> impl Iterator<Item = (&Bytes, &KeyHistory)> {
-        keys.bounds().into_iter().flat_map(|bounds| self.keys.range::<[u8], _>(bounds))
+    pub(crate) fn histories<'a>(
+        &'a self,
+        keys: &'a Keys,
+    ) -> impl Iterator<Item = (&'a Bytes, &'a KeyHistory)> {
+        keys.bounds().into_iter().flat_map(|bounds| self.keys.range(bounds))
     }
 
     /// The living keys among `keys`, as they are now.
-    pub(crate) fn living(&self, keys: &Keys) -> impl Iterator<Item = KeyValue> {
+    pub(crate) fn living<'a>(&'a self, keys: &'a Keys) -> impl Iterator<Item = KeyValue> + 'a {
         self.histories(keys)
             .filter_map(|(key, history)| history.now().map(|(modified, live)| live.show(key, modified)))
     }
@@ -219,9 +240,7 @@ impl Write<'_> {
 
     fn change(&mut self, key: &[u8], change: impl FnOnce(&mut KeyHistory, Revision) -> usize) {
         let at = self.store.revision.next();
-        let only = (Bound::Included(key), Bound::Included(key));
-        let found = self.store.keys.range_mut::<[u8], _>(only).next();
-        let (key, weight) = if let Some((key, history)) = found {
+        let (key, weight) = if let Some((key, history)) = self.store.keys.find_mut(key) {
             (key.clone(), change(history, at))
         } else {
             let (key, mut history) = (Bytes::copy_from_slice(key), KeyHistory::default());
@@ -231,7 +250,7 @@ impl Write<'_> {
         };
         let change = Change { revision: at, sub: self.changes, key };
         self.store.bytes += weight + change.weight();
-        self.store.changes.push_back(change);
+        self.store.changes.push(change);
         self.changes += 1;
     }
 
@@ -255,6 +274,7 @@ fn key_weight(key: &[u8]) -> usize {
 impl StateMachine for Store {
     type Query = Query;
     type Reply = Reply;
+    type Frozen = Frozen;
 
     fn apply(&mut self, _entry: &Entry, command: &Bytes) -> Reply {
         match codec::decode(command.clone()) {
@@ -274,6 +294,23 @@ impl StateMachine for Store {
             Query::Size => Ok(Answer::Size(self.bytes)),
         };
         Reply { revision: self.revision, result }
+    }
+
+    fn freeze(&self) -> Frozen {
+        Frozen::new(self)
+    }
+
+    fn restore(&mut self, pieces: &mut dyn Iterator<Item = Bytes>) -> Result<(), Unreadable> {
+        *self = snapshot::thaw(pieces)?;
+        Ok(())
+    }
+
+    fn encode_reply(reply: &Reply, out: &mut Vec<u8>) {
+        snapshot::put_reply(reply, out);
+    }
+
+    fn decode_reply(from: &mut Bytes) -> Result<Reply, Unreadable> {
+        snapshot::get_reply(from).map_err(|malformed| Unreadable(format!("a reply {malformed}")))
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use node::{Config, Doors, End, Handle};
+use raft::machine::Unreadable;
 use raft::{
     Command, Entry, Envelope, Index, Membership, Message, NodeId, RequestId, Role, SessionId, StateMachine,
     Term,
@@ -28,6 +29,7 @@ struct Journal(Vec<String>);
 impl StateMachine for Journal {
     type Query = ();
     type Reply = Vec<String>;
+    type Frozen = std::vec::IntoIter<Bytes>;
 
     fn apply(&mut self, _: &Entry, command: &Command) -> Vec<String> {
         self.0.push(String::from_utf8(command.to_vec()).unwrap());
@@ -40,6 +42,30 @@ impl StateMachine for Journal {
 
     fn query(&self, (): &()) -> Vec<String> {
         self.0.clone()
+    }
+
+    fn freeze(&self) -> std::vec::IntoIter<Bytes> {
+        // A piece may not be empty, and a line may.
+        let pieces: Vec<Bytes> = self.0.iter().map(|line| Bytes::from(format!("{line}."))).collect();
+        pieces.into_iter()
+    }
+
+    fn restore(&mut self, pieces: &mut dyn Iterator<Item = Bytes>) -> Result<(), Unreadable> {
+        let line = |piece: Bytes| String::from_utf8(piece[..piece.len() - 1].to_vec()).unwrap();
+        self.0 = pieces.map(line).collect();
+        Ok(())
+    }
+
+    fn encode_reply(reply: &Vec<String>, out: &mut Vec<u8>) {
+        let text = reply.join("\n");
+        out.extend(u32::try_from(text.len()).unwrap().to_le_bytes());
+        out.extend(text.as_bytes());
+    }
+
+    fn decode_reply(from: &mut Bytes) -> Result<Vec<String>, Unreadable> {
+        let length = u32::from_le_bytes(from.split_to(4)[..].try_into().unwrap());
+        let text = String::from_utf8(from.split_to(length as usize).to_vec()).unwrap();
+        Ok(text.split_terminator('\n').map(str::to_owned).collect())
     }
 }
 

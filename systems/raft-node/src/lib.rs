@@ -88,7 +88,9 @@ fn exit_code(why: &ServeError) -> u8 {
         ServeError::Listen { .. } | ServeError::Folder(FolderError::InUse(_)) => WRONG,
         ServeError::Start { source, .. } => match source {
             StartError::Replica(OpenError::Log(wal::OpenError::WrongIdentity { .. })) => WRONG,
-            StartError::Replica(OpenError::Log(wal::OpenError::Corrupt(_)) | OpenError::Disorder) => FENCED,
+            StartError::Replica(
+                OpenError::Log(wal::OpenError::Corrupt(_)) | OpenError::Disorder | OpenError::Snapshot(_),
+            ) => FENCED,
             _ => ELSE,
         },
         ServeError::Folder(_) | ServeError::System(_) | ServeError::Door(_) => ELSE,

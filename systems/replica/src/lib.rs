@@ -19,14 +19,16 @@
 //! ([`sessions`] says how that works). A node opens a session when it first sees a leader, under the
 //! number that its caller drew at random; writes wait until it is open.
 //!
-//! # Left out so far
-//! Snapshots: a replica that starts executes its whole log again, as the leader tells it how much of
-//! it is committed.
+//! # A log that does not grow for ever
+//! Now and then the state and the session table go to disk as a snapshot, and the log keeps no more than its tail
+//! ([`snapshots`]). A replica that starts takes on its latest snapshot and executes the log behind it, as the leader
+//! tells it how much of that is committed.
 #![forbid(unsafe_code)]
 
 mod replica;
 pub mod seam;
 pub mod sessions;
+pub mod snapshots;
 mod waiting;
 
 pub use replica::{Config, OpenError, Replica, Wanted};
@@ -34,3 +36,4 @@ pub use seam::{
     Call, CallId, Effects, Event, Failed, Fate, Halt, Noted, Outcome, Status, Timer, Unknown, Wait,
 };
 pub use sessions::Sessions;
+pub use snapshots::Rule;

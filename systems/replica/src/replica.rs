@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use raft::{
-    Answer, Bug, Bugs, Checkpoint, Entry, EntryId, Envelope, Index, Input, Log, Membership, Mono, NodeId,
+    Answer, Bug, Bugs, Checkpoint, Entry, Envelope, Index, Input, Log, Membership, Message, Mono, NodeId,
     Now, Output, Payload, PersistId, Proposal, Raft, Refusal, Request, RequestId, Restored, SessionId,
     StateMachine, Suffix,
 };
@@ -13,6 +13,7 @@ use wal::{Completion, Disk, Group, Identity, Ticket, Wal};
 
 use crate::seam::{Call, CallId, Effects, Event, Failed, Fate, Halt, Noted, Outcome, Status, Timer, Wait};
 use crate::sessions::{self, Sessions, Verdict};
+use crate::snapshots::{self, Rule, Snapshots};
 use crate::waiting::Waiting;
 
 /// What a replica must know before it starts.
@@ -36,13 +37,18 @@ pub struct Config {
     pub calls: usize,
     /// The most bytes of entries in one append, and how much may be under way to one follower.
     pub append: (usize, raft::Window),
+    /// When a snapshot is taken.
+    pub snapshots: Rule,
+    /// How much of the log is kept behind it.
+    pub tail: raft::Tail,
     /// Mistakes to make.
     pub bugs: Bugs,
 }
 
 impl Config {
     /// The usual: heartbeats every 50 ms, elections after 300 to 600 ms, 5 s of patience, 8,192 calls, appends
-    /// of 256 KiB of which 64, or 4 MiB, may be under way to a follower.
+    /// of 256 KiB of which 64, or 4 MiB, may be under way to a follower; a snapshot every 10,000 entries or 64 MiB,
+    /// with 5,000 entries kept behind it.
     pub fn new(identity: Identity, membership: Membership, boot: SessionId) -> Config {
         Config {
             identity,
@@ -54,6 +60,8 @@ impl Config {
             patience: Duration::from_secs(5),
             calls: 8192,
             append: (256 << 10, raft::Window { messages: 64, bytes: 4 << 20 }),
+            snapshots: Rule::default(),
+            tail: raft::Tail::default(),
             bugs: Bugs::none(),
         }
     }
@@ -68,6 +76,9 @@ pub enum OpenError {
     /// The log's entries do not follow each other: no log of ours ever looked so.
     #[error("the log on disk has a gap, or terms or stamps that fall")]
     Disorder,
+    /// The snapshot is sound, and makes no state.
+    #[error("{0}")]
+    Snapshot(Halt),
 }
 
 /// Looking for calls whose time is up: this often.
@@ -80,14 +91,15 @@ const HELD: usize = 4096;
 
 /// One node's share of a replicated state machine.
 pub struct Replica<M: StateMachine, D: Disk> {
-    config: Config,
-    raft: Raft,
-    wal: Wal<D>,
-    machine: M,
-    sessions: Sessions<M::Reply>,
+    pub(crate) config: Config,
+    pub(crate) raft: Raft,
+    pub(crate) wal: Wal<D>,
+    pub(crate) machine: M,
+    pub(crate) sessions: Sessions<M::Reply>,
+    pub(crate) snapshots: Snapshots<M::Frozen>,
     waiting: Waiting<M::Query>,
-    own: OwnSession,
-    applied: Index,
+    pub(crate) own: OwnSession,
+    pub(crate) applied: Index,
     /// Writes of the core that are not yet under way, and the last of them.
     unwritten: (Group, PersistId),
     /// The last write of the core that is under way.
@@ -98,13 +110,13 @@ pub struct Replica<M: StateMachine, D: Disk> {
     turn: Turn,
     halted: bool,
     torn: Option<wal::recovery::Cut>,
-    journal: Option<Journal<M>>,
+    pub(crate) journal: Option<Journal<M>>,
 }
 
 /// What happened inside since somebody last looked.
-struct Journal<M: StateMachine> {
-    noted: Vec<Noted<M::Reply>>,
-    wanted: Wanted<M>,
+pub(crate) struct Journal<M: StateMachine> {
+    pub(crate) noted: Vec<Noted<M::Reply>>,
+    pub(crate) wanted: Wanted<M>,
 }
 
 /// What shall stand in a journal besides what is executed, asked and answered.
@@ -119,8 +131,8 @@ pub struct Wanted<M: StateMachine> {
 
 /// This node's session, under which its clients' writes are numbered.
 #[derive(Debug)]
-struct OwnSession {
-    id: SessionId,
+pub(crate) struct OwnSession {
+    pub(crate) id: SessionId,
     next: u64,
     state: Opening,
     /// Writes that wait for it.
@@ -142,14 +154,14 @@ struct Turn {
 
 impl<M: StateMachine, D: Disk> Replica<M, D> {
     /// Opens the log on `disk`, creating it on the first start, and begins as a follower with
-    /// `machine` in its first state. Blocks until recovery is done.
+    /// `machine` in its first state, or in that of the latest snapshot. Blocks until recovery is done.
     ///
     /// # Errors
-    /// A disk of another node or cluster, or a log that is damaged where it was synced; nothing is
+    /// A disk of another node or cluster, or a log or a snapshot that is damaged where it was synced; nothing is
     /// changed then.
     pub fn open(
         config: Config,
-        machine: M,
+        mut machine: M,
         disk: D,
         now: Now,
         effects: &mut Effects<M::Reply>,
@@ -157,13 +169,20 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         let options = wal::Options { bugs: config.bugs, ..config.log };
         let (wal, recovered) = Wal::open(disk, &config.identity, options)?;
         let torn = recovered.cut;
-        let suffix = Suffix::new(EntryId::default(), recovered.entries).ok_or(OpenError::Disorder)?;
-        let base = Checkpoint::genesis(config.membership.clone());
+        let (base, sessions) = match recovered.snapshot {
+            Some(checkpoint) => {
+                (checkpoint, snapshots::read(&wal, &mut machine).map_err(OpenError::Snapshot)?)
+            }
+            None => (Checkpoint::genesis(config.membership.clone()), Sessions::new(sessions::LIMIT)),
+        };
+        let applied = base.index();
+        let suffix = Suffix::new(base.id, recovered.entries).ok_or(OpenError::Disorder)?;
         let log = Log::new(base, suffix).ok_or(OpenError::Disorder)?;
         let restored = Restored { hard: recovered.hard, log };
         let mut core = raft::Config::new(config.identity.node);
         core.election_min = config.election.0;
         (core.append_bytes, core.window) = config.append;
+        core.tail = config.tail;
         core.bugs = config.bugs;
         let mut out = Output::default();
         let raft = Raft::restart(core, restored, now, &mut out);
@@ -174,10 +193,11 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             raft,
             wal,
             machine,
-            sessions: Sessions::new(sessions::LIMIT),
+            sessions,
+            snapshots: Snapshots::new(applied),
             waiting,
             own,
-            applied: Index(0),
+            applied,
             unwritten: (Group::default(), PersistId(0)),
             writing: None,
             held: VecDeque::new(),
@@ -199,12 +219,24 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             return;
         }
         match event {
-            Event::Peer(envelope) => self.drive(now, Input::Receive(envelope), effects),
+            Event::Peer(envelope) => self.on_peer(now, envelope, effects),
+            Event::Timer(Timer::Fetch) => self.ask_for_piece(effects),
             Event::Timer(Timer::Raft(timer)) => self.drive(now, Input::Timeout(timer), effects),
             Event::Timer(Timer::Calls) => self.look_after_calls(now, effects),
             Event::Timer(Timer::Idle) => self.rest(),
             Event::Disk(ticket, result) => self.on_disk(now, ticket, result, effects),
             Event::Call(id, call) => self.on_call(now, id, call, effects),
+        }
+    }
+
+    /// Pieces of snapshots go from replica to replica; the core knows nothing of them.
+    fn on_peer(&mut self, now: Now, envelope: Envelope, effects: &mut Effects<M::Reply>) {
+        let Envelope { from, to, message, .. } = envelope;
+        let here = to == self.raft.id();
+        match message {
+            Message::Fetch { id, offset } if here => self.give_piece(from, id, offset, effects),
+            Message::Piece { id, offset, total, bytes } if here => self.on_piece(id, offset, total, bytes),
+            message => self.drive(now, Input::Receive(Envelope { message, ..envelope }), effects),
         }
     }
 
@@ -227,6 +259,8 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             self.drive(now, Input::Read(turn.reads), effects);
         }
         self.write(effects);
+        self.tell_of_snapshot(now, effects);
+        self.take_snapshot();
     }
 
     /// Notes on disk how far it is synced, and gives it back. For a graceful stop, after a flush.
@@ -247,6 +281,8 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             last: self.raft.log().last(),
             commit: self.raft.commit(),
             applied: self.applied,
+            snapshot: self.wal.snapshot().map_or(Index(0), Checkpoint::index),
+            base: self.raft.log().base().index(),
             waiting: self.waiting.len(),
         }
     }
@@ -367,7 +403,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
 
     // --- the core -----------------------------------------------------------------------------
 
-    fn drive(&mut self, now: Now, input: Input, effects: &mut Effects<M::Reply>) {
+    pub(crate) fn drive(&mut self, now: Now, input: Input, effects: &mut Effects<M::Reply>) {
         let before = (self.raft.term(), self.raft.leader());
         let mut out = Output::default();
         self.note_input(&input);
@@ -416,6 +452,9 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         }
         let surplus = self.held.len().saturating_sub(HELD);
         self.held.drain(..surplus);
+        if let Some(checkpoint) = &out.install {
+            self.install(checkpoint, effects);
+        }
         for entry in out.apply {
             self.apply(&entry, effects);
         }
@@ -428,6 +467,9 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         self.answer_due_reads(effects);
         for timer in out.arm {
             effects.arm.insert(Timer::Raft(timer), self.wait_for(timer));
+        }
+        if let Some(offer) = out.fetch {
+            self.on_offer(offer, effects);
         }
         if let Some(why) = out.halt {
             self.halt(why.into(), effects);
@@ -448,6 +490,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
     /// Executes a committed entry, unless its request was executed before.
     fn apply(&mut self, entry: &Entry, effects: &mut Effects<M::Reply>) {
         self.applied = entry.id.index;
+        self.snapshots.executed(entry.weight());
         self.waiting.committed(entry, &mut effects.reply);
         let fate = self.fate(entry);
         if let Some(journal) = &mut self.journal {
@@ -547,6 +590,9 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             return;
         }
         let group = std::mem::take(&mut self.unwritten.0);
+        // What the core keeps no more goes, but for the entry that this write continues.
+        let base = self.raft.log().base().index();
+        self.wal.forget(group.after().map_or(base, |after| base.min(after.index)));
         self.writing = Some(self.unwritten.1);
         if let Err(why) = self.wal.append(group) {
             self.halt(why.into(), effects);
@@ -557,7 +603,12 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         match self.wal.completed(ticket, result) {
             Some(Completion::Failed(why)) => self.halt(why.into(), effects),
             Some(Completion::Durable(_)) => self.on_durable(now, effects),
-            Some(Completion::Written(_) | Completion::GivenUp(..) | Completion::Snapshot(..)) | None => {}
+            Some(Completion::Written(source)) => self.on_draft_written(source, effects),
+            Some(Completion::GivenUp(source, _)) => self.on_draft_given_up(source),
+            Some(Completion::Snapshot(source, checkpoint)) => {
+                self.on_snapshot(now, source, checkpoint, effects);
+            }
+            None => {}
         }
     }
 
@@ -579,7 +630,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
     }
 
     /// Fences this node. Everything that waits is answered; nothing is sent or taken in any more.
-    fn halt(&mut self, why: Halt, effects: &mut Effects<M::Reply>) {
+    pub(crate) fn halt(&mut self, why: Halt, effects: &mut Effects<M::Reply>) {
         self.halted = true;
         self.held.clear();
         self.waiting.abandon(&mut effects.reply);
@@ -602,6 +653,15 @@ impl OwnSession {
     fn opened(&mut self, id: RequestId) {
         if id == self.opening() {
             self.state = Opening::Open;
+        }
+    }
+
+    /// The session table is another one, which may know this session.
+    pub(crate) fn look(&mut self, known: bool) {
+        match (self.state, known) {
+            (_, true) => self.state = Opening::Open,
+            (Opening::Open, false) => self.lost(),
+            (_, false) => {}
         }
     }
 

@@ -5,8 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use raft::{
-    Answer, Change, Command, Diverged, Entry, EntryId, Envelope, Index, Input, NodeId, Refusal, RequestId,
-    Role, Term,
+    Answer, Change, Checkpoint, Command, Diverged, Entry, EntryId, Envelope, Index, Input, NodeId, Refusal,
+    RequestId, Role, Term,
 };
 use wal::Ticket;
 
@@ -56,6 +56,8 @@ pub enum Timer {
     Calls,
     /// The disk had nothing to do for a while.
     Idle,
+    /// A piece of a snapshot was asked for, and has not come.
+    Fetch,
 }
 
 /// How long a timer runs.
@@ -173,6 +175,9 @@ pub enum Halt {
     /// A write or sync failed. What is on disk is no longer known, and asking again would not tell.
     #[error("the disk failed: {0}")]
     Disk(#[from] wal::Failure),
+    /// A snapshot that was good when it was written cannot be taken on.
+    #[error("the snapshot cannot be taken on: {0}")]
+    Snapshot(String),
 }
 
 /// What others may see of a replica.
@@ -192,6 +197,10 @@ pub struct Status {
     pub commit: Index,
     /// How far it has executed it.
     pub applied: Index,
+    /// The last entry of its latest snapshot on disk; 0 if it has none.
+    pub snapshot: Index,
+    /// The last entry that its log does not keep any more; 0 if it is whole.
+    pub base: Index,
     /// How many calls wait.
     pub waiting: usize,
 }
@@ -211,6 +220,8 @@ pub enum Noted<R> {
     Executed(Entry, Fate<R>),
     /// The state after that, as a number.
     Reached(Index, u64),
+    /// The state gave way to a snapshot's, which is this, as a number.
+    Installed(Checkpoint, u64),
 }
 
 /// What becomes of an entry that is executed. It rests on the log alone, so it is the same on every node.

@@ -16,10 +16,15 @@
 
 use std::collections::BTreeMap;
 
+use bytes::{Buf, BufMut, Bytes};
+use raft::machine::Unreadable;
 use raft::{Request, RequestId, SessionId, Wall};
 
 /// How many sessions are remembered.
 pub const LIMIT: usize = 10_000;
+
+/// How large a piece of the table grows before it is cut.
+const PIECE: usize = 64 << 10;
 
 /// What every node remembers of the requests it executed.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -97,6 +102,58 @@ impl<R: Clone> Sessions<R> {
         self.open.is_empty()
     }
 
+    /// The table as bytes, cut into pieces between two sessions.
+    pub fn pieces(&self, encode: impl Fn(&R, &mut Vec<u8>)) -> Vec<Bytes> {
+        let mut pieces = Vec::new();
+        let mut out = Vec::new();
+        for (id, session) in &self.open {
+            if out.len() >= PIECE {
+                pieces.push(Bytes::from(std::mem::take(&mut out)));
+            }
+            for number in [id.0, session.floor, session.used.0.0, session.used.1] {
+                out.put_u64_le(number);
+            }
+            out.put_u64_le(session.replies.len() as u64);
+            for (seq, reply) in &session.replies {
+                out.put_u64_le(*seq);
+                out.put_u8(u8::from(reply.is_some()));
+                if let Some(reply) = reply {
+                    encode(reply, &mut out);
+                }
+            }
+        }
+        if !out.is_empty() {
+            pieces.push(Bytes::from(out));
+        }
+        pieces
+    }
+
+    /// Adds what a piece holds.
+    ///
+    /// # Errors
+    /// The bytes are no piece of a table.
+    pub fn load(
+        &mut self,
+        mut piece: Bytes,
+        decode: impl Fn(&mut Bytes) -> Result<R, Unreadable>,
+    ) -> Result<(), Unreadable> {
+        let short = |_| Unreadable("the session table ends too early".to_owned());
+        while piece.has_remaining() {
+            let mut number = || piece.try_get_u64_le().map_err(short);
+            let (id, floor) = (SessionId(number()?), number()?);
+            let used = (Wall(number()?), number()?);
+            let count = number()?;
+            let mut replies = BTreeMap::new();
+            for _ in 0..count {
+                let seq = piece.try_get_u64_le().map_err(short)?;
+                let there = piece.try_get_u8().map_err(short)? == 1;
+                replies.insert(seq, if there { Some(decode(&mut piece)?) } else { None });
+            }
+            self.open.insert(id, Session { floor, used, replies });
+        }
+        Ok(())
+    }
+
     fn make_room(&mut self) {
         while self.open.len() >= self.limit {
             let oldest = self.open.iter().min_by_key(|(_, session)| session.used).map(|(id, _)| *id);
@@ -133,6 +190,26 @@ mod tests {
         let first = request(1, 1, 1);
         execute(&mut table, &first, 1);
         assert_eq!(table.judge(&first, Wall(2), 2), Verdict::Repeat(Some(10)));
+    }
+
+    #[test]
+    fn a_table_comes_back_from_its_pieces() {
+        let mut table = Sessions::new(LIMIT);
+        for session in 1..3000 {
+            execute(&mut table, &request(session, 1, 1), session);
+            execute(&mut table, &request(session, 2 + session % 3, 1 + session % 2), session);
+        }
+        let id = RequestId { session: SessionId(5), seq: 1 };
+        table.record(id, None);
+        let pieces = table.pieces(|reply, out| out.put_u64_le(*reply));
+        assert!(pieces.len() > 2, "one piece would prove nothing");
+        let mut loaded = Sessions::new(LIMIT);
+        let decode = |from: &mut Bytes| from.try_get_u64_le().map_err(|_| Unreadable("short".to_owned()));
+        for piece in &pieces {
+            loaded.load(piece.clone(), decode).unwrap();
+        }
+        assert_eq!(loaded, table);
+        assert!(loaded.load(pieces[0].slice(..pieces[0].len() - 1), decode).is_err());
     }
 
     #[test]

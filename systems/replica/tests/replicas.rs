@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
+use raft::machine::Unreadable;
 use raft::{
-    Command, Entry, Envelope, Membership, Message, NodeId, Now, RequestId, Role, SessionId, StateMachine,
+    Command, Entry, Envelope, Index, Membership, Message, NodeId, Now, RequestId, Role, SessionId,
+    StateMachine,
 };
-use replica::{Call, CallId, Config, Effects, Event, Failed, Halt, Outcome, Replica, Timer, Unknown};
+use replica::{Call, CallId, Config, Effects, Event, Failed, Halt, Outcome, Replica, Rule, Timer, Unknown};
 use wal::{Identity, MemoryDisk, Operation};
 
 /// Remembers all commands in order; a query asks for all of them.
@@ -19,6 +21,7 @@ struct Journal(Vec<String>);
 impl StateMachine for Journal {
     type Query = ();
     type Reply = Vec<String>;
+    type Frozen = std::vec::IntoIter<Bytes>;
 
     fn apply(&mut self, _: &Entry, command: &Command) -> Vec<String> {
         self.0.push(String::from_utf8(command.to_vec()).unwrap());
@@ -31,6 +34,30 @@ impl StateMachine for Journal {
 
     fn query(&self, (): &()) -> Vec<String> {
         self.0.clone()
+    }
+
+    fn freeze(&self) -> std::vec::IntoIter<Bytes> {
+        // A piece may not be empty, and a line may.
+        let pieces: Vec<Bytes> = self.0.iter().map(|line| Bytes::from(format!("{line}."))).collect();
+        pieces.into_iter()
+    }
+
+    fn restore(&mut self, pieces: &mut dyn Iterator<Item = Bytes>) -> Result<(), Unreadable> {
+        let line = |piece: Bytes| String::from_utf8(piece[..piece.len() - 1].to_vec()).unwrap();
+        self.0 = pieces.map(line).collect();
+        Ok(())
+    }
+
+    fn encode_reply(reply: &Vec<String>, out: &mut Vec<u8>) {
+        let text = reply.join("\n");
+        out.extend(u32::try_from(text.len()).unwrap().to_le_bytes());
+        out.extend(text.as_bytes());
+    }
+
+    fn decode_reply(from: &mut Bytes) -> Result<Vec<String>, Unreadable> {
+        let length = u32::from_le_bytes(from.split_to(4)[..].try_into().unwrap());
+        let text = String::from_utf8(from.split_to(length as usize).to_vec()).unwrap();
+        Ok(text.split_terminator('\n').map(str::to_owned).collect())
     }
 }
 
@@ -48,6 +75,9 @@ struct Box3 {
     stuck: BTreeSet<NodeId>,
     next_call: u64,
     boots: u64,
+    /// After how many entries a snapshot is taken.
+    every: u64,
+    segment: u64,
 }
 
 const N1: NodeId = NodeId(1);
@@ -56,6 +86,14 @@ const N3: NodeId = NodeId(3);
 
 impl Box3 {
     fn new() -> Box3 {
+        Box3::with_snapshots(u64::MAX)
+    }
+
+    fn with_snapshots(every: u64) -> Box3 {
+        Box3::with_segments(every, 600)
+    }
+
+    fn with_segments(every: u64, segment: u64) -> Box3 {
         let ids = [N1, N2, N3];
         let mut world = Box3 {
             nodes: ids.iter().map(|id| (*id, None)).collect(),
@@ -69,6 +107,8 @@ impl Box3 {
             stuck: BTreeSet::new(),
             next_call: 0,
             boots: 0,
+            every,
+            segment,
         };
         for id in ids {
             world.start(id);
@@ -81,7 +121,9 @@ impl Box3 {
         let identity =
             Identity { cluster: "box".into(), name: id.to_string(), node: id, members: Vec::new() };
         let mut config = Config::new(identity, Membership::of([N1, N2, N3]), SessionId(self.boots << 32));
-        config.log.segment_size = 4096;
+        config.log.segment_size = self.segment;
+        config.snapshots = Rule { entries: self.every, bytes: u64::MAX, piece: 40 };
+        config.tail = raft::Tail { usual: 2, most: 5 };
         let mut effects = Effects::default();
         let disk = self.disks[&id].clone();
         let replica = Replica::open(config, Journal::default(), disk, self.now, &mut effects).unwrap();
@@ -509,4 +551,172 @@ fn a_session_that_is_not_opened_is_asked_for_again_in_good_time_only() {
     let later = world.write(N2, "later");
     world.settle();
     assert_eq!(world.outcome(later), Some(&done(&["later"])));
+}
+
+/// The whole journal as a client sees it who is answered last.
+fn lines(from: usize, to: usize) -> Vec<String> {
+    (from..to).map(|line| format!("line {line}")).collect()
+}
+
+impl Box3 {
+    fn write_lines(&mut self, id: NodeId, from: usize, to: usize) {
+        for line in lines(from, to) {
+            let call = self.write(id, &line);
+            self.settle();
+            assert!(matches!(self.outcome(call), Some(Outcome::Done(_))), "{:?}", self.outcome(call));
+        }
+    }
+
+    fn files(&self, id: NodeId, kind: &str) -> Vec<String> {
+        self.disks[&id].image().into_keys().filter(|name| name.contains(kind)).collect()
+    }
+
+    /// Lets a follower come back and get what it lacks.
+    fn catch_up(&mut self, leader: NodeId) {
+        self.cut.clear();
+        for _ in 0..40 {
+            self.advance(Duration::from_millis(200));
+            self.heartbeat(leader);
+            for id in [N1, N2, N3] {
+                self.step(id, Event::Timer(Timer::Fetch));
+            }
+            self.settle();
+        }
+    }
+
+    /// Without the power everywhere, and back again.
+    fn restart_all(&mut self) {
+        self.mail.clear();
+        for id in [N1, N2, N3] {
+            self.crash(id);
+        }
+        for id in [N1, N2, N3] {
+            self.start(id);
+        }
+    }
+}
+
+#[test]
+fn a_log_with_snapshots_does_not_grow_for_ever_and_nothing_is_lost_with_it() {
+    let mut world = Box3::with_snapshots(10);
+    world.elect(N1);
+    world.write_lines(N1, 0, 60);
+    world.heartbeat(N1);
+    for id in [N1, N2, N3] {
+        let status = world.replica(id).status();
+        assert!(status.snapshot > Index(45) && status.base > Index(40), "{id}: {status:?}");
+        assert_eq!(world.files(id, ".snap").len(), 1, "{id}");
+        assert!(world.files(id, ".part").is_empty(), "{id}");
+        assert!(!world.files(id, ".seg").contains(&"00000001.seg".to_owned()), "{id}");
+    }
+    world.restart_all();
+    assert!(world.journal(N2).len() > 40, "the state is there before anybody leads");
+    world.elect(N2);
+    world.write_lines(N2, 60, 61);
+    world.heartbeat(N2);
+    for id in [N1, N2, N3] {
+        assert_eq!(world.journal(id), lines(0, 61), "{id}");
+    }
+}
+
+#[test]
+fn a_follower_that_was_away_too_long_comes_back_by_snapshot() {
+    let mut world = Box3::with_snapshots(10);
+    world.elect(N1);
+    world.write_lines(N1, 0, 5);
+    world.isolate(N3);
+    world.write_lines(N1, 5, 80);
+    world.catch_up(N1);
+    assert!(world.sent.iter().any(|envelope| matches!(envelope.message, Message::Piece { .. })));
+    assert_eq!(world.journal(N3), lines(0, 80));
+    assert!(world.replica(N3).status().base > Index(50));
+    world.write_lines(N1, 80, 85);
+    world.restart_all();
+    world.elect(N3);
+    assert_eq!(world.journal(N3), lines(0, 85), "what it acknowledged it has");
+}
+
+#[test]
+fn pieces_that_are_lost_repeated_or_out_of_order_do_no_harm() {
+    let mut world = Box3::with_snapshots(10);
+    world.elect(N1);
+    world.isolate(N3);
+    world.write_lines(N1, 0, 80);
+    world.cut.clear();
+    world.mail.clear();
+    let mut pieces: Vec<Envelope> = Vec::new();
+    for _ in 0..400 {
+        world.advance(Duration::from_millis(50));
+        world.step(N1, Event::Timer(Timer::Raft(raft::Timer::Heartbeat)));
+        world.step(N3, Event::Timer(Timer::Fetch));
+        while let Some(envelope) = world.mail.pop_front() {
+            if matches!(envelope.message, Message::Piece { .. }) {
+                pieces.push(envelope.clone());
+                // Every third is lost; with each that is not, old ones come again, the latest first.
+                if pieces.len().is_multiple_of(3) {
+                    continue;
+                }
+                for old in pieces.iter().rev().skip(1).take(5) {
+                    world.step(old.to, Event::Peer(old.clone()));
+                }
+            }
+            world.step(envelope.to, Event::Peer(envelope));
+            for id in [N1, N2, N3] {
+                while let Some((ticket, result)) = world.disks[&id].run_one() {
+                    world.step(id, Event::Disk(ticket, result));
+                }
+            }
+        }
+    }
+    world.catch_up(N1);
+    assert!(pieces.len() > 3, "{} pieces", pieces.len());
+    assert_eq!(world.journal(N3), lines(0, 80));
+    assert!(world.halts.is_empty());
+}
+
+/// A client's session, and what it was answered, survive a snapshot: asked again, the request is not executed again,
+/// neither by who restarts nor by who took on the snapshot of another.
+#[test]
+fn exactly_once_survives_a_snapshot() {
+    let mut world = Box3::with_snapshots(10);
+    world.elect(N1);
+    let session = SessionId(77);
+    let request = |seq| Some(RequestId { session, seq });
+    world.isolate(N3);
+    world.write_as(N1, request(1), "opens");
+    world.settle();
+    let first = world.write_as(N1, request(2), "once");
+    world.settle();
+    assert_eq!(world.outcome(first), Some(&done(&["opens", "once"])));
+    world.write_lines(N1, 0, 40);
+    world.catch_up(N1);
+    world.restart_all();
+    world.elect(N3);
+    let again = world.write_as(N3, request(2), "once");
+    world.settle();
+    assert_eq!(world.outcome(again), Some(&done(&["opens", "once"])), "the very answer of then");
+    let once = world.journal(N3).iter().filter(|line| **line == "once").count();
+    assert_eq!(once, 1);
+    assert_eq!(world.journal(N1), world.journal(N3));
+}
+
+#[test]
+fn a_full_disk_costs_a_snapshot_and_not_the_node() {
+    let mut world = Box3::with_segments(10, 64 << 10);
+    world.elect(N1);
+    world.write_lines(N1, 0, 4);
+    let used: usize = world.disks[&N2].image().values().map(Vec::len).sum();
+    // Room for the log's next writes, which are in place, and for a few bytes of a snapshot.
+    world.disks[&N2].set_capacity(used as u64 + 40);
+    let before = world.replica(N2).status().snapshot;
+    world.write_lines(N1, 4, 9);
+    world.heartbeat(N1);
+    world.disks[&N2].set_capacity(u64::MAX);
+    assert!(world.halts.is_empty(), "{:?}", world.halts);
+    assert_eq!((before, world.replica(N2).status().snapshot), (Index(0), Index(0)));
+    assert!(world.replica(N1).status().snapshot > Index(0), "it was time for one");
+    world.write_lines(N1, 9, 30);
+    world.heartbeat(N1);
+    assert!(world.replica(N2).status().snapshot > Index(0), "tried again");
+    assert_eq!(world.journal(N2), lines(0, 30));
 }

@@ -4,4 +4,5 @@ mod check;
 mod codec;
 mod reference;
 mod semantics;
+mod snapshots;
 mod strategies;

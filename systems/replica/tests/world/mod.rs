@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
+use raft::machine::Unreadable;
 use raft::{
     Bug, Bugs, Command, Entry, Envelope, Invariants, Membership, Mono, NodeId, Now, RequestId, SessionId,
     StateMachine, Violation, Wall,
@@ -35,6 +36,7 @@ struct Journal(Vec<u64>);
 impl StateMachine for Journal {
     type Query = ();
     type Reply = usize;
+    type Frozen = std::vec::IntoIter<Bytes>;
 
     fn apply(&mut self, _: &Entry, command: &Command) -> usize {
         self.0.push(u64::from_le_bytes(command[..].try_into().unwrap()));
@@ -47,6 +49,31 @@ impl StateMachine for Journal {
 
     fn query(&self, (): &()) -> usize {
         self.0.len()
+    }
+
+    fn freeze(&self) -> std::vec::IntoIter<Bytes> {
+        let pieces: Vec<Bytes> = self
+            .0
+            .chunks(3)
+            .map(|lines| lines.iter().flat_map(|line| line.to_le_bytes()).collect())
+            .collect();
+        pieces.into_iter()
+    }
+
+    fn restore(&mut self, pieces: &mut dyn Iterator<Item = Bytes>) -> Result<(), Unreadable> {
+        let lines = pieces.flat_map(|piece| {
+            piece.chunks(8).map(|line| u64::from_le_bytes(line.try_into().unwrap())).collect::<Vec<_>>()
+        });
+        self.0 = lines.collect();
+        Ok(())
+    }
+
+    fn encode_reply(reply: &usize, out: &mut Vec<u8>) {
+        out.extend(reply.to_le_bytes());
+    }
+
+    fn decode_reply(from: &mut Bytes) -> Result<usize, Unreadable> {
+        Ok(usize::from_le_bytes(from.split_to(8)[..].try_into().unwrap()))
     }
 }
 
