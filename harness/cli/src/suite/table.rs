@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use raft::Bug;
 use serde_json::{Value, json};
-use sim::hunt::{Found, Hunt};
+use sim::hunt::{self, Found, Hunt};
 
 use super::{Control, Outcome, Row};
 use crate::common::{count, program};
