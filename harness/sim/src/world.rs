@@ -163,7 +163,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             whims: Dice::Whims.of(seed),
             digest: Digest::default(),
             lasts: vec![EntryId::default(); nodes.len()],
-            kept: vec![Default::default(); nodes.len()],
+            kept: vec![(raft::Index(0), raft::Index(0)); nodes.len()],
             led: (Term::default(), None),
             nodes,
             constitution,
@@ -433,7 +433,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
     pub(crate) fn lost_disk(&mut self, id: NodeId) {
         self.known.invariants.lost_disk(id);
         self.lasts[place(id)] = EntryId::default();
-        self.kept[place(id)] = Default::default();
+        self.kept[place(id)] = (raft::Index(0), raft::Index(0));
         let node = &mut self.nodes[place(id)];
         node.damaged = false;
         node.standing = Standing::Dead;
