@@ -155,9 +155,13 @@ impl Bug {
         (
             "R20",
             "snapshot-without-sessions",
-            "no snapshot of the state machine is taken yet: the session table is made anew from the log",
+            "a snapshot always has its session table with it: the mistake has no switch yet",
         ),
-        ("R24", "execute-twice", "the applied index is not on disk: a restart executes the whole log again"),
+        (
+            "R24",
+            "execute-twice",
+            "how far a state was executed stands in the same file on disk: the mistake has no switch yet",
+        ),
     ];
 
     /// The name used on command lines.
