@@ -41,7 +41,8 @@ pub enum Bug {
     KeepConflict,
     /// R12: an append that arrives late or again cuts what was appended since.
     CutOnStaleAppend,
-    /// R13: a leader answers reads from its own state and asks no quorum whether it still leads.
+    /// R13: a leader answers reads from its own state and asks no quorum whether it still leads: neither for the read
+    /// nor by itself, since a leader that steps down when it hears nobody has little time to answer wrongly.
     SkipReadQuorum,
     /// R14: a new leader answers reads before it knows how far the log is committed (§8).
     ReadBeforeOwnCommit,
@@ -250,7 +251,7 @@ const CATALOGUE: [Facts; Bug::ALL.len()] = [
     },
     Facts {
         name: "skip-read-quorum", number: Some("R13"), shows: "a stale read",
-        story: "a leader answers reads without asking a quorum whether it still leads",
+        story: "a leader answers reads without ever asking a quorum whether it still leads",
     },
     Facts {
         name: "read-before-own-commit", number: Some("R14"), shows: "a stale read",
