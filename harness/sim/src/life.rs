@@ -51,7 +51,8 @@ const FIRST_ELECTION: u64 = 10 * SECOND;
 const RECOVERY: u64 = 60 * SECOND;
 /// How long messages may still be under way that were sent before everything was healed.
 const RESIDUE: u64 = 3 * SECOND;
-/// How long a healed cluster may take until all its nodes follow one of them and have executed the same.
+/// How long a healed cluster may take until all its nodes follow one of them and have executed the same, from when
+/// it was last closer to that than ever before: who has far to go, on a slow disk, is not stuck as long as he goes.
 const CATCH_UP: u64 = 20 * SECOND;
 
 /// All that a node has made of its log, as a number.
@@ -301,8 +302,12 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
 
     /// Whether all nodes that live come to follow one of them, and to have executed the same.
     fn catch_up(&mut self) -> bool {
-        let limit = self.world.now + CATCH_UP;
+        let (mut limit, mut closest) = (self.world.now, u64::MAX);
         while !(self.complete() && self.agreed() && self.level()) {
+            let behind = self.behind();
+            if behind < closest {
+                (limit, closest) = (self.world.now + CATCH_UP, behind);
+            }
             self.world.mend_all();
             self.world.wake_at(self.world.now + 50_000_000, Alarm::Look.name());
             if !self.wait(limit) {
@@ -329,6 +334,12 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         let mut states = self.replicas().map(Replica::status).map(|status| (status.last, status.applied));
         let Some((last, applied)) = states.next() else { return false };
         last.index == applied && states.all(|other| other == (last, applied))
+    }
+
+    /// How many entries there are that somebody has not executed, each counted once for everybody who has not.
+    fn behind(&self) -> u64 {
+        let last = self.replicas().map(|replica| replica.status().last.index.0).max().unwrap_or(0);
+        self.replicas().map(|replica| last.saturating_sub(replica.status().applied.0)).sum()
     }
 
     fn replicas(&self) -> impl Iterator<Item = &Replica<kv::Store, crate::disk::SimDisk>> {
