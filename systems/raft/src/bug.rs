@@ -151,7 +151,7 @@ impl Bug {
         Bug::SkipQuorumCheck,
     ];
 
-    /// Those of the field's list that cannot be made here: number, what it would be called, and why not.
+    /// Those of the field's list that cannot be switched on here: number, what it would be called, and why not.
     pub const NOT_APPLICABLE: [(&str, &str, &str); 2] = [
         (
             "R20",

@@ -41,7 +41,9 @@ impl Raft {
                 self.refuse(None, vec![id], Refusal::NotLeader, out);
             }
             (_, Some(to)) if self.membership.votes(to) => self.begin_transfer(id, to, out),
-            (_, to) => self.refuse(None, vec![id], Refusal::BadTransferee(to.unwrap_or_default()), out),
+            (_, Some(to)) => self.refuse(None, vec![id], Refusal::BadTransferee(to), out),
+            // Nobody else is there to take it.
+            (_, None) => self.refuse(None, vec![id], Refusal::Untransferred, out),
         }
     }
 
