@@ -17,21 +17,23 @@ fn live(plan: &Plan, seed: u64, adjust: impl FnOnce(&mut Settings), cut: Option<
     plan.live_in(&frame, Audience::nobody())
 }
 
+/// All that can happen to a node that gives, takes or fetches one.
+const KINDS: [Kind; 8] = [
+    Kind::Kill,
+    Kind::Power,
+    Kind::Partition,
+    Kind::Pause,
+    Kind::SlowDisk,
+    Kind::FullDisk,
+    Kind::FailedSync,
+    Kind::BitFlip,
+];
+
 #[test]
 fn lives_with_snapshots_are_in_order_whatever_goes_wrong() {
-    let kinds = [
-        Kind::Kill,
-        Kind::Power,
-        Kind::Partition,
-        Kind::Pause,
-        Kind::SlowDisk,
-        Kind::FullDisk,
-        Kind::FailedSync,
-        Kind::BitFlip,
-    ];
     let mut met = Coverage::default();
     for nodes in [3, 5] {
-        let plan = Plan { kinds: Kinds::of(kinds), nodes, ..Plan::default() };
+        let plan = Plan { kinds: Kinds::of(KINDS), nodes, ..Plan::default() };
         for seed in 0..12 {
             let life = live(&plan, seed, |_| {}, None);
             assert!(!life.ending.is_bad(), "{nodes} nodes, seed {seed}: {}", life.ending);
@@ -41,6 +43,14 @@ fn lives_with_snapshots_are_in_order_whatever_goes_wrong() {
         }
     }
     assert!(met.snapshots > 200 && met.compactions > 100 && met.installs > 5, "{met:?}");
+}
+
+/// n5 fetches the snapshot of n2, whose disk rots meanwhile, so that it stays down. n4 leads next, and has an older one.
+/// For ever n5 asked n2.
+#[test]
+fn who_asks_a_node_that_is_gone_for_good_takes_an_older_snapshot_in_the_end() {
+    let plan = Plan { kinds: Kinds::of(KINDS), ..Plan::default() };
+    assert_eq!(live(&plan, 115, |_| {}, None).ending, Ending::Good);
 }
 
 #[test]

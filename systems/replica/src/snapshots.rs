@@ -14,7 +14,13 @@
 //! draft, looked at as a whole, and named; then the core is told, and begins anew behind it.
 //!
 //! Another offer replaces a fetch under way only if that is stuck, or is not to be had any more. Otherwise a state
-//! that takes long to fetch would never arrive, since there is always a newer one.
+//! that takes long to fetch would never arrive, since there is always a newer one. An *older* offer replaces a stuck
+//! fetch as well: who had the newer one may be gone for good, and who leads now never had it.
+//!
+//! # Rot
+//! A node looks at a piece before it gives it away. If its snapshot has rotted on the disk, it takes another at once, of
+//! the state it has in memory; otherwise a follower would fetch the same damage again and again. Who finds its own
+//! snapshot rotten when it starts has no such state, and does not start.
 //!
 //! # When the disk is full
 //! A draft that cannot be written is given up, and the node lives on. A snapshot of its own is tried again after as
@@ -144,11 +150,13 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
     pub(crate) fn take_snapshot(&mut self) {
         let Rule { entries, bytes, .. } = self.config.snapshots;
         let grown = self.applied.0.saturating_sub(self.snapshots.since.0);
-        let due = grown >= entries || (grown > 0 && self.snapshots.bytes >= bytes);
+        let rotten = self.wal.snapshot_rotten();
+        let due = rotten || grown >= entries || (grown > 0 && self.snapshots.bytes >= bytes);
         if !due || self.snapshots.taking.is_some() || self.wal.draft(Source::Taken).is_some() {
             return;
         }
-        let newer = self.wal.snapshot().is_some_and(|latest| latest.index() >= self.applied);
+        let ahead = if rotten { self.applied.next() } else { self.applied };
+        let newer = self.wal.snapshot().is_some_and(|latest| latest.index() >= ahead);
         let Some(checkpoint) = self.raft.log().checkpoint(self.applied).filter(|_| !newer) else { return };
         self.snapshots.begin_counting(self.applied);
         if self.wal.begin_draft(Source::Taken, &checkpoint).is_ok() {
@@ -249,7 +257,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
                 fetching.from = from;
                 return;
             }
-            if fetching.tries < STUCK || fetching.checkpoint.index() >= checkpoint.index() {
+            if fetching.tries < STUCK {
                 return;
             }
             self.stop_fetching();

@@ -720,3 +720,64 @@ fn a_full_disk_costs_a_snapshot_and_not_the_node() {
     assert!(world.replica(N2).status().snapshot > Index(0), "tried again");
     assert_eq!(world.journal(N2), lines(0, 30));
 }
+
+/// The disk of the leader damages its snapshot while it runs. Its state is sound: whoever fetches gets another.
+#[test]
+fn a_snapshot_that_rots_under_a_leader_is_taken_anew_for_who_needs_it() {
+    let mut behind = BTreeSet::new();
+    for count in 78..88 {
+        let mut world = Box3::with_snapshots(10);
+        world.elect(N1);
+        world.isolate(N3);
+        world.write_lines(N1, 0, count);
+        let status = world.replica(N1).status();
+        behind.insert(status.applied.0 - status.snapshot.0);
+        let snapshot = world.files(N1, ".snap").pop().unwrap();
+        let middle = world.disks[&N1].contents(&snapshot).unwrap().len() / 2;
+        world.disks[&N1].flip(&snapshot, 8 * middle);
+        world.catch_up(N1);
+        assert_eq!(world.journal(N3), lines(0, count));
+        assert_eq!(world.files(N1, ".snap").len(), 1);
+        assert!(world.halts.is_empty(), "{:?}", world.halts);
+        world.restart_all();
+        world.elect(N3);
+        assert_eq!(world.journal(N1), lines(0, count), "what is on every disk is sound");
+    }
+    assert!(behind.contains(&0), "where nothing was executed since, the new one has the name of the old");
+}
+
+/// Who had the newest snapshot is gone for good in the middle of giving it; who leads next has an older one.
+#[test]
+fn a_fetch_that_nobody_can_finish_gives_way_to_an_older_snapshot() {
+    let mut world = Box3::with_snapshots(10);
+    world.elect(N1);
+    world.isolate(N3);
+    world.write_lines(N1, 0, 80);
+    // From now on N2 takes snapshots rarely.
+    world.crash(N2);
+    world.every = 1000;
+    world.start(N2);
+    world.heartbeat(N1);
+    world.write_lines(N1, 80, 95);
+    let newest = |id| world.replica(id).status().snapshot;
+    assert!(newest(N2) < newest(N1) && newest(N2) > Index(50));
+    // N3 has one piece of what N1 has when N1 dies.
+    world.cut.clear();
+    world.step(N1, Event::Timer(Timer::Raft(raft::Timer::Heartbeat)));
+    let has_piece =
+        |world: &Box3| world.sent.iter().any(|sent| matches!(sent.message, Message::Piece { .. }));
+    while !has_piece(&world) {
+        let envelope = world.mail.pop_front().expect("an offer, a question and an answer");
+        world.step(envelope.to, Event::Peer(envelope));
+        for id in [N1, N2, N3] {
+            while let Some((ticket, result)) = world.disks[&id].run_one() {
+                world.step(id, Event::Disk(ticket, result));
+            }
+        }
+    }
+    world.crash(N1);
+    world.settle();
+    world.elect(N2);
+    world.catch_up(N2);
+    assert_eq!(world.journal(N3), lines(0, 95));
+}

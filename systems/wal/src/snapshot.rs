@@ -19,6 +19,12 @@
 //! would do only if the log behind it were still there, and step 3 says that it is not.
 //!
 //! A draft is nobody's promise. If it cannot be written, since the disk is full, it is given up, and the log goes on.
+//!
+//! # Rot under a node that runs
+//! A file is read once more when a peer fetches it, perhaps months after it was written. What is given away is held
+//! against checksums kept in memory, one for each 16 KiB. A snapshot that does not agree with them is *rotten*: it is
+//! given to nobody any more, and its owner, whose state is sound, has to write another in its place, under the same name
+//! if nothing was executed since.
 
 use std::collections::BTreeSet;
 
@@ -56,12 +62,17 @@ const PIECE_HEADER: u64 = 4 + 4;
 const FOOTER: u64 = 4 + 8 + 4;
 /// How much is read at once.
 const READ: usize = 1 << 20;
+/// How much of a file is checked at once when a part of it is given away.
+const BLOCK: usize = 16 << 10;
 
 /// A snapshot that has its name.
 pub(crate) struct Stored {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) file: FileId,
     length: u64,
+    blocks: Vec<u32>,
+    /// It is not what was written.
+    rotten: bool,
 }
 
 /// A snapshot that is being written.
@@ -76,16 +87,29 @@ pub(crate) struct Draft {
     whole: bool,
 }
 
-/// The length of what was seen, and the checksum of all but its last four bytes.
+/// The length of what was seen, the checksum of all but its last four bytes, and those of its blocks.
 #[derive(Default)]
 struct Sum {
     length: u64,
     crc: u32,
     last: Vec<u8>,
+    blocks: Vec<u32>,
 }
 
 impl Sum {
     fn add(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let seen = self.length + (bytes.len() - rest.len()) as u64;
+            let filled = usize::try_from(seen % BLOCK as u64).expect("a block fits into memory");
+            if filled == 0 {
+                self.blocks.push(0);
+            }
+            let (block, beyond) = rest.split_at(rest.len().min(BLOCK - filled));
+            let open = self.blocks.last_mut().expect("the first byte of a block opens it");
+            *open = crc32c::crc32c_append(*open, block);
+            rest = beyond;
+        }
         self.length += bytes.len() as u64;
         self.last.extend_from_slice(bytes);
         let settled = self.last.len().saturating_sub(4);
@@ -199,7 +223,7 @@ fn check<D: Disk>(disk: &mut D, cluster: [u8; 16], id: EntryId) -> Result<Stored
     if checkpoint.id != id || !sum.agrees() {
         return Err(refuse(length, Reason::Snapshot).into());
     }
-    Ok(Stored { checkpoint, file, length })
+    Ok(Stored { checkpoint, file, length, blocks: sum.blocks, rotten: false })
 }
 
 /// Snapshots.
@@ -207,6 +231,11 @@ impl<D: Disk> Wal<D> {
     /// The latest snapshot on disk.
     pub fn snapshot(&self) -> Option<&Checkpoint> {
         self.snapshots.last().map(|stored| &stored.checkpoint)
+    }
+
+    /// Whether the latest snapshot was found rotten: another is needed in its place.
+    pub fn snapshot_rotten(&self) -> bool {
+        self.snapshots.last().is_some_and(|stored| stored.rotten)
     }
 
     /// Whether a draft of this kind is being written, and of which checkpoint.
@@ -289,12 +318,12 @@ impl<D: Disk> Wal<D> {
         }
     }
 
-    /// Removes all snapshots but the latest and those that are wanted.
+    /// Removes all snapshots but the latest and those that are wanted and sound.
     pub fn drop_snapshots(&mut self, mut wanted: impl FnMut(EntryId) -> bool) {
         let latest = self.snapshot().map(|checkpoint| checkpoint.id);
         let (keep, old) = std::mem::take(&mut self.snapshots).into_iter().partition(|stored| {
             let id = stored.checkpoint.id;
-            Some(id) == latest || wanted(id)
+            Some(id) == latest || (!stored.rotten && wanted(id))
         });
         self.snapshots = keep;
         let old: Vec<Stored> = old;
@@ -303,22 +332,33 @@ impl<D: Disk> Wal<D> {
     }
 
     /// Up to `length` bytes of the file of a snapshot, and how long it is; `None` if there is no such snapshot (any
-    /// more).
+    /// more), or if it turns out to be rotten: then [`snapshot_rotten`](Wal::snapshot_rotten) may say so.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn read_snapshot(
-        &self,
+        &mut self,
         id: EntryId,
         offset: u64,
         length: usize,
     ) -> Result<Option<(u64, Bytes)>, Failure> {
-        let Some(stored) = self.snapshots.iter().find(|stored| stored.checkpoint.id == id) else {
+        let known = self.snapshots.iter_mut().find(|stored| stored.checkpoint.id == id);
+        let Some(stored) = known.filter(|stored| !stored.rotten) else { return Ok(None) };
+        let rest = usize::try_from(stored.length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let skip = usize::try_from(offset % BLOCK as u64).expect("a block fits into memory");
+        let length = length.min(rest);
+        let whole = (skip + length).next_multiple_of(BLOCK);
+        let read = self.disk.read_at(stored.file, offset - skip as u64, whole);
+        let bytes = read.map_err(|error| Failure::new(format!("reading {}", file_name(id)), &error))?;
+        let first = usize::try_from(offset / BLOCK as u64).unwrap_or(usize::MAX);
+        let sums = stored.blocks.iter().skip(first).take(whole / BLOCK);
+        let sound = sums.copied().eq(bytes.chunks(BLOCK).map(crc32c::crc32c));
+        if !sound {
+            stored.rotten = true;
             return Ok(None);
-        };
-        let bytes = self.disk.read_at(stored.file, offset, length);
-        let bytes = bytes.map_err(|error| Failure::new(format!("reading {}", file_name(id)), &error))?;
-        Ok(Some((stored.length, Bytes::from(bytes))))
+        }
+        let end = bytes.len().min(skip + length);
+        Ok(Some((stored.length, Bytes::from(bytes).slice(skip.min(end)..end))))
     }
 
     /// The pieces of the latest snapshot, in the order in which they were added.
@@ -377,7 +417,17 @@ impl<D: Disk> Wal<D> {
         let draft = self.drafts.remove(&source).expect("a draft that gets its name is there");
         let Draft { checkpoint, file, sum, .. } = draft;
         let done = Completion::Snapshot(source, checkpoint.clone());
-        self.snapshots.push(Stored { checkpoint, file, length: sum.length });
+        // One of that name is the file's no more.
+        if let Some(place) = self.snapshots.iter().position(|stored| stored.checkpoint.id == checkpoint.id) {
+            self.disk.close(self.snapshots.remove(place).file);
+        }
+        self.snapshots.push(Stored {
+            checkpoint,
+            file,
+            length: sum.length,
+            blocks: sum.blocks,
+            rotten: false,
+        });
         self.snapshots.sort_by_key(|stored| stored.checkpoint.index());
         done
     }
@@ -470,6 +520,18 @@ mod tests {
             sum.add(&whole[cut..]);
             assert!(sum.agrees());
             assert_eq!(sum.length, whole.len() as u64);
+        }
+    }
+
+    #[test]
+    fn blocks_are_the_same_however_the_bytes_come() {
+        let whole: Vec<u8> = (0..=250).cycle().take(2 * BLOCK + 100).collect();
+        let expected: Vec<u32> = whole.chunks(BLOCK).map(crc32c::crc32c).collect();
+        for cut in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, whole.len()] {
+            let mut sum = Sum::default();
+            sum.add(&whole[..cut]);
+            sum.add(&whole[cut..]);
+            assert_eq!(sum.blocks, expected, "{cut} bytes first");
         }
     }
 }
