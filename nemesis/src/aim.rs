@@ -7,7 +7,7 @@
 use std::fmt;
 
 use rand::Rng;
-use rand::seq::{IndexedRandom, SliceRandom};
+use rand::seq::{IndexedRandom, IteratorRandom, SliceRandom};
 
 use crate::chance;
 use crate::fault::{Fault, Harm, Pace, Sever, Skew, Weather};
@@ -99,6 +99,11 @@ pub enum Aim {
         /// Which.
         harm: Harm,
     },
+    /// Another member in this one's seat. Of several that are meant, one is drawn.
+    Membership {
+        /// Whose.
+        who: Who,
+    },
     /// This very fault.
     Exactly(Fault),
 }
@@ -107,6 +112,9 @@ pub enum Aim {
 pub type Unresolved = Impossible;
 
 impl Aim {
+    /// Those by whose role a member can be named that is to be replaced: one at a time.
+    pub(crate) const REPLACEABLE: [Who; 2] = [Who::Leader, Who::One];
+
     /// The form of this kind that tells most about most systems: it goes for the leader, because a
     /// leader that does not know of its end is where promises break.
     pub fn telling(kind: Kind) -> Aim {
@@ -123,6 +131,8 @@ impl Aim {
             Kind::FailedSync => leader(Harm::FailedSync),
             Kind::BitFlip => leader(Harm::BitFlip),
             Kind::Wipe => leader(Harm::Wipe),
+            Kind::Restart => leader(Harm::Restart),
+            Kind::Membership => Aim::Membership { who: Who::Leader },
         }
     }
 
@@ -149,6 +159,11 @@ impl Aim {
             Kind::FailedSync => Harm::FailedSync,
             Kind::BitFlip => Harm::BitFlip,
             Kind::Wipe => Harm::Wipe,
+            Kind::Restart => Harm::Restart,
+            Kind::Membership => {
+                let who = Aim::REPLACEABLE.choose(rng).expect("there are two of them").clone();
+                return Aim::Membership { who };
+            }
         };
         // What a disk has forgotten does not come back: a majority of rotten disks ends a cluster.
         let lasting = matches!(kind, Kind::BitFlip | Kind::Wipe);
@@ -162,6 +177,7 @@ impl Aim {
             Aim::Partition { .. } => Kind::Partition,
             Aim::Packets { .. } => Kind::Packets,
             Aim::Harm { harm, .. } => harm.kind(),
+            Aim::Membership { .. } => Kind::Membership,
             Aim::Exactly(fault) => fault.kind(),
         }
     }
@@ -181,6 +197,14 @@ impl Aim {
                 Fault::Packets { links: route.links(nodes, leader, rng)?, weather: *weather }
             }
             Aim::Harm { who, harm } => harm.on(who.resolve(nodes, leader, rng)?),
+            Aim::Membership { who } => {
+                if nodes.len() < Kind::Membership.needs_nodes() {
+                    return Err(Impossible::TooFewMembers { nodes: nodes.len() });
+                }
+                let meant = who.resolve(nodes, leader, rng)?;
+                let node = meant.into_iter().choose(rng).ok_or(Impossible::NoLeader)?;
+                Fault::Membership { node }
+            }
             Aim::Exactly(fault) => fault.clone(),
         })
     }
@@ -194,6 +218,7 @@ impl fmt::Display for Aim {
             Aim::Partition { shape, sever } => write!(f, "{kind} {shape} ({sever})"),
             Aim::Packets { route, weather } => write!(f, "{kind} {route} ({weather})"),
             Aim::Harm { who, harm } => write!(f, "{kind} {who}{harm}"),
+            Aim::Membership { who } => write!(f, "{kind} {who}"),
             Aim::Exactly(fault) => fault.fmt(f),
         }
     }
@@ -239,7 +264,7 @@ mod tests {
                 Fault::Packets { links, .. } => {
                     assert_eq!(links, Grudge::apart(NodeId(2), &nodes).links());
                 }
-                other => assert_eq!(other.harm().unwrap().1, &Nodes::from([NodeId(2)])),
+                other => assert_eq!(other.nodes(), Nodes::from([NodeId(2)])),
             }
         }
     }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use itertools::Itertools as _;
 
-use crate::evidence::{ClockReading, Death, DiskCounts, Evidence, Loss, PacketCounts, ProcessState};
+use crate::evidence::{
+    ClockReading, Death, DiskCounts, Evidence, Joining, Loss, PacketCounts, ProcessState, Removal,
+};
 use crate::fault::{Fault, Skew};
 use crate::ids::NodeId;
 
@@ -50,6 +52,8 @@ pub fn bite(fault: &Fault, injected: &Evidence, healed: &Evidence, met: Met) -> 
         Fault::Partition { .. } => partition_bit(healed),
         Fault::Packets { .. } => packets_bit(healed),
         Fault::Kill { .. } => kill_bit(injected, healed),
+        Fault::Restart { .. } => restart_bit(injected, healed),
+        Fault::Membership { node } => membership_bit(*node, injected, healed),
         Fault::Pause { .. } => pause_bit(injected, healed, met),
         Fault::Power { .. } => loss_bit(injected, healed, "by power cut", "was synced, so nothing was lost"),
         Fault::Wipe { .. } => loss_bit(injected, healed, "to be wiped", "was there to be wiped"),
@@ -144,6 +148,39 @@ fn kill_bit(injected: &Evidence, healed: &Evidence) -> Bite {
         Err(missed) => return missed,
     };
     Bite::Bit(format!("{node} (process {pid}) ended by {status}{}", afterwards(healed, *node)))
+}
+
+/// Who has to be killed because it will not stop was not tested for how it stops.
+fn restart_bit(injected: &Evidence, healed: &Evidence) -> Bite {
+    if !injected.deaths.iter().any(|death| death.killed) {
+        return Bite::Missed("no process stopped when it was asked to".to_owned());
+    }
+    let Death { node, pid, status, .. } = match struck(injected, healed) {
+        Ok(death) => death,
+        Err(missed) => return missed,
+    };
+    Bite::Bit(format!("{node} (process {pid}) stopped when asked to ({status}){}", afterwards(healed, *node)))
+}
+
+/// The membership must have changed twice: one went, and another has its vote.
+fn membership_bit(node: NodeId, injected: &Evidence, healed: &Evidence) -> Bite {
+    let Some(Removal { member, led, refused, .. }) = injected.removals.get(&node) else {
+        return Bite::Missed(format!("nobody was asked to remove {node}"));
+    };
+    if let Some(why) = refused {
+        return Bite::Missed(format!("{node} stayed a member: {why}"));
+    }
+    let Some(Joining { member: successor, learned, votes, .. }) = healed.joinings.get(&node) else {
+        return Bite::Missed(format!("nobody took the seat of member {member} on {node}"));
+    };
+    if !votes {
+        return Bite::Missed(format!("member {successor} took the seat of {node} and never got a vote"));
+    }
+    let leading = if *led { ", which led," } else { "" };
+    let learned = learned.map(|span| format!(" after {span} as a learner")).unwrap_or_default();
+    Bite::Bit(format!(
+        "member {member}{leading} was removed from {node}, and member {successor} got its vote{learned}"
+    ))
 }
 
 /// A power cut that loses nothing is a kill, and there is a fault for that.

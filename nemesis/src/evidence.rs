@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Link, NodeId};
+use crate::span::Span;
 
 /// What a cut link kept from arriving. All numbers count from the cut on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -51,7 +52,8 @@ pub struct Death {
     pub pid: u32,
     /// How it ended, from `wait`: `signal 9`, or `exit 3` when it had ended before the signal came.
     pub status: String,
-    /// Whether the signal of this fault is what ended it.
+    /// Whether this fault is what ended it, and in its own way: one that was asked to stop and had to be
+    /// killed did not.
     pub killed: bool,
 }
 
@@ -95,6 +97,37 @@ pub struct Refusal {
     pub node: NodeId,
     /// Why, in its own words.
     pub words: String,
+}
+
+/// A member that was to be taken out of the cluster.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Removal {
+    /// The number of the member, as the system writes it; empty if it could not be learned.
+    pub member: String,
+    /// Whether it led when that was asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub led: bool,
+    /// How long it took until the others had done it, or would not.
+    pub took: Span,
+    /// Why it is a member still, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// A member that took an empty seat.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Joining {
+    /// The number of the new member, as the system writes it.
+    pub member: String,
+    /// How long it took until it was a member, from when that was asked.
+    pub took: Span,
+    /// How long it then was a learner; none if it joined as a voter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<Span>,
+    /// Whether it has a vote now.
+    pub votes: bool,
 }
 
 /// What a disk no longer holds.
@@ -200,6 +233,12 @@ pub struct Evidence {
     /// Who was to be started again and would not open its disk.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<Refusal>,
+    /// Whose seat was to be emptied, and what became of that.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub removals: BTreeMap<NodeId, Removal>,
+    /// Whose seat was taken by a new member.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub joinings: BTreeMap<NodeId, Joining>,
     /// What the disks of those who lost their power, or were wiped, no longer hold.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub lost: BTreeMap<NodeId, Loss>,

@@ -24,7 +24,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::Evidence;
-use crate::ids::{Link, Nodes, list};
+use crate::ids::{Link, NodeId, Nodes, list};
 use crate::kind::Kind;
 
 pub use claim::Claim;
@@ -111,6 +111,20 @@ pub enum Fault {
         /// Whose.
         nodes: Nodes,
     },
+    /// These nodes are asked to stop, do so in good order, and are started again when it heals. What a node
+    /// does only on its way out, and what it believes only because the last one went well, is found out.
+    Restart {
+        /// Whose.
+        nodes: Nodes,
+    },
+    /// The member in this seat is taken out of the cluster: the others are asked to, then its process ends
+    /// and its disk is emptied. When it heals, a new member takes the seat, on an empty disk and at the same
+    /// address: it learns first, where the system knows learners, and then gets a vote. Who counts the votes
+    /// of yesterday's members is found out.
+    Membership {
+        /// Which seat.
+        node: NodeId,
+    },
 }
 
 impl Fault {
@@ -128,13 +142,16 @@ impl Fault {
             Fault::FailedSync { .. } => Kind::FailedSync,
             Fault::BitFlip { .. } => Kind::BitFlip,
             Fault::Wipe { .. } => Kind::Wipe,
+            Fault::Restart { .. } => Kind::Restart,
+            Fault::Membership { .. } => Kind::Membership,
         }
     }
 
-    /// What it does and to whom, if it is one that is done to nodes and not to links.
+    /// What it does and to whom, if it is one that is done to any number of nodes, and not to links nor to
+    /// the cluster as a whole.
     pub fn harm(&self) -> Option<(Harm, &Nodes)> {
         Some(match self {
-            Fault::Partition { .. } | Fault::Packets { .. } => return None,
+            Fault::Partition { .. } | Fault::Packets { .. } | Fault::Membership { .. } => return None,
             Fault::Kill { nodes } => (Harm::Kill, nodes),
             Fault::Pause { nodes } => (Harm::Pause, nodes),
             Fault::Power { nodes } => (Harm::Power, nodes),
@@ -144,6 +161,7 @@ impl Fault {
             Fault::FailedSync { nodes } => (Harm::FailedSync, nodes),
             Fault::BitFlip { nodes } => (Harm::BitFlip, nodes),
             Fault::Wipe { nodes } => (Harm::Wipe, nodes),
+            Fault::Restart { nodes } => (Harm::Restart, nodes),
         })
     }
 
@@ -152,6 +170,7 @@ impl Fault {
         match self {
             Fault::Partition { grudge, .. } => grudge.nodes(),
             Fault::Packets { links, .. } => links.iter().flat_map(|link| [link.from, link.to]).collect(),
+            Fault::Membership { node } => [*node].into(),
             _ => self.harm().map(|(_, nodes)| nodes.clone()).unwrap_or_default(),
         }
     }
@@ -177,6 +196,12 @@ impl Fault {
                 found.deaths = on.kill(nodes)?;
                 found.lost = on.wipe(nodes)?;
             }
+            Fault::Restart { nodes } => found.deaths = on.stop(nodes)?,
+            Fault::Membership { node } => {
+                let (removal, deaths) = on.remove(*node)?;
+                found.removals = [(*node, removal)].into();
+                found.deaths = deaths;
+            }
         }
         Ok(found)
     }
@@ -195,7 +220,16 @@ impl Fault {
             Fault::SlowDisk { nodes, pace } => found.disks = on.relieve(nodes, Trouble::Slow(*pace))?,
             Fault::FullDisk { nodes } => found.disks = on.relieve(nodes, Trouble::Full)?,
             Fault::FailedSync { nodes } => found.disks = on.relieve(nodes, Trouble::FailedSync)?,
-            Fault::Kill { .. } | Fault::Power { .. } | Fault::BitFlip { .. } | Fault::Wipe { .. } => {}
+            Fault::Membership { node } => {
+                let (joining, births) = on.join(*node)?;
+                found.joinings = joining.map(|joining| (*node, joining)).into_iter().collect();
+                found.births = births;
+            }
+            Fault::Kill { .. }
+            | Fault::Power { .. }
+            | Fault::BitFlip { .. }
+            | Fault::Wipe { .. }
+            | Fault::Restart { .. } => {}
         }
         if let Some((harm, nodes)) = self.harm()
             && harm.ends_nodes()
@@ -211,12 +245,13 @@ impl Fault {
 }
 
 impl fmt::Display for Fault {
-    /// `partition n1 | n2 n3 (hold)`, `kill n2`, `clock n1 (jump +2.5s)`.
+    /// `partition n1 | n2 n3 (hold)`, `kill n2`, `clock n1 (jump +2.5s)`, `membership n2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.kind();
         match self {
             Fault::Partition { grudge, sever } => write!(f, "{kind} {grudge} ({sever})"),
             Fault::Packets { links, weather } => write!(f, "{kind} {} ({weather})", list(links)),
+            Fault::Membership { node } => write!(f, "{kind} {node}"),
             _ => self.harm().map_or(Ok(()), |(harm, nodes)| write!(f, "{kind} {}{harm}", list(nodes))),
         }
     }

@@ -13,7 +13,7 @@
 //! when = "leader-changed"
 //! every = "~5s"                      # and again, about so long after, until the run is over
 //! lasting = "800ms"
-//! fault = "kill"                     # or pause, power, full-disk, failed-sync, bit-flip, wipe
+//! fault = "kill"                     # or pause, restart, power, full-disk, failed-sync, bit-flip, wipe
 //! nodes = "leader"                   # or one, minority, majority, all, or a list of nodes
 //!
 //! [[step]]
@@ -36,6 +36,12 @@
 //! fault = "slow-disk"
 //! nodes = "one"
 //! pace = "stuck"                     # or what each sync takes longer: "40ms"
+//!
+//! [[step]]
+//! at = "25s"
+//! lasting = "2s"
+//! fault = "membership"
+//! nodes = "leader"                   # or one, or a list of one node
 //! ```
 //!
 //! And whatever chance adds to it, night after night:
@@ -275,12 +281,15 @@ impl Reader<'_> {
             | Kind::FullDisk
             | Kind::FailedSync
             | Kind::BitFlip
-            | Kind::Wipe => &[Field::Nodes],
+            | Kind::Wipe
+            | Kind::Restart
+            | Kind::Membership => &[Field::Nodes],
         };
         self.only(entry, kind, fields)?;
         match kind {
             Kind::Partition => self.partition(entry),
             Kind::Packets => self.packets(entry),
+            Kind::Membership => self.membership(entry),
             _ => self.harm(entry, kind),
         }
     }

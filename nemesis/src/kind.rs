@@ -30,11 +30,15 @@ pub enum Kind {
     BitFlip,
     /// A disk forgets everything.
     Wipe,
+    /// Processes stop in good order.
+    Restart,
+    /// Members are replaced by new ones.
+    Membership,
 }
 
 impl Kind {
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Partition,
         Kind::Kill,
         Kind::Pause,
@@ -46,10 +50,12 @@ impl Kind {
         Kind::FailedSync,
         Kind::BitFlip,
         Kind::Wipe,
+        Kind::Restart,
+        Kind::Membership,
     ];
 
-    /// Those that real processes can be given: what a signal or a proxy can do.
-    pub const REAL: [Kind; 3] = [Kind::Partition, Kind::Kill, Kind::Pause];
+    /// Those that real processes can be given: what a signal, a proxy or a request can do.
+    pub const REAL: [Kind; 5] = [Kind::Partition, Kind::Kill, Kind::Pause, Kind::Restart, Kind::Membership];
 
     /// Those that a simulator mixes when it is asked for `all`.
     pub const SIMULATED: [Kind; 10] = [
@@ -72,11 +78,12 @@ impl Kind {
     }
 
     /// The fewest nodes on which it can bite. One node has no links. And a rotten disk may keep its node
-    /// down for good, so it happens only where the rest can do without that node.
+    /// down for good, so it happens only where the rest can do without that node; so must they while a member
+    /// is replaced.
     pub fn needs_nodes(self) -> usize {
         match self {
             Kind::Partition | Kind::Packets => 2,
-            Kind::BitFlip => 3,
+            Kind::BitFlip | Kind::Membership => 3,
             Kind::Kill
             | Kind::Pause
             | Kind::Power
@@ -84,7 +91,8 @@ impl Kind {
             | Kind::SlowDisk
             | Kind::FullDisk
             | Kind::FailedSync
-            | Kind::Wipe => 1,
+            | Kind::Wipe
+            | Kind::Restart => 1,
         }
     }
 
@@ -102,6 +110,8 @@ impl Kind {
             Kind::FailedSync => "failed-sync",
             Kind::BitFlip => "bit-flip",
             Kind::Wipe => "wipe",
+            Kind::Restart => "restart",
+            Kind::Membership => "membership",
         }
     }
 
@@ -119,6 +129,8 @@ impl Kind {
             Kind::FailedSync => "heal-failed-sync",
             Kind::BitFlip => "heal-bit-flip",
             Kind::Wipe => "heal-wipe",
+            Kind::Restart => "heal-restart",
+            Kind::Membership => "heal-membership",
         }
     }
 
@@ -139,6 +151,10 @@ impl Kind {
             Kind::BitFlip => "nodes die and one bit on their disks rots: who finds out must not start again",
             Kind::Wipe => {
                 "nodes die and start again on empty disks; beyond what Raft promises, and in no mixture"
+            }
+            Kind::Restart => "nodes stop in good order when SIGTERM asks them to, and are started again",
+            Kind::Membership => {
+                "a member is taken out of the cluster, and a new one on an empty disk takes its place"
             }
         }
     }
@@ -280,7 +296,8 @@ mod tests {
 
     #[test]
     fn all_becomes_what_the_world_supports_and_says_so() {
-        assert_eq!(Kinds::parse("all", &Kind::REAL).unwrap().to_string(), "partition,kill,pause");
+        let real = Kinds::parse("all", &Kind::REAL).unwrap();
+        assert_eq!(real.to_string(), "partition,kill,pause,restart,membership");
         assert_eq!(Kinds::parse("all", &[Kind::Kill]).unwrap().to_string(), "kill");
         assert_eq!(Kinds::parse("none", &Kind::ALL).unwrap().to_string(), "none");
         assert_eq!(Kinds::parse("kill, partition,kill", &Kind::ALL).unwrap().to_string(), "kill,partition");
@@ -289,7 +306,8 @@ mod tests {
     #[test]
     fn what_no_system_need_survive_is_asked_for_by_name_or_not_at_all() {
         let all = Kinds::parse("all", &Kind::ALL).unwrap();
-        assert_eq!(all, Kinds::of(Kind::SIMULATED));
+        assert_eq!(all, Kinds::of(Kind::ALL.into_iter().filter(|kind| *kind != Kind::Wipe)));
+        assert!(Kind::SIMULATED.into_iter().all(|kind| all.as_slice().contains(&kind)));
         assert!(!all.as_slice().contains(&Kind::Wipe));
         assert_eq!(Kinds::parse("wipe,kill", &Kind::ALL).unwrap().to_string(), "wipe,kill");
         assert!(Kind::REAL.into_iter().all(|kind| all.as_slice().contains(&kind)));
@@ -299,10 +317,10 @@ mod tests {
     fn what_cannot_bite_is_refused_by_name_and_left_out_of_all() {
         let of = |text: &str, nodes| Kinds::parse_for(text, &Kind::ALL, nodes);
         let (kinds, left_out) = of("all", 1).unwrap();
-        assert_eq!(left_out.to_string(), "partition,packets,bit-flip");
-        assert_eq!(kinds.to_string(), "kill,pause,power,clock,slow-disk,full-disk,failed-sync");
-        assert_eq!(of("all", 2).unwrap().1.to_string(), "bit-flip");
-        assert_eq!(of("all", 3), Ok((Kinds::of(Kind::SIMULATED), Kinds::default())));
+        assert_eq!(left_out.to_string(), "partition,packets,bit-flip,membership");
+        assert_eq!(kinds.to_string(), "kill,pause,power,clock,slow-disk,full-disk,failed-sync,restart");
+        assert_eq!(of("all", 2).unwrap().1.to_string(), "bit-flip,membership");
+        assert_eq!(of("all", 3).unwrap().1, Kinds::default());
         assert_eq!(of("kill,wipe", 1).unwrap().1, Kinds::default());
         let said = |text: &str, nodes| of(text, nodes).unwrap_err().to_string();
         assert_eq!(said("kill,partition", 1), "fault `partition` cannot bite on 1 node: it needs 2");
@@ -328,7 +346,7 @@ mod tests {
         assert_eq!(said("", &Kind::ALL), format!("unknown fault ``; known: {known}, all, none"));
         assert_eq!(
             said("power", &Kind::REAL),
-            "fault `power` is not supported here; supported: partition,kill,pause, all, none"
+            "fault `power` is not supported here; supported: partition,kill,pause,restart,membership, all, none"
         );
         assert_eq!(said("all,kill", &Kind::ALL), "`all` says it all: it cannot be mixed with other faults");
     }

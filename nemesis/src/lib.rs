@@ -17,8 +17,11 @@
 //! * **What lasts at once leaves each other alone.** A fault [claims](fault::Claim) what it works on, so
 //!   that no heal undoes another fault.
 //!
-//! Left out so far: membership. It will be one more variant of [`Fault`] with its own evidence; the
-//! compiler then names every place that must learn of it.
+//! A node here is a *seat*: a name, an address, a disk. Who sits there may change, since one fault replaces the
+//! member in a seat by a new one; what it is called by the system is in that fault's evidence.
+//!
+//! Left out: clusters that grow or shrink for good. Every seat that a fault empties is taken again, so that
+//! schedules, roles and proxies know all nodes there will be.
 #![forbid(unsafe_code)]
 
 pub mod aim;
@@ -39,8 +42,8 @@ pub mod storm;
 pub use aim::{Aim, Unresolved, Who};
 pub use bite::{Bite, Met, bite};
 pub use evidence::{
-    Birth, ClockReading, Death, DiskCounts, Evidence, LinkCounts, Loss, Offsets, PacketCounts, ProcessState,
-    Refusal, Rot,
+    Birth, ClockReading, Death, DiskCounts, Evidence, Joining, LinkCounts, Loss, Offsets, PacketCounts,
+    ProcessState, Refusal, Removal, Rot,
 };
 pub use fault::{Claim, Fault, Grudge, Harm, Pace, Sever, Skew, Target, Trouble, Weather};
 pub use file::BadSchedule;

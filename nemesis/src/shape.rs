@@ -49,6 +49,12 @@ pub enum Impossible {
     /// Nobody leads, as far as anyone can see. It may change.
     #[error("no leader is known")]
     NoLeader,
+    /// Too few to do without one.
+    #[error("a member can be replaced among 3 nodes or more, and there are {nodes}")]
+    TooFewMembers {
+        /// How many there are.
+        nodes: usize,
+    },
     /// Nobody to speak to.
     #[error("one node has no links")]
     NoLinks,

@@ -246,6 +246,7 @@ impl Life {
                 let who = if several { [Who::Minority, Who::Majority, Who::All].choose(rng) } else { None };
                 Aim::Harm { who: who.cloned().unwrap_or(Who::One), harm }
             }
+            Aim::Membership { .. } if to_leader => Aim::Membership { who: Who::Leader },
             aim => aim,
         }
     }
@@ -255,10 +256,10 @@ impl Life {
 /// there is.
 fn lengths(kind: Kind) -> (u64, u64) {
     match kind {
-        Kind::Kill | Kind::Power | Kind::BitFlip | Kind::Wipe => (SHORTEST, 3_000),
+        Kind::Kill | Kind::Power | Kind::BitFlip | Kind::Wipe | Kind::Restart => (SHORTEST, 3_000),
         Kind::Pause => (120, 3_000),
         Kind::Partition | Kind::SlowDisk => (200, 5_000),
-        Kind::FullDisk | Kind::FailedSync => (300, 3_000),
+        Kind::FullDisk | Kind::FailedSync | Kind::Membership => (300, 3_000),
         Kind::Packets | Kind::Clock => (500, 8_000),
     }
 }
@@ -279,6 +280,7 @@ fn taken_by(aim: &Aim, nodes: usize) -> usize {
         },
         Aim::Harm { harm: Harm::Clock(_), .. } | Aim::Packets { .. } => 0,
         Aim::Harm { harm: Harm::SlowDisk(Pace::Sync(span)), .. } if *span < Span::millis(100) => 0,
+        Aim::Membership { .. } => 1,
         Aim::Harm { who, .. } => match who {
             Who::Leader | Who::One => 1,
             Who::Minority => minority.max(1),

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use nemesis::{
-    Birth, Bite, ClockReading, Death, DiskCounts, Evidence, Fault, Grudge, Link, LinkCounts, Loss, Met,
-    NodeId, Nodes, Offsets, Pace, PacketCounts, ProcessState, Refusal, Rot, Sever, Shift, Skew, Span,
-    Weather, bite, cluster,
+    Birth, Bite, ClockReading, Death, DiskCounts, Evidence, Fault, Grudge, Joining, Link, LinkCounts, Loss,
+    Met, NodeId, Nodes, Offsets, Pace, PacketCounts, ProcessState, Refusal, Removal, Rot, Sever, Shift, Skew,
+    Span, Weather, bite, cluster,
 };
 
 fn partition() -> Fault {
@@ -128,6 +128,52 @@ fn who_dies_and_refuses_to_come_back_was_bitten() {
         said,
         "n1 (process 40) ended by signal 9, and would not start again: record 7 does not match its checksum"
     );
+}
+
+#[test]
+fn a_restart_bit_when_a_node_stopped_as_it_was_asked_to_and_came_back() {
+    let restart = Fault::Restart { nodes: n1() };
+    let stopped = |killed| {
+        let death = Death { node: NodeId(1), pid: 40, status: "exit 0".to_owned(), killed };
+        Evidence { deaths: vec![death], ..Evidence::default() }
+    };
+    assert_eq!(bit(&restart, &stopped(true), &born()), "n1 (process 40) stopped when asked to (exit 0)");
+    bit(&restart, &stopped(true), &refused());
+    assert_eq!(missed(&restart, &stopped(false), &born()), "no process stopped when it was asked to");
+    assert_eq!(
+        missed(&restart, &stopped(true), &Evidence::default()),
+        "no killed node came back as a new process"
+    );
+}
+
+#[test]
+fn a_membership_bit_when_one_member_went_and_another_got_its_vote() {
+    let membership = Fault::Membership { node: NodeId(1) };
+    let removed = |led, refused: Option<&str>| {
+        let refused = refused.map(str::to_owned);
+        let removal = Removal { member: "1f".to_owned(), led, took: Span::millis(9), refused };
+        Evidence { removals: [(NodeId(1), removal)].into(), ..Evidence::default() }
+    };
+    let joined = |learned, votes| {
+        let joining = Joining { member: "2e".to_owned(), took: Span::millis(9), learned, votes };
+        Evidence { joinings: [(NodeId(1), joining)].into(), ..born() }
+    };
+    let said = bit(&membership, &removed(true, None), &joined(Some(Span::millis(250)), true));
+    assert_eq!(
+        said,
+        "member 1f, which led, was removed from n1, and member 2e got its vote after 250ms as a learner"
+    );
+    let said = bit(&membership, &removed(false, None), &joined(None, true));
+    assert_eq!(said, "member 1f was removed from n1, and member 2e got its vote");
+    let learner = joined(Some(Span::millis(250)), false);
+    let said = missed(&membership, &removed(true, None), &learner);
+    assert_eq!(said, "member 2e took the seat of n1 and never got a vote");
+    let said = missed(&membership, &removed(true, None), &born());
+    assert_eq!(said, "nobody took the seat of member 1f on n1");
+    let said = missed(&membership, &removed(true, Some("no leader")), &born());
+    assert_eq!(said, "n1 stayed a member: no leader");
+    let said = missed(&membership, &Evidence::default(), &joined(None, true));
+    assert_eq!(said, "nobody was asked to remove n1");
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use nemesis::{
-    Birth, ClockReading, Death, DiskCounts, Fault, Grudge, Kind, Link, LinkCounts, Loss, NodeId, Nodes, Pace,
-    PacketCounts, ProcessState, Refusal, Rot, Sever, Shift, Skew, Span, Target, Trouble, Weather, cluster,
+    Birth, ClockReading, Death, DiskCounts, Fault, Grudge, Joining, Kind, Link, LinkCounts, Loss, NodeId,
+    Nodes, Pace, PacketCounts, ProcessState, Refusal, Removal, Rot, Sever, Shift, Skew, Span, Target,
+    Trouble, Weather, cluster,
 };
 
 /// A world of assignments. What is lost on a disk stays lost, so disks are no part of what is mended.
@@ -14,6 +15,7 @@ struct World {
     cut: BTreeSet<Link>,
     dead: Nodes,
     still: Nodes,
+    empty: Nodes,
     weather: BTreeMap<Link, Weather>,
     skewed: BTreeMap<NodeId, Skew>,
     troubled: BTreeSet<(NodeId, String)>,
@@ -58,6 +60,23 @@ impl Target for Lab {
     fn refusals(&mut self, nodes: &Nodes) -> io::Result<Vec<Refusal>> {
         let refusal = |node: &NodeId| Refusal { node: *node, words: "a checksum does not match".to_owned() };
         Ok(nodes.intersection(&self.disks.rotten).map(refusal).collect())
+    }
+    fn stop(&mut self, nodes: &Nodes) -> io::Result<Vec<Death>> {
+        self.calls.push("stop");
+        self.world.dead.extend(nodes);
+        let death = |node: &NodeId| Death { node: *node, pid: 1, status: "exit 0".to_owned(), killed: true };
+        Ok(nodes.iter().map(death).collect())
+    }
+    fn remove(&mut self, node: NodeId) -> io::Result<(Removal, Vec<Death>)> {
+        self.calls.push("remove");
+        self.world.empty.insert(node);
+        let removal = Removal { member: "1".to_owned(), led: true, took: Span::millis(3), refused: None };
+        Ok((removal, Vec::new()))
+    }
+    fn join(&mut self, node: NodeId) -> io::Result<(Option<Joining>, Vec<Birth>)> {
+        self.calls.push("join");
+        let joining = Joining { member: "4".to_owned(), took: Span::millis(5), learned: None, votes: true };
+        Ok((self.world.empty.remove(&node).then_some(joining), vec![Birth { node, pid: 2 }]))
     }
     fn pause(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>> {
         self.world.still.extend(nodes);
@@ -173,6 +192,8 @@ fn faults() -> Vec<(Fault, &'static str)> {
         (Fault::FailedSync { nodes: n(1) }, r#"{"fault":"failed-sync","nodes":["n1"]}"#),
         (Fault::BitFlip { nodes: n(1) }, r#"{"fault":"bit-flip","nodes":["n1"]}"#),
         (Fault::Wipe { nodes: n(1) }, r#"{"fault":"wipe","nodes":["n1"]}"#),
+        (Fault::Restart { nodes: n(1) }, r#"{"fault":"restart","nodes":["n1"]}"#),
+        (Fault::Membership { node: NodeId(2) }, r#"{"fault":"membership","node":"n2"}"#),
     ]
 }
 
@@ -248,6 +269,32 @@ fn who_finds_a_rotten_bit_is_evidence_in_its_own_words() {
 }
 
 #[test]
+fn who_stops_in_good_order_is_started_again_on_its_disk() {
+    let mut lab = Lab::default();
+    let restart = Fault::Restart { nodes: n(1) };
+    assert_eq!(restart.inject(&mut lab).unwrap().deaths[0].status, "exit 0");
+    assert_eq!(restart.heal(&mut lab).unwrap().births.len(), 1);
+    assert_eq!(lab.calls, ["stop", "restart"]);
+}
+
+#[test]
+fn a_seat_that_was_emptied_is_taken_again_and_both_members_are_named() {
+    let mut lab = Lab::default();
+    let membership = Fault::Membership { node: NodeId(1) };
+    let removal = membership.inject(&mut lab).unwrap();
+    let joining = membership.heal(&mut lab).unwrap();
+    assert_eq!(lab.calls, ["remove", "join"]);
+    let json = serde_json::to_value(&removal).unwrap();
+    assert_eq!(json["removals"]["n1"], serde_json::json!({ "member": "1", "led": true, "took": "3ms" }));
+    assert_eq!(serde_json::from_value::<nemesis::Evidence>(json).unwrap(), removal);
+    let json = serde_json::to_value(&joining).unwrap();
+    assert_eq!(json["joinings"]["n1"], serde_json::json!({ "member": "4", "took": "5ms", "votes": true }));
+    assert_eq!(serde_json::from_value::<nemesis::Evidence>(json).unwrap(), joining);
+    // Whom nobody removed keeps his seat.
+    assert_eq!(membership.heal(&mut lab).unwrap().joinings, [].into());
+}
+
+#[test]
 fn a_pause_asks_whether_it_lasted_before_it_ends_it() {
     let mut lab = Lab::default();
     let pause = Fault::Pause { nodes: n(1) };
@@ -287,7 +334,8 @@ impl Target for Bare {
 fn a_world_that_cannot_do_a_fault_says_so_and_does_not_look_as_if_it_had() {
     for (fault, _) in faults() {
         let refused = fault.inject(&mut Bare).err().map(|error| error.kind());
-        let expected = (!Kind::REAL.contains(&fault.kind())).then_some(io::ErrorKind::Unsupported);
+        let basic = [Kind::Partition, Kind::Kill, Kind::Pause].contains(&fault.kind());
+        let expected = (!basic).then_some(io::ErrorKind::Unsupported);
         assert_eq!(refused, expected, "{fault}");
     }
 }

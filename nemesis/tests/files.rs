@@ -33,7 +33,7 @@ proptest! {
     #[test]
     fn a_schedule_is_read_as_it_was_written_both_as_asked_and_as_done(seed: u64, nodes in 2_u16..7) {
         let limit = Time(200_123_456_789);
-        let kinds = Kinds::of(Kind::ALL);
+        let (kinds, _) = Kinds::of(Kind::ALL).on(nodes.into());
         let drawn = Schedule::draw(seed, &kinds, nodes.into(), Rhythm::default(), limit);
         let storm = Schedule::storm(seed, &kinds, nodes.into(), limit);
         for asked in [drawn, storm] {
@@ -86,6 +86,7 @@ fn the_examples_in_the_documentation_are_read() {
         "after 400 ops: packets leader (delay 40ms, jitter 10ms, loss 5%, duplicate 1%, reorder 2%)",
         "at 20s: clock minority (jump +2.5s)",
         "at 22s: slow-disk one (stuck)",
+        "at 25s: membership leader",
     ];
     assert_eq!(said, expected);
     let schedule = Schedule::parse(&examples[1], &cluster(3)).unwrap();
@@ -117,6 +118,7 @@ fn every_kind_is_read_by_what_it_needs_and_nothing_else() {
             Kind::Packets => "links = \"one-link\"\nweather = { reorder = 7 }",
             Kind::Clock => "nodes = \"all\"\nskew = { drift = -50 }",
             Kind::SlowDisk => "nodes = \"all\"\npace = \"40ms\"",
+            Kind::Membership => "nodes = \"leader\"",
             _ => "nodes = \"all\"",
         };
         let text = format!("[[step]]\nat = \"2s\"\nuntil = \"7s\"\nfault = \"{kind}\"\n{fields}\n");
@@ -149,7 +151,8 @@ fn a_fault_to_nodes_that_cannot_be_names_the_line_and_the_cure() {
         ("nodes = \"all\"\nsever = \"cut\"", "line 6: a KIND has no `sever`; it has `nodes`"),
         ("nodes = \"all\"\nweather = {}", "line 6: a KIND has no `weather`; it has `nodes`"),
     ];
-    let plain = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Partition && *kind != Kind::Packets);
+    let links = [Kind::Partition, Kind::Packets];
+    let plain = Kind::ALL.into_iter().filter(|kind| !links.contains(kind));
     for (kind, (lines, expected)) in itertools::iproduct!(plain, cases) {
         let rest = match kind {
             Kind::Clock => "\nskew = { jump = \"1s\" }",
@@ -159,6 +162,24 @@ fn a_fault_to_nodes_that_cannot_be_names_the_line_and_the_cure() {
         let said = complaint(kind, &(lines.to_owned() + rest));
         assert!(said.starts_with(&expected.replace("KIND", kind.name())), "{lines}: {said}");
     }
+}
+
+#[test]
+fn one_member_is_replaced_at_a_time_and_only_where_the_others_can_do_without_it() {
+    let membership = |nodes: &str, there| {
+        let text =
+            format!("[[step]]\nat = \"2s\"\nuntil = \"7s\"\nfault = \"membership\"\nnodes = {nodes}\n");
+        let schedule = Schedule::parse(&text, &cluster(there));
+        schedule.map(|schedule| schedule.steps[0].aim.to_string()).map_err(|error| error.to_string())
+    };
+    let one = "line 5: one member is replaced at a time: ";
+    assert_eq!(membership("\"leader\"", 3), Ok("membership leader".to_owned()));
+    assert_eq!(membership("[\"n2\"]", 3), Ok("membership n2".to_owned()));
+    assert_eq!(membership("[\"n1\", \"n2\"]", 3), Err(format!("{one}name one node")));
+    let roles = "not minority, but leader, one, or a list of one";
+    assert_eq!(membership("\"minority\"", 5), Err(format!("{one}{roles}")));
+    let few = "line 5: a membership needs 3 nodes, and there are 2";
+    assert_eq!(membership("\"one\"", 2), Err(few.to_owned()));
 }
 
 #[test]

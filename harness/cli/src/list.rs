@@ -34,7 +34,12 @@ fn sections() -> Vec<Section> {
 /// Where a fault can be had.
 fn worlds(kind: nemesis::Kind) -> &'static str {
     let real = runner::system::SYSTEMS.iter().any(|system| system.faults().contains(&kind));
-    if real { "run, sim" } else { "sim" }
+    let simulated = nemesis::Kind::SIMULATED.contains(&kind) || !kind.is_fair();
+    match (real, simulated) {
+        (true, true) => "run, sim",
+        (true, false) => "run",
+        (false, _) => "sim",
+    }
 }
 
 fn bugs() -> Vec<(String, String)> {

@@ -114,7 +114,7 @@ impl System for Raft {
     }
 
     fn faults(&self) -> &'static [Kind] {
-        &Kind::REAL
+        &[Kind::Partition, Kind::Kill, Kind::Pause]
     }
 
     fn launch(&self, node: NodeId, map: &Map, plan: &Plan) -> Launch {

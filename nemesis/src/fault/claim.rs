@@ -8,7 +8,7 @@ use crate::ids::{Link, NodeId};
 /// Something that one fault at a time may work on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Claim {
-    /// Whether a node runs: killed, paused, without power, or about to halt of its disk.
+    /// Whether a node runs: killed, stopped, paused, without power, about to halt of its disk, or no member.
     Life(NodeId),
     /// Its clocks.
     Clocks(NodeId),
@@ -26,6 +26,7 @@ impl Fault {
         match self {
             Fault::Partition { grudge, .. } => grudge.links().into_iter().map(Claim::Link).collect(),
             Fault::Packets { links, .. } => links.iter().copied().map(Claim::Weather).collect(),
+            Fault::Membership { node } => [Claim::Life(*node)].into(),
             _ => {
                 let harmed = self.harm().into_iter();
                 harmed.flat_map(|(harm, nodes)| nodes.iter().map(move |node| harm.claim(*node))).collect()
@@ -50,7 +51,8 @@ impl Harm {
             | Harm::FullDisk
             | Harm::FailedSync
             | Harm::BitFlip
-            | Harm::Wipe => Claim::Life(node),
+            | Harm::Wipe
+            | Harm::Restart => Claim::Life(node),
         }
     }
 }
@@ -64,11 +66,17 @@ mod tests {
     #[test]
     fn what_holds_a_node_down_is_alone_with_it_and_leaves_room_for_the_rest() {
         let n1 = || Nodes::from([NodeId(1)]);
-        let down = [Harm::Kill, Harm::Pause, Harm::Power, Harm::FullDisk, Harm::BitFlip];
+        let down = [Harm::Kill, Harm::Pause, Harm::Power, Harm::FullDisk, Harm::BitFlip, Harm::Restart];
         for (one, other) in itertools::iproduct!(down, down) {
             assert!(one.on(n1()).clashes_with(&other.on(n1())), "{one:?} and {other:?}");
             assert!(!one.on(n1()).clashes_with(&other.on([NodeId(2)].into())));
         }
+        let replaced = Fault::Membership { node: NodeId(1) };
+        assert!(
+            down.into_iter().all(|harm| harm.on(n1()).clashes_with(&replaced)),
+            "nobody kills it meanwhile"
+        );
+        assert!(!replaced.clashes_with(&Fault::Membership { node: NodeId(2) }));
         let slow = Harm::SlowDisk(Pace::Stuck).on(n1());
         assert!(!slow.clashes_with(&Harm::Power.on(n1())));
         assert!(slow.clashes_with(&slow));

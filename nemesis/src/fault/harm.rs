@@ -108,6 +108,8 @@ pub enum Harm {
     BitFlip,
     /// As in [`Fault::Wipe`].
     Wipe,
+    /// As in [`Fault::Restart`].
+    Restart,
 }
 
 impl Harm {
@@ -123,6 +125,7 @@ impl Harm {
             Harm::FailedSync => Kind::FailedSync,
             Harm::BitFlip => Kind::BitFlip,
             Harm::Wipe => Kind::Wipe,
+            Harm::Restart => Kind::Restart,
         }
     }
 
@@ -130,7 +133,13 @@ impl Harm {
     pub fn ends_nodes(self) -> bool {
         match self {
             Harm::Pause | Harm::Clock(_) | Harm::SlowDisk(_) => false,
-            Harm::Kill | Harm::Power | Harm::FullDisk | Harm::FailedSync | Harm::BitFlip | Harm::Wipe => true,
+            Harm::Kill
+            | Harm::Power
+            | Harm::FullDisk
+            | Harm::FailedSync
+            | Harm::BitFlip
+            | Harm::Wipe
+            | Harm::Restart => true,
         }
     }
 
@@ -146,6 +155,7 @@ impl Harm {
             Harm::FailedSync => Fault::FailedSync { nodes },
             Harm::BitFlip => Fault::BitFlip { nodes },
             Harm::Wipe => Fault::Wipe { nodes },
+            Harm::Restart => Fault::Restart { nodes },
         }
     }
 }

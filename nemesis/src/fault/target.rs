@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use crate::evidence::{
-    Birth, ClockReading, Death, DiskCounts, LinkCounts, Loss, PacketCounts, ProcessState, Refusal, Rot,
+    Birth, ClockReading, Death, DiskCounts, Joining, LinkCounts, Loss, PacketCounts, ProcessState, Refusal,
+    Removal, Rot,
 };
 use crate::fault::{Pace, Sever, Skew, Weather};
 use crate::ids::{Link, NodeId, Nodes};
@@ -45,6 +46,22 @@ pub trait Target {
     /// Those of these nodes that would not open their disk when they were started last, and why.
     fn refusals(&mut self, _nodes: &Nodes) -> io::Result<Vec<Refusal>> {
         Ok(Vec::new())
+    }
+    /// Asks these nodes to stop in good order, all before any is waited for. One that does not within its
+    /// time is killed; then it did not die of this fault. One that had died before is reported as it died.
+    fn stop(&mut self, _nodes: &Nodes) -> io::Result<Vec<Death>> {
+        unsupported("restart")
+    }
+    /// Has the others take the member in this seat out of the cluster. If they do, its process ends and its
+    /// disk is emptied; if they refuse, or cannot be asked within a bounded time, nothing is done to it, and
+    /// the removal says why. An outcome that nobody told is looked up.
+    fn remove(&mut self, _node: NodeId) -> io::Result<(Removal, Vec<Death>)> {
+        unsupported("membership")
+    }
+    /// Puts a new member into this seat, on an empty disk and at the same address, and makes it a voter.
+    /// Nothing is done, and none returned, if the seat was never emptied.
+    fn join(&mut self, _node: NodeId) -> io::Result<(Option<Joining>, Vec<Birth>)> {
+        unsupported("membership")
     }
     /// Cuts the power of these nodes: they die, and of what was not synced any part is lost. A node that
     /// was dead before has nothing to lose.

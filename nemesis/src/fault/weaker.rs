@@ -30,6 +30,8 @@ impl Fault {
                 let milder = weather.milder().into_iter();
                 fewer.chain(milder.map(|weather| Fault::Packets { links: links(), weather })).collect()
             }
+            // Its process ends, and comes back as what it was.
+            Fault::Membership { node } => vec![Fault::Kill { nodes: [*node].into() }],
             _ => self.harm().map(|(harm, nodes)| weaker_harm(harm, nodes)).unwrap_or_default(),
         }
     }
@@ -123,7 +125,7 @@ impl Harm {
                 halved(span).map(|span| Harm::SlowDisk(Pace::Sync(span))).into_iter().collect()
             }
             Harm::Clock(skew) => skew.milder().into_iter().map(Harm::Clock).collect(),
-            Harm::Kill | Harm::Pause | Harm::FullDisk | Harm::FailedSync => Vec::new(),
+            Harm::Kill | Harm::Pause | Harm::FullDisk | Harm::FailedSync | Harm::Restart => Vec::new(),
         }
     }
 }

@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::reader::Reader;
 use super::{BadSchedule, Entry};
 use crate::aim::{Aim, Who};
-use crate::fault::{Harm, Pace, Skew, Weather};
+use crate::fault::{Fault, Harm, Pace, Skew, Weather};
 use crate::kind::Kind;
 use crate::span::{Shift, Span};
 
@@ -50,12 +50,37 @@ impl Reader<'_> {
             Kind::FailedSync => Harm::FailedSync,
             Kind::BitFlip => Harm::BitFlip,
             Kind::Wipe => Harm::Wipe,
-            Kind::Kill | Kind::Partition | Kind::Packets => Harm::Kill,
+            Kind::Restart => Harm::Restart,
+            Kind::Kill | Kind::Partition | Kind::Packets | Kind::Membership => Harm::Kill,
         };
         Ok(match who {
             Who::These(nodes) => Aim::Exactly(harm.on(nodes)),
             who => Aim::Harm { who, harm },
         })
+    }
+
+    /// One member at a time.
+    pub(super) fn membership(&self, entry: &Spanned<Entry>) -> Result<Aim, BadSchedule> {
+        let kind = Kind::Membership;
+        let who = self.whom(entry, kind)?;
+        let place = entry.get_ref().nodes.as_ref().map_or_else(|| entry.span(), Spanned::span);
+        let (needs, there) = (kind.needs_nodes(), self.nodes.len());
+        if there < needs {
+            return Err(self.bad(&place, format!("a {kind} needs {needs} nodes, and there are {there}")));
+        }
+        match who {
+            Who::These(nodes) => match (nodes.first(), nodes.len()) {
+                (Some(node), 1) => Ok(Aim::Exactly(Fault::Membership { node: *node })),
+                _ => Err(self.bad(&place, "one member is replaced at a time: name one node")),
+            },
+            who if Aim::REPLACEABLE.contains(&who) => Ok(Aim::Membership { who }),
+            who => {
+                let roles = itertools::join(Aim::REPLACEABLE, ", ");
+                let said =
+                    format!("one member is replaced at a time: not {who}, but {roles}, or a list of one");
+                Err(self.bad(&place, said))
+            }
+        }
     }
 
     pub(super) fn weather(&self, spanned: &Spanned<WeatherEntry>) -> Result<Weather, BadSchedule> {

@@ -60,6 +60,7 @@ fn fields(aim: &Aim) -> String {
     match aim {
         Aim::Partition { shape, sever } => severed(&format!("shape = \"{shape}\""), *sever),
         Aim::Packets { route, weather } => format!("links = \"{route}\"\n{}", inline(weather)),
+        Aim::Membership { who } => format!("nodes = \"{who}\""),
         Aim::Harm { who, harm } => harmed(&format!("nodes = \"{who}\""), *harm),
         Aim::Exactly(fault) => exactly(fault),
     }
@@ -73,6 +74,7 @@ fn exactly(fault: &Fault) -> String {
         Fault::Partition { grudge: Grudge::Links(links), sever } => {
             severed(&format!("links = {}", quoted(links)), *sever)
         }
+        Fault::Membership { node } => format!("nodes = {}", quoted([node])),
         Fault::Packets { links, weather } => format!("links = {}\n{}", quoted(links), inline(weather)),
         _ => {
             let harm = fault.harm().map(|(harm, nodes)| harmed(&format!("nodes = {}", quoted(nodes)), harm));
@@ -99,7 +101,8 @@ fn harmed(nodes: &str, harm: Harm) -> String {
         | Harm::FullDisk
         | Harm::FailedSync
         | Harm::BitFlip
-        | Harm::Wipe => nodes.to_owned(),
+        | Harm::Wipe
+        | Harm::Restart => nodes.to_owned(),
     }
 }
 

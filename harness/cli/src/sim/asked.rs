@@ -47,7 +47,7 @@ impl Asked {
         let schedule = common.schedule()?;
         let (kinds, left_out) = match &schedule {
             Some(schedule) => (schedule.kinds(), Kinds::default()),
-            None => common.kinds(&Kind::ALL)?,
+            None => common.kinds(&simulated())?,
         };
         let seeds = seeds(&args.seeds)?;
         let many = seeds.end - seeds.start;
@@ -148,6 +148,12 @@ pub(crate) fn command(plan: &Plan, schedule: Option<&Path>, seeds: Range<u64>) -
     }
     let _ = write!(words, " --seeds {}..{}", seeds.start, seeds.end);
     words
+}
+
+/// Those that a simulator mixes, and those that happen only to who asks for them.
+fn simulated() -> Vec<Kind> {
+    let here = |kind: &Kind| Kind::SIMULATED.contains(kind) || !kind.is_fair();
+    Kind::ALL.into_iter().filter(here).collect()
 }
 
 /// `all`, if it is.

@@ -41,7 +41,7 @@ impl System for Etcd {
     }
 
     fn faults(&self) -> &'static [Kind] {
-        &Kind::REAL
+        &[Kind::Partition, Kind::Kill, Kind::Pause]
     }
 
     fn links(&self) -> Links {
