@@ -142,15 +142,6 @@ pub(crate) fn bugs(flag: &str, asked: &[String]) -> Result<Vec<raft::Bug>, Refus
     }
     let find = |asked: &String| {
         asked.parse::<raft::Bug>().map_err(|error| {
-            let like = |known: &str| known.eq_ignore_ascii_case(asked);
-            let mut not_applicable = raft::Bug::NOT_APPLICABLE.iter();
-            if let Some((number, name, why)) =
-                not_applicable.find(|(number, name, _)| like(number) || like(name))
-            {
-                return Refusal::wrong(format_args!(
-                    "{flag} {asked}: {name} ({number}) is not applicable: {why}"
-                ));
-            }
             let known = raft::Bug::ALL.map(raft::Bug::name).join(", ");
             Refusal::wrong(format_args!("{flag}: {error}; known: {known}"))
         })

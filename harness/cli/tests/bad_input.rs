@@ -187,7 +187,7 @@ fn a_life_that_cannot_be_lived_is_refused_with_a_cure() {
     refused(&["sim", "--rate", "NaN"], &["--rate NaN"]);
     refused(&["sim", "--rate", "1000", "--time-limit", "86400"], &["--rate 1000", "86400 s", "1000000 ops"]);
     refused(&["sim", "--nemesis", "partition", "--nodes", "1"], &["--nemesis", "partition", "1 node"]);
-    refused(&["sim", "--bug", "R24"], &["--bug R24", "execute-twice", "not applicable", "disk"]);
+    refused(&["sim", "--bug", "R37"], &["R37", "known: vote-twice", "execute-twice"]);
     refused(&["sim", "--rate=-3"], &["--rate"]);
     refused(&["sim", "--time-limit", "1e9"], &["--time-limit", "86400"]);
     refused(&["sim", "--threads", "0"], &["--threads 0", "from 1"]);

@@ -30,12 +30,14 @@ const WORKLOADS: [Simulated; 6] = [
 ];
 
 /// Mistakes that no life can show yet, and why.
-pub const BEYOND: [(Bug, &str); 11] = [
+pub const BEYOND: [(Bug, &str); 13] = [
     (Bug::TrustClocks, "no node here reads by a lease yet"),
     (Bug::LeaseFromAnswer, "no node here reads by a lease yet"),
     (Bug::InstallOverNewer, "no snapshots are taken here yet"),
     (Bug::WrongSnapshotTerm, "no snapshots are taken here yet"),
     (Bug::CompactUnapplied, "no snapshots are taken here yet"),
+    (Bug::SnapshotWithoutSessions, "no snapshots are taken here yet"),
+    (Bug::ExecuteTwice, "no snapshots are taken here yet"),
     (Bug::ChangeBeforeOwnCommit, "nobody here asks for other members yet"),
     (Bug::ChangeTwice, "nobody here asks for other members yet"),
     (Bug::CountRemoved, "nobody here asks for other members yet"),

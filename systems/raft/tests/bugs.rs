@@ -57,7 +57,7 @@ const TOLD: [(Bug, &str); 7] = [
 ];
 
 /// Made where this crate has no part in it: by the log on disk, by the sessions, by whoever draws the timers.
-const ELSEWHERE: [Bug; 10] = [
+const ELSEWHERE: [Bug; 12] = [
     Bug::IgnoreSessions,
     Bug::FixElectionTimer,
     Bug::ExecuteBeforeCommit,
@@ -68,6 +68,8 @@ const ELSEWHERE: [Bug; 10] = [
     Bug::IgnoreFailedSync,
     Bug::SkipFolderSync,
     Bug::KeepMark,
+    Bug::SnapshotWithoutSessions,
+    Bug::ExecuteTwice,
 ];
 
 const LIVES: u64 = 2000;

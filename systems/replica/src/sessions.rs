@@ -87,6 +87,13 @@ impl<R: Clone> Sessions<R> {
         session.replies.insert(id.seq, reply);
     }
 
+    /// What no table should do: forgets that a request was executed (`Bug::ExecuteTwice`).
+    pub(crate) fn forget(&mut self, id: RequestId) {
+        if let Some(session) = self.open.get_mut(&id.session) {
+            session.replies.remove(&id.seq);
+        }
+    }
+
     /// Whether this session is open.
     pub fn knows(&self, session: SessionId) -> bool {
         self.open.contains_key(&session)

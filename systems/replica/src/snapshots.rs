@@ -30,12 +30,13 @@
 //! A state is installed in one go: a node that takes on a large one answers nobody meanwhile. A fetch that a restart
 //! interrupts begins again.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
 use raft::machine::Unreadable;
-use raft::{Checkpoint, EntryId, Envelope, Index, Input, Message, NodeId, Now, Offer, StateMachine};
+use raft::{Bug, Checkpoint, EntryId, Envelope, Index, Input, Message, NodeId, Now, Offer, StateMachine};
 use wal::{Disk, Source};
 
 use crate::replica::Replica;
@@ -155,14 +156,35 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         if !due || self.snapshots.taking.is_some() || self.wal.draft(Source::Taken).is_some() {
             return;
         }
-        let ahead = if rotten { self.applied.next() } else { self.applied };
+        let upto = self.claimed();
+        let ahead = if rotten { upto.next() } else { upto };
         let newer = self.wal.snapshot().is_some_and(|latest| latest.index() >= ahead);
-        let Some(checkpoint) = self.raft.log().checkpoint(self.applied).filter(|_| !newer) else { return };
+        let Some(checkpoint) = self.raft.log().checkpoint(upto).filter(|_| !newer) else { return };
         self.snapshots.begin_counting(self.applied);
         if self.wal.begin_draft(Source::Taken, &checkpoint).is_ok() {
-            let sessions = with_count(self.sessions.pieces(M::encode_reply));
+            let sessions = with_count(self.claimed_sessions().pieces(M::encode_reply));
             self.snapshots.taking = Some(Taking { sessions, machine: self.machine.freeze() });
         }
+    }
+
+    /// How far a snapshot that is taken now says that it reaches: as far as the state does, but for
+    /// `Bug::ExecuteTwice`.
+    fn claimed(&self) -> Index {
+        if self.config.bugs.has(Bug::ExecuteTwice) { self.applied.previous() } else { self.applied }
+    }
+
+    /// The sessions as a snapshot holds them: all, but for `Bug::SnapshotWithoutSessions`, and but for what
+    /// `Bug::ExecuteTwice` executed already.
+    fn claimed_sessions(&self) -> Cow<'_, Sessions<M::Reply>> {
+        let mut sessions = Cow::Borrowed(&self.sessions);
+        if self.config.bugs.has(Bug::SnapshotWithoutSessions) {
+            sessions = Cow::Owned(Sessions::new(sessions::LIMIT));
+        }
+        let beyond = self.raft.log().between(self.claimed(), self.applied);
+        for request in beyond.iter().filter_map(|entry| entry.request) {
+            sessions.to_mut().forget(request.id);
+        }
+        sessions
     }
 
     /// A draft is written as far as it was given: on with it.

@@ -19,7 +19,7 @@ use world::World;
 use world::lives::Happening;
 
 /// Seen within [`LIVES`].
-const SEEN: [Bug; 21] = [
+const SEEN: [Bug; 23] = [
     Bug::VoteTwice,
     Bug::AckBeforeSync,
     Bug::VoteForAnyLog,
@@ -41,6 +41,8 @@ const SEEN: [Bug; 21] = [
     Bug::SkipSync,
     Bug::SkipFolderSync,
     Bug::KeepMark,
+    Bug::SnapshotWithoutSessions,
+    Bug::ExecuteTwice,
 ];
 
 /// Rarer than that: left to the simulator, and to the invariants and scripts of `raft`.
@@ -56,7 +58,8 @@ const RARE: [Bug; 6] = [
 /// Cost time and break no promise, or need a disk that fails (`wal` has the test).
 const UNSEEN: [Bug; 3] = [Bug::FixElectionTimer, Bug::SkipPreVote, Bug::IgnoreFailedSync];
 
-/// Of members, leases, transfers and snapshots, which nobody asks for in these lives: `raft` has the tests.
+/// Of members, leases and transfers, which nobody asks for in these lives, and of how the core handles snapshots:
+/// `raft` has the tests.
 const BELOW: [Bug; 12] = [
     Bug::TrustClocks,
     Bug::LeaseFromAnswer,
@@ -103,7 +106,9 @@ fn life(seed: u64, bug: Option<Bug>) -> Option<String> {
     let mut throw = world::lives::dice(seed);
     SAID.set(Some(String::new()));
     let ended = panic::catch_unwind(AssertUnwindSafe(move || {
-        let mut world = World::with(bug);
+        // Every other life has snapshots, so that nodes begin with one.
+        let every = if seed.is_multiple_of(2) { u64::MAX } else { 20 };
+        let mut world = World::with_snapshots(bug, every);
         if bug.is_some() {
             world.invariants = None;
         }

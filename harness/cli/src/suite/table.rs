@@ -30,7 +30,7 @@ pub(super) fn text(outcome: &Outcome) -> String {
     if !outcome.rows.is_empty() {
         let _ = writeln!(
             out,
-            "{:4} {:22} {:10} {:>6} {:>6} {:>10} {:>8}  because",
+            "{:4} {:25} {:10} {:>6} {:>6} {:>10} {:>8}  because",
             "", "bug", "found as", "seed", "lives", "virtual s", "s"
         );
     }
@@ -38,12 +38,9 @@ pub(super) fn text(outcome: &Outcome) -> String {
         let _ = writeln!(out, "{}", line(row));
     }
     if outcome.all {
-        for (number, name, why) in Bug::NOT_APPLICABLE {
-            let _ = writeln!(out, "{number:4} {name:22} not applicable: {why}");
-        }
         for (bug, why) in hunt::BEYOND {
             let (number, name) = (bug.number().unwrap_or(""), bug.name());
-            let _ = writeln!(out, "{number:4} {name:22} not in this world: {why}");
+            let _ = writeln!(out, "{number:4} {name:25} not in this world: {why}");
         }
     }
     let _ = write!(out, "{}", summary(outcome));
@@ -69,7 +66,7 @@ fn line(Row { bug, hunt, took }: &Row) -> String {
     };
     let lasted = hunt.virtual_time().as_secs_f64();
     let row = format!(
-        "{number:4} {:22} {sort:10} {seed:>6} {:>6} {lasted:>10.0} {:>8.2}  {sentence}",
+        "{number:4} {:25} {sort:10} {seed:>6} {:>6} {lasted:>10.0} {:>8.2}  {sentence}",
         bug.name(),
         hunt.lives,
         took.as_secs_f64()
@@ -83,8 +80,7 @@ fn summary(outcome: &Outcome) -> String {
     }
     let mut out = format!("killed: {} of {}", outcome.found().count(), outcome.rows.len());
     if outcome.all {
-        let (not, beyond) = (Bug::NOT_APPLICABLE.len(), hunt::BEYOND.len());
-        let _ = write!(out, " that this world can show; {beyond} it cannot yet, {not} are not applicable");
+        let _ = write!(out, " that this world can show; {} it cannot yet", hunt::BEYOND.len());
     }
     out.push('\n');
     if let (Some(took), Some(lasted)) = (median_seconds(outcome), median_virtual_seconds(outcome)) {
@@ -152,10 +148,6 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 /// For programs.
 pub(super) fn object(outcome: &Outcome) -> Value {
     let bugs: Vec<Value> = outcome.rows.iter().map(|row| object_of(row, outcome)).collect();
-    let not_applicable: Vec<Value> = Bug::NOT_APPLICABLE
-        .iter()
-        .map(|(number, name, why)| json!({ "number": number, "bug": name, "why": why }))
-        .collect();
     let beyond: Vec<Value> = hunt::BEYOND
         .iter()
         .map(|(bug, why)| json!({ "number": bug.number(), "bug": bug.name(), "why": why }))
@@ -165,7 +157,6 @@ pub(super) fn object(outcome: &Outcome) -> Value {
         "suite": "bugs-raft",
         "world": "sim",
         "bugs": bugs,
-        "not_applicable": not_applicable,
         "not_in_this_world": beyond,
         "killed": outcome.found().count(),
         "hunted": outcome.rows.len(),

@@ -131,6 +131,8 @@ pub(crate) struct World {
     forgotten: Option<Timer>,
     draw: u64,
     bugs: Bugs,
+    /// After how many entries a snapshot is taken.
+    every: u64,
     /// How each timer was armed last.
     pub(crate) waits: BTreeMap<Timer, Wait>,
     /// What the cores must not do. Without it only what clients see is judged.
@@ -144,6 +146,11 @@ impl World {
 
     /// A world in which everybody makes this mistake.
     pub(crate) fn with(bug: Option<Bug>) -> World {
+        World::with_snapshots(bug, u64::MAX)
+    }
+
+    /// A world in which everybody makes this mistake, and takes a snapshot after so many entries.
+    pub(crate) fn with_snapshots(bug: Option<Bug>, every: u64) -> World {
         let mut world = World {
             nodes: BTreeMap::new(),
             disks: NODES.map(|id| (id, MemoryDisk::new())).into(),
@@ -165,6 +172,7 @@ impl World {
             draw: 1,
             waits: BTreeMap::new(),
             bugs: bug.map_or(Bugs::none(), |bug| Bugs::of([bug])),
+            every,
             invariants: Some(Invariants::default()),
         };
         for id in NODES {
@@ -181,6 +189,8 @@ impl World {
         config.log.segment_size = 2048;
         config.log.zeros_ahead = 256;
         config.bugs = self.bugs;
+        config.snapshots = replica::Rule { entries: self.every, bytes: u64::MAX, piece: 100 };
+        config.tail = raft::Tail { usual: 2, most: 6 };
         let mut effects = Effects::default();
         let disk = self.disks[&id].clone();
         let opened = Replica::open(config, Journal::default(), disk, self.now, &mut effects);
