@@ -29,21 +29,22 @@ pub struct Coverage {
     /// Changes that a client asked for more than once, under one name, and had a reply to.
     pub answered_again: u64,
     /// Snapshots that came to a node's disk, its own and others'.
-    #[serde(skip)]
     pub snapshots: u64,
     /// Nodes that took on another's snapshot.
-    #[serde(skip)]
     pub installs: u64,
+    /// Nodes that died while they fetched one.
+    pub cut_fetches: u64,
     /// Logs that gave up their beginning.
-    #[serde(skip)]
     pub compactions: u64,
+    /// Reads that a leader answered by its lease, asking nobody.
+    pub lease_reads: u64,
     /// Faults injected, and those of them that had an effect, by kind.
     #[serde(skip)]
     pub faults: BTreeMap<Kind, (u64, u64)>,
 }
 
 /// What can be met besides faults, by name.
-pub const MARKS: [&str; 8] = [
+pub const MARKS: [&str; 13] = [
     "leader change",
     "log cut back",
     "torn tail",
@@ -52,11 +53,16 @@ pub const MARKS: [&str; 8] = [
     "restart",
     "power cut in recovery",
     "asked again",
+    "snapshot taken",
+    "snapshot installed",
+    "fetch cut short",
+    "log shortened",
+    "read by lease",
 ];
 
 impl Coverage {
     /// How often each mark was met.
-    pub fn marks(&self) -> [(&'static str, u64); 8] {
+    pub fn marks(&self) -> [(&'static str, u64); MARKS.len()] {
         let met = [
             self.leader_changes,
             self.truncations,
@@ -66,6 +72,11 @@ impl Coverage {
             self.restarts,
             self.relapses,
             self.answered_again,
+            self.snapshots,
+            self.installs,
+            self.cut_fetches,
+            self.compactions,
+            self.lease_reads,
         ];
         std::array::from_fn(|place| (MARKS[place], met[place]))
     }

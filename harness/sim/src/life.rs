@@ -336,10 +336,16 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         last.index == applied && states.all(|other| other == (last, applied))
     }
 
-    /// How many entries there are that somebody has not executed, each counted once for everybody who has not.
+    /// How many entries there are that somebody has not executed, each counted once for everybody who has not, and
+    /// once more for whoever has not even got it: what a new leader found uncommitted is executed by nobody before a
+    /// quorum has all of it.
     fn behind(&self) -> u64 {
         let last = self.replicas().map(|replica| replica.status().last.index.0).max().unwrap_or(0);
-        self.replicas().map(|replica| last.saturating_sub(replica.status().applied.0)).sum()
+        let lacks = |replica: &Replica<_, _>| {
+            let status = replica.status();
+            2 * last - status.last.index.0.min(last) - status.applied.0.min(last)
+        };
+        self.replicas().map(lacks).sum()
     }
 
     fn replicas(&self) -> impl Iterator<Item = &Replica<kv::Store, crate::disk::SimDisk>> {

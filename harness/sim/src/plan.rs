@@ -55,17 +55,24 @@ impl Plan {
     /// What this seed makes of it: faults, circumstances, everything but the ops.
     pub fn frame(&self, seed: u64) -> Frame {
         let limit = Time::default().after(self.time_limit);
+        let settings = Settings::draw(self.nodes, &mut Dice::Settings.of(seed));
         let storm = || {
             let drawn = Dice::Storm.of(seed).next_u64();
             Schedule::storm(drawn, &self.kinds, usize::from(self.nodes), limit)
+        };
+        let (settings, schedule) = if let Some(asked) = &self.schedule {
+            (settings.beside(asked), asked.clone())
+        } else {
+            let drawn = settings.spare_leases(storm());
+            (settings, drawn)
         };
         Frame {
             seed,
             nodes: self.nodes,
             concurrency: self.concurrency,
             time_limit: self.time_limit,
-            settings: Settings::draw(self.nodes, &mut Dice::Settings.of(seed)),
-            schedule: self.schedule.clone().unwrap_or_else(storm),
+            settings,
+            schedule,
             bugs: self.bugs,
             cut: None,
         }

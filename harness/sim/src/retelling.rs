@@ -37,8 +37,8 @@ pub(crate) fn script(frame: &Frame, life: &Life, stop: &AtomicBool) -> Result<St
         nodes: frame.nodes,
         append: Some(frame.settings.append),
         window: Some(frame.settings.window),
-        tail: None,
-        lease: None,
+        tail: frame.settings.snapshots.map(|(_, usual, ..)| usual),
+        lease: frame.settings.lease,
         disks: Disks::Slow,
         bugs: Bug::ALL.into_iter().filter(|bug| frame.bugs.has(*bug)).collect(),
     };

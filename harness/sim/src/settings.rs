@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use nemesis::{Aim, Harm, Kind, Schedule, Skew};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,10 @@ pub struct Settings {
     /// bytes of one travel at once. The usual, if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshots: Option<(u64, u64, u64, usize)>,
+    /// By how much, in thousandths, clocks may run too fast or too slow, if leaders answer reads by lease and rely on
+    /// that. Then nothing may make a clock worse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<u32>,
     /// Whether clients have sessions: then they ask again what they do not know.
     pub sessions: bool,
 }
@@ -58,7 +63,7 @@ impl Settings {
     pub fn draw(nodes: u16, dice: &mut ChaCha8Rng) -> Settings {
         let least = *pick(dice, &[50_000, 200_000, 1_000_000, 5_000_000, 20_000_000]);
         let spread = *pick(dice, &[0, 100_000, 1_000_000, 10_000_000, 150_000_000]);
-        Settings {
+        let drawn = Settings {
             pace: Pace { least, spread, ordered: dice.random_bool(0.7) },
             turn: *pick(dice, &[10_000, 50_000, 500_000]),
             sync: *pick(dice, &[0, 1_000_000, 5_000_000, 20_000_000]),
@@ -72,8 +77,12 @@ impl Settings {
             heartbeat: Duration::from_millis(50),
             election: (Duration::from_millis(300), Duration::from_millis(600)),
             snapshots: None,
+            lease: None,
             sessions: dice.random_bool(0.5),
-        }
+        };
+        let snapshots = dice.random_bool(0.75).then(|| often(dice));
+        let lease = dice.random_bool(0.25).then(|| *pick(dice, &[50, 150, 300]));
+        Settings { snapshots, lease, ..drawn }
     }
 
     /// Everything fast, in order and alike: for tests that want nothing left to chance.
@@ -92,11 +101,68 @@ impl Settings {
             heartbeat: Duration::from_millis(50),
             election: (Duration::from_millis(300), Duration::from_millis(600)),
             snapshots: None,
+            lease: None,
             sessions: false,
         }
     }
+
+    /// The same circumstances, as far as a schedule with these faults allows them: where a user puts clocks out, no lease
+    /// can be promised.
+    #[must_use]
+    pub(crate) fn beside(self, schedule: &Schedule) -> Settings {
+        let lease = self.lease.filter(|_| !schedule.kinds().as_slice().contains(&Kind::Clock));
+        Settings { lease, ..self }
+    }
+
+    /// The same faults, with clocks no worse than leases bear.
+    pub(crate) fn spare_leases(&self, mut schedule: Schedule) -> Schedule {
+        let Some(lease) = self.lease else { return schedule };
+        let most = i8::try_from(lease / 10).unwrap_or(i8::MAX);
+        for step in &mut schedule.steps {
+            if let Aim::Harm { harm: Harm::Clock(Skew::Drift { percent }), .. } = &mut step.aim {
+                *percent = (*percent).clamp(-most, most);
+            }
+        }
+        schedule
+    }
+}
+
+/// Snapshots so often that a life sees many of them, and a tail so short that whoever is away for a moment needs one.
+fn often(dice: &mut ChaCha8Rng) -> (u64, u64, u64, usize) {
+    let entries = *pick(dice, &[15, 40, 120]);
+    let usual = *pick(dice, &[0, 5, 30]);
+    let most = usual + *pick(dice, &[0, 10, 50]);
+    (entries, usual, most, *pick(dice, &[400, 4 << 10, 64 << 10]))
 }
 
 fn pick<'a, T>(dice: &mut ChaCha8Rng, among: &'a [T]) -> &'a T {
     &among[dice.random_range(0..among.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use nemesis::{Step, Time, Who};
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn most_lives_have_snapshots_and_some_have_leases() {
+        let drawn: Vec<Settings> =
+            (0..400).map(|seed| Settings::draw(5, &mut ChaCha8Rng::seed_from_u64(seed))).collect();
+        let share = |of: &dyn Fn(&Settings) -> bool| drawn.iter().filter(|drawn| of(drawn)).count();
+        assert!((260..340).contains(&share(&|drawn| drawn.snapshots.is_some())));
+        assert!((70..130).contains(&share(&|drawn| drawn.lease.is_some())));
+    }
+
+    #[test]
+    fn where_reads_rest_on_clocks_none_is_worse_than_promised() {
+        let aim = |percent| Aim::Harm { who: Who::All, harm: Harm::Clock(Skew::Drift { percent }) };
+        let at = |percent| Step::at(Time(0), Time(1), aim(percent));
+        let schedule = || Schedule::from(vec![at(50), at(-50), at(3)]);
+        let leased = Settings { lease: Some(150), ..Settings::plain() };
+        assert_eq!(leased.spare_leases(schedule()).steps, [at(15), at(-15), at(3)]);
+        assert_eq!(Settings::plain().spare_leases(schedule()).steps, schedule().steps);
+        assert_eq!(leased.beside(&schedule()).lease, None, "whoever asks for wrong clocks gets them");
+    }
 }

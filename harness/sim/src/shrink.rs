@@ -298,14 +298,20 @@ where
     /// Circumstances of which nothing is special: all of them at once, or else one after the other.
     fn calm(&mut self) {
         let plain = Settings::plain();
-        let calmer: [fn(&mut Settings, &Settings); 7] = [
+        let calmer: [fn(&mut Settings, &Settings); 10] = [
             |settings, plain| settings.clone_from(plain),
+            |settings, plain| {
+                let Settings { snapshots, lease, .. } = *settings;
+                *settings = Settings { snapshots, lease, ..plain.clone() };
+            },
             |settings, plain| settings.pace = plain.pace,
             |settings, _| settings.pace.ordered = true,
             |settings, plain| (settings.sync, settings.turn) = (plain.sync, plain.turn),
             |settings, plain| (settings.append, settings.window) = (plain.append, plain.window),
             |settings, plain| settings.crowd = plain.crowd,
             |settings, plain| settings.sessions = plain.sessions,
+            |settings, plain| settings.snapshots = plain.snapshots,
+            |settings, plain| settings.lease = plain.lease,
         ];
         for calm in calmer {
             let mut script = self.script();

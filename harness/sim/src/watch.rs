@@ -6,7 +6,7 @@ use std::hash::Hash;
 
 use raft::invariants::Invariants;
 use raft::script::{Move, What};
-use raft::{Index, NodeId, Raft, StateMachine};
+use raft::{Answer, Index, NodeId, Raft, RequestId, StateMachine};
 use replica::{CallId, Effects, Noted, Outcome, Replica};
 
 use crate::disk::SimDisk;
@@ -40,6 +40,18 @@ impl Known {
     }
 }
 
+/// How many reads were answered in the step in which they were asked, though others would have had a say: by a lease.
+fn answered_at_once<R>(asked: &[RequestId], node: &Raft, journal: &[Noted<R>]) -> u64 {
+    if asked.is_empty() || node.membership().voters().len() == 1 {
+        return 0;
+    }
+    let at_once = |noted: &&Noted<R>| match noted {
+        Noted::Answered(Answer::ReadAt { id, .. }) => asked.contains(id),
+        _ => false,
+    };
+    journal.iter().filter(at_once).count() as u64
+}
+
 /// Looks at a node after every step of it.
 pub(crate) struct Watch<'a> {
     known: &'a mut Known,
@@ -47,6 +59,8 @@ pub(crate) struct Watch<'a> {
     breach: Option<Breach>,
     /// How often a snapshot was taken on in this turn.
     installs: u64,
+    /// How many reads were answered by a lease.
+    lease_reads: u64,
     /// How many of the turn's replies were looked at.
     replies: usize,
 }
@@ -54,12 +68,17 @@ pub(crate) struct Watch<'a> {
 impl<'a> Watch<'a> {
     /// For one turn of one node.
     pub(crate) fn of(known: &'a mut Known, now: u64) -> Watch<'a> {
-        Watch { known, now, breach: None, installs: 0, replies: 0 }
+        Watch { known, now, breach: None, installs: 0, lease_reads: 0, replies: 0 }
     }
 
     /// How often the node took on another's snapshot.
     pub(crate) fn installs(&self) -> u64 {
         self.installs
+    }
+
+    /// How many reads a leader answered by its lease.
+    pub(crate) fn lease_reads(&self) -> u64 {
+        self.lease_reads
     }
 
     /// The first thing that cannot be.
@@ -79,9 +98,11 @@ impl<'a> Watch<'a> {
             Noted::Asked(reads) => Some(reads),
             _ => None,
         });
-        for read in asked.flatten() {
+        let asked: Vec<RequestId> = asked.flatten().copied().collect();
+        for read in &asked {
             self.known.invariants.asked(*read);
         }
+        self.lease_reads += answered_at_once(&asked, replica.raft(), &journal);
         let observed = self.known.invariants.observe(replica.raft());
         self.judge(observed.map_err(Breach::Invariant));
         let node = replica.raft().id();

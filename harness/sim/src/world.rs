@@ -402,12 +402,15 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             config.snapshots = replica::Rule { entries, piece, ..config.snapshots };
             config.tail = raft::Tail { usual, most };
         }
+        config.lease = settings.lease.map(|drift| raft::Lease { drift });
         config.bugs = self.constitution.bugs;
         config
     }
 
     /// A process ends, for whatever reason. Its disk has to be told separately how.
     pub(crate) fn end(&mut self, id: NodeId, standing: Standing) {
+        let fetches = self.nodes[place(id)].replica.as_ref().is_some_and(Replica::fetches);
+        self.coverage.cut_fetches += u64::from(fetches);
         self.nodes[place(id)].end(standing);
         let messages = self.network.process_ends(id);
         if messages > 0 {
@@ -580,6 +583,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             node.busy_until = self.now + self.constitution.settings.turn;
         }
         self.coverage.installs += watch.installs();
+        self.coverage.lease_reads += watch.lease_reads();
         if let Some(breach) = watch.seen() {
             self.breach.get_or_insert(breach);
         }

@@ -41,6 +41,8 @@ pub struct Config {
     pub snapshots: Rule,
     /// How much of the log is kept behind it.
     pub tail: raft::Tail,
+    /// Whether a leader may answer reads by its lease, and how far clocks are trusted for it.
+    pub lease: Option<raft::Lease>,
     /// Mistakes to make.
     pub bugs: Bugs,
 }
@@ -48,7 +50,7 @@ pub struct Config {
 impl Config {
     /// The usual: heartbeats every 50 ms, elections after 300 to 600 ms, 5 s of patience, 8,192 calls, appends
     /// of 256 KiB of which 64, or 4 MiB, may be under way to a follower; a snapshot every 10,000 entries or 64 MiB,
-    /// with 5,000 entries kept behind it.
+    /// with 5,000 entries kept behind it; no leases.
     pub fn new(identity: Identity, membership: Membership, boot: SessionId) -> Config {
         Config {
             identity,
@@ -62,6 +64,7 @@ impl Config {
             append: (256 << 10, raft::Window { messages: 64, bytes: 4 << 20 }),
             snapshots: Rule::default(),
             tail: raft::Tail::default(),
+            lease: None,
             bugs: Bugs::none(),
         }
     }
@@ -183,6 +186,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         core.election_min = config.election.0;
         (core.append_bytes, core.window) = config.append;
         core.tail = config.tail;
+        core.lease = config.lease;
         core.bugs = config.bugs;
         let mut out = Output::default();
         let raft = Raft::restart(core, restored, now, &mut out);
@@ -296,6 +300,11 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
     /// nobody had been told.
     pub fn torn(&self) -> Option<&wal::recovery::Cut> {
         self.torn.as_ref()
+    }
+
+    /// Whether it is fetching a snapshot from a peer.
+    pub fn fetches(&self) -> bool {
+        self.wal.draft(wal::Source::Fetched).is_some()
     }
 
     /// What it remembers of the requests it executed.
