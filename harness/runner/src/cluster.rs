@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use itertools::Itertools as _;
 use nemesis::{Birth, Death, Link, LinkCounts, NodeId, Nodes, ProcessState, Sever, Target, ids};
-use nemesis_net::process::describe;
+use nemesis_net::process::{Ending, describe};
 use nemesis_net::{Launch, Network, Port, Process, Supervisor};
 use tokio::runtime::Handle;
 
@@ -26,7 +26,7 @@ use crate::system::{Doors, Links, Map, System};
 const START: Duration = Duration::from_secs(30);
 /// How long a restarted node may take to answer before the run goes on without waiting for it.
 const RESTART: Duration = Duration::from_secs(10);
-/// How long a node that is asked to stop may take.
+/// How long a node that is asked to stop may take, at the end of a run or in the middle of it.
 const STOP: Duration = Duration::from_secs(5);
 /// How often to look whether what is waited for has come.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -269,6 +269,28 @@ impl Target for Cluster {
             }
             if let Some(bytes) = self.member(node)?.doors.unsynced() {
                 *self.lost.entry(node).or_default() += bytes;
+            }
+            deaths.push(Death { node, pid, status, killed });
+        }
+        Ok(deaths)
+    }
+
+    fn stop(&mut self, nodes: &Nodes) -> io::Result<Vec<Death>> {
+        let mut asked = Vec::new();
+        for node in nodes {
+            asked.extend(self.member(*node)?.process.take().map(|process| (*node, process)));
+        }
+        let endings: Vec<io::Result<Ending>> = std::thread::scope(|scope| {
+            let stop = |(_, process): &mut (NodeId, Process)| process.stop(STOP);
+            let threads: Vec<_> = asked.iter_mut().map(|asked| scope.spawn(move || stop(asked))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("stopping does not panic")).collect()
+        });
+        let mut deaths = Vec::new();
+        for ((node, process), ending) in asked.into_iter().zip(endings) {
+            let ending = ending?;
+            let (pid, status, killed) = (process.pid(), describe(ending.status), ending.stopped());
+            if ending.earlier {
+                self.obituaries.push(self.obituary(node, &status));
             }
             deaths.push(Death { node, pid, status, killed });
         }

@@ -114,7 +114,7 @@ impl System for Raft {
     }
 
     fn faults(&self) -> &'static [Kind] {
-        &[Kind::Partition, Kind::Kill, Kind::Pause]
+        &[Kind::Partition, Kind::Kill, Kind::Pause, Kind::Restart]
     }
 
     fn launch(&self, node: NodeId, map: &Map, plan: &Plan) -> Launch {

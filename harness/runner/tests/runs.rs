@@ -105,6 +105,35 @@ async fn a_node_that_forgets_when_it_is_killed_is_caught() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_forgets_when_it_is_asked_to_stop_is_caught() {
+    let out = tempfile::tempdir().unwrap();
+    let restarted = Plan { nemesis: Kinds::of([Kind::Restart]), ..plan(&out) };
+    let report = go(restarted).await.unwrap();
+    assert_eq!((report.verdict, report.exit_code()), ("invalid", 1), "{}", told(&report));
+    assert!(report.faults.iter().all(|fault| fault.bite.bit), "{:?}", report.faults);
+    assert!(!told(&report).contains("by itself"), "{}", told(&report));
+    let death = &lines(&report.folder, "restart")[1]["value"]["evidence"]["deaths"][0];
+    assert_eq!((&death["status"], &death["killed"]), (&Value::from("signal 15"), &Value::from(true)));
+    assert!(lines(&report.folder, "heal-restart")[1]["value"]["evidence"]["births"][0]["pid"].is_u64());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_will_not_stop_is_killed_and_that_is_no_restart() {
+    let out = tempfile::tempdir().unwrap();
+    let script = out.path().join("deaf");
+    fs::write(&script, format!("#!/bin/sh\ntrap '' TERM\nexec '{}' \"$@\"\n", forgetful().display()))
+        .unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let rhythm = Rhythm { off: Duration::from_secs(9), ..plan(&out).rhythm };
+    let plan = Plan { bin: Some(script), nemesis: Kinds::of([Kind::Restart]), rhythm, ..plan(&out) };
+    let report = go(Plan { time_limit: Duration::from_secs(7), ..plan }).await.unwrap();
+    let bite = &report.faults[0].bite;
+    assert_eq!((bite.bit, bite.because.as_str()), (false, "no process stopped when it was asked to"));
+    let death = &lines(&report.folder, "restart")[1]["value"]["evidence"]["deaths"][0];
+    assert_eq!((&death["status"], &death["killed"]), (&Value::from("signal 9"), &Value::from(false)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_schedule_may_count_ops_and_come_again_and_what_is_recorded_is_when_it_came() {
     let out = tempfile::tempdir().unwrap();
     let text =

@@ -179,6 +179,11 @@ impl Ending {
     pub fn killed(&self) -> bool {
         !self.earlier && self.status.signal() == Some(Signal::SIGKILL as i32)
     }
+
+    /// Whether it ended in its own way when it was asked to.
+    pub fn stopped(&self) -> bool {
+        !self.earlier && self.status.signal() != Some(Signal::SIGKILL as i32)
+    }
 }
 
 /// A wait status in words: `signal 9`, `exit 3`.

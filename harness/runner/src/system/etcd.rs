@@ -41,7 +41,7 @@ impl System for Etcd {
     }
 
     fn faults(&self) -> &'static [Kind] {
-        &[Kind::Partition, Kind::Kill, Kind::Pause]
+        &[Kind::Partition, Kind::Kill, Kind::Pause, Kind::Restart]
     }
 
     fn links(&self) -> Links {
