@@ -97,6 +97,8 @@ pub enum Query {
     Txn(ReadOnly),
     /// How much memory the store takes.
     Size,
+    /// All of it, as it is now.
+    Image,
 }
 
 /// Write one key.

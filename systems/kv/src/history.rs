@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::command::{LeaseId, Revision};
 use crate::reply::KeyValue;
+use crate::store::Digest;
 
 /// What one change made of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,25 +79,38 @@ impl KeyHistory {
 
     /// Feeds all that distinguishes one history from another to `digest`, one number or byte string
     /// at a time.
-    pub(crate) fn digest(&self, digest: &mut crate::store::Digest) {
+    pub(crate) fn digest(&self, digest: &mut Digest) {
         digest.number(self.0.len() as u64);
         for version in &self.0 {
-            digest.number(version.at.0.cast_unsigned());
-            match &version.live {
-                None => digest.number(0),
-                Some(live) => {
-                    digest.number(1);
-                    digest.number(live.create.0.cast_unsigned());
-                    digest.number(live.version.cast_unsigned());
-                    digest.number(live.lease.0.cast_unsigned());
-                    digest.bytes(&live.value);
-                }
-            }
+            version.digest(digest);
         }
+    }
+
+    /// Adds the key with its versions up to a revision, if there are any.
+    pub(crate) fn digest_until(&self, key: &[u8], last: Revision, digest: &mut Digest) {
+        let mut versions = self.0.iter().take_while(|version| version.at <= last).peekable();
+        if versions.peek().is_some() {
+            digest.bytes(key);
+        }
+        versions.for_each(|version| version.digest(digest));
     }
 }
 
 impl Version {
+    fn digest(&self, digest: &mut Digest) {
+        digest.number(self.at.0.cast_unsigned());
+        match &self.live {
+            None => digest.number(0),
+            Some(live) => {
+                digest.number(1);
+                digest.number(live.create.0.cast_unsigned());
+                digest.number(live.version.cast_unsigned());
+                digest.number(live.lease.0.cast_unsigned());
+                digest.bytes(&live.value);
+            }
+        }
+    }
+
     fn alive(&self) -> Option<(Revision, &Live)> {
         self.live.as_ref().map(|live| (self.at, live))
     }

@@ -47,6 +47,6 @@ pub use command::{
     Revision, Sort, SortBy, Step, Txn,
 };
 pub use history::KeyHistory;
-pub use reply::{Answer, Deleted, KeyValue, Kvs, Refusal, Replaced, Reply, TxnAnswer};
+pub use reply::{Answer, Deleted, Image, KeyValue, Kvs, Refusal, Replaced, Reply, TxnAnswer};
 pub use snapshot::Frozen;
 pub use store::{Change, Store};

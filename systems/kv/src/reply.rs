@@ -1,5 +1,6 @@
 //! What is answered.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use raft::Membership;
 
 use crate::codec::Malformed;
 use crate::command::{LeaseId, Revision};
+use crate::store::Store;
 
 /// A key at one revision.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -51,6 +53,29 @@ pub enum Answer {
     Members(Arc<Membership>),
     /// How many bytes keys, values and their history take, nearly.
     Size(usize),
+    /// The whole store.
+    Image(Image),
+}
+
+/// A store that stands still. It shares what it holds with the one that goes on, so it costs little.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Image(Arc<Store>);
+
+impl Image {
+    pub(crate) fn of(store: &Store) -> Image {
+        Image(Arc::new(store.clone()))
+    }
+
+    /// The store as it was.
+    pub fn store(&self) -> &Store {
+        &self.0
+    }
+}
+
+impl Hash for Image {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.revision().hash(state);
+    }
 }
 
 /// What was read.

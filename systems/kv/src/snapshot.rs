@@ -228,6 +228,9 @@ fn put_answer(answer: &Answer, out: &mut Vec<u8>) {
             out.put_u8(SIZE);
             out.put_u64_le(*bytes as u64);
         }
+        Answer::Image(_) => {
+            unreachable!("no command is answered with an image, and only those are remembered")
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::chunks::{Changes, Histories};
 use crate::codec;
 use crate::command::{Command, DeleteRange, Keys, LeaseId, Put, Query, Revision};
 use crate::history::{KeyHistory, Live, Version};
-use crate::reply::{Answer, Deleted, KeyValue, Refusal, Replaced, Reply};
+use crate::reply::{Answer, Deleted, Image, KeyValue, Refusal, Replaced, Reply};
 use crate::snapshot::{self, Frozen};
 
 /// One change of one key: where to find it, and what compaction may have to clean up.
@@ -109,6 +109,29 @@ impl Store {
             digest.bytes(&change.key);
         }
         digest.0
+    }
+
+    /// A number over what the store was at `revision` (0 or less: now), as far as it is not compacted. Two replicas that
+    /// have compacted alike have the same, however much further one of them is.
+    ///
+    /// # Errors
+    /// That revision is compacted, or yet to come.
+    pub fn hash(&self, revision: Revision) -> Result<u32, Refusal> {
+        let at = if revision.0 <= 0 { self.revision } else { revision };
+        if at > self.revision {
+            return Err(Refusal::FutureRevision);
+        }
+        if at < self.compacted {
+            return Err(Refusal::Compacted);
+        }
+        let mut digest = Digest::new();
+        digest.number(at.0.cast_unsigned());
+        digest.number(self.compacted.0.cast_unsigned());
+        for (key, history) in self.keys.iter() {
+            history.digest_until(key, at, &mut digest);
+        }
+        let (high, low) = (digest.0 >> 32, digest.0 & u64::from(u32::MAX));
+        Ok(u32::try_from(high ^ low).expect("both are halves"))
     }
 
     /// Does what is asked, or nothing.
@@ -292,6 +315,7 @@ impl StateMachine for Store {
             Query::Range(range) => self.range(range, self.revision).map(Answer::Range),
             Query::Txn(txn) => self.read_txn(txn).map(Answer::Txn),
             Query::Size => Ok(Answer::Size(self.bytes)),
+            Query::Image => Ok(Answer::Image(Image::of(self))),
         };
         Reply { revision: self.revision, result }
     }

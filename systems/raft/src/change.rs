@@ -40,18 +40,24 @@ impl Raft {
         Ok(next)
     }
 
-    /// Learners that shall decide must have nearly everything: else the next entries wait for them.
+    /// Learners that shall decide must be there and have nearly everything: else the next entries wait for them.
     fn caught_up(&self, leader: &Leader, next: &Membership) -> Result<(), Unchanged> {
         let last = self.log.last().index;
         let behind = |node: &NodeId| {
             let matched = leader.followers.get(node).map_or(0, |progress| progress.matched.0);
-            matched.saturating_add(self.config.catch_up) < last.0
+            matched == 0 || matched.saturating_add(self.config.catch_up) < last.0
         };
         let promoted = self.log.membership().learners().iter().filter(|node| next.voters().contains(**node));
         match promoted.copied().find(behind) {
             Some(node) => Err(Unchanged::Behind(node)),
             None => Ok(()),
         }
+    }
+
+    /// How many others a leader has heard of lately: between one election timeout and two.
+    pub fn heard(&self) -> usize {
+        let Standing::Leader(leader) = &self.standing else { return 0 };
+        leader.followers.values().filter(|progress| progress.present()).count()
     }
 
     fn could_decide(&self, leader: &Leader, next: &Membership) -> Result<(), Unchanged> {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use raft::{
@@ -103,6 +104,8 @@ pub struct Replica<M: StateMachine, D: Disk> {
     waiting: Waiting<M::Query>,
     pub(crate) own: OwnSession,
     pub(crate) applied: Index,
+    /// Who belongs to the cluster, as far as the log is executed.
+    pub(crate) members: Arc<Membership>,
     /// Writes of the core that are not yet under way, and the last of them.
     unwritten: (Group, PersistId),
     /// The last write of the core that is under way.
@@ -178,7 +181,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             }
             None => (Checkpoint::genesis(config.membership.clone()), Sessions::new(sessions::LIMIT)),
         };
-        let applied = base.index();
+        let (applied, members) = (base.index(), base.membership.clone());
         let suffix = Suffix::new(base.id, recovered.entries).ok_or(OpenError::Disorder)?;
         let log = Log::new(base, suffix).ok_or(OpenError::Disorder)?;
         let restored = Restored { hard: recovered.hard, log };
@@ -202,6 +205,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             waiting,
             own,
             applied,
+            members,
             unwritten: (Group::default(), PersistId(0)),
             writing: None,
             held: VecDeque::new(),
@@ -230,6 +234,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             Event::Timer(Timer::Idle) => self.rest(),
             Event::Disk(ticket, result) => self.on_disk(now, ticket, result, effects),
             Event::Call(id, call) => self.on_call(now, id, call, effects),
+            Event::Removed => self.halt(Halt::Removed, effects),
         }
     }
 
@@ -287,8 +292,15 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             applied: self.applied,
             snapshot: self.wal.snapshot().map_or(Index(0), Checkpoint::index),
             base: self.raft.log().base().index(),
+            heard: self.raft.heard(),
             waiting: self.waiting.len(),
         }
+    }
+
+    /// Who belongs to the cluster, as far as this node has executed the log. The core goes by the latest entry of its
+    /// log, executed or not: see [`Raft::membership`].
+    pub fn members(&self) -> &Arc<Membership> {
+        &self.members
     }
 
     /// The state machine, as far as this node has executed the log.
@@ -340,11 +352,8 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             _ if self.waiting.len() >= self.config.calls => {
                 effects.reply.push((id, Outcome::Failed(Failed::Busy)));
             }
-            Call::Read(query) => {
-                let request = self.own.mint();
-                self.waiting.add_read(request, id, query, deadline);
-                self.turn.reads.push(request);
-            }
+            Call::Read(query) => self.ask(id, Some(query), deadline),
+            Call::Members => self.ask(id, None, deadline),
             Call::Write { request: Some(request), command } => {
                 if self.waiting.add_write(request, id, deadline) {
                     // A client numbers its requests one after the other: what came before is answered.
@@ -360,6 +369,13 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
                 self.drive(now, Input::Transfer { id: request, to }, effects);
             }
         }
+    }
+
+    /// A question waits until a leader has said how much must be executed first.
+    fn ask(&mut self, id: CallId, query: Option<M::Query>, deadline: Mono) {
+        let request = self.own.mint();
+        self.waiting.add_read(request, id, query, deadline);
+        self.turn.reads.push(request);
     }
 
     /// A write under this node's own name waits for its session.
@@ -501,6 +517,9 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         self.applied = entry.id.index;
         self.snapshots.executed(entry.weight());
         self.waiting.committed(entry, &mut effects.reply);
+        if let Payload::Membership(membership) = &entry.payload {
+            self.members = Arc::clone(membership);
+        }
         let fate = self.fate(entry);
         if let Some(journal) = &mut self.journal {
             journal.noted.push(Noted::Executed(entry.clone(), fate.clone()));
@@ -580,7 +599,11 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
 
     fn answer_due_reads(&mut self, effects: &mut Effects<M::Reply>) {
         for (call, query) in self.waiting.due(self.applied) {
-            effects.reply.push((call, Outcome::Done(self.machine.query(&query))));
+            let outcome = match query {
+                Some(query) => Outcome::Done(self.machine.query(&query)),
+                None => Outcome::Members(Arc::clone(&self.members)),
+            };
+            effects.reply.push((call, outcome));
         }
     }
 

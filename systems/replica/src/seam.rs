@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use raft::{
-    Answer, Change, Checkpoint, Command, Diverged, Entry, EntryId, Envelope, Index, Input, NodeId, Refusal,
-    RequestId, Role, Term,
+    Answer, Change, Checkpoint, Command, Diverged, Entry, EntryId, Envelope, Index, Input, Membership,
+    NodeId, Refusal, RequestId, Role, Term,
 };
 use wal::Ticket;
 
@@ -28,6 +29,8 @@ pub enum Call<Q> {
     Change(Vec<Change>),
     /// Have another node lead; `None` is whoever is furthest. Only the leader can give the lead away.
     Transfer(Option<NodeId>),
+    /// Ask who belongs to the cluster, no older than now.
+    Members,
     /// Ask something of a state no older than now.
     Read(Q),
     /// Ask something of the state this node happens to have.
@@ -45,6 +48,8 @@ pub enum Event<Q> {
     Disk(Ticket, io::Result<()>),
     /// A client calls.
     Call(CallId, Call<Q>),
+    /// A peer has executed the entry by which this node left the cluster.
+    Removed,
 }
 
 /// A replica's timers. Arming one that runs starts it anew: its old deadline never fires.
@@ -100,6 +105,8 @@ pub enum Outcome<R> {
     Failed(Failed),
     /// It may have happened, or may still.
     Unknown(Unknown),
+    /// These belong to the cluster.
+    Members(Arc<Membership>),
 }
 
 /// Why a call certainly did nothing. Of a write under the client's own request id this speaks of
@@ -201,6 +208,8 @@ pub struct Status {
     pub snapshot: Index,
     /// The last entry that its log does not keep any more; 0 if it is whole.
     pub base: Index,
+    /// How many other members a leader has heard of lately; 0 for anybody else.
+    pub heard: usize,
     /// How many calls wait.
     pub waiting: usize,
 }

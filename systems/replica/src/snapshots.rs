@@ -353,6 +353,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             Err(why) => return self.halt(why, effects),
         }
         self.applied = checkpoint.index();
+        self.members = checkpoint.membership.clone();
         self.snapshots.begin_counting(self.applied);
         // A snapshot of an earlier state is of no use any more.
         self.snapshots.taking = None;

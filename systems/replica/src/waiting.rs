@@ -55,7 +55,8 @@ enum Place {
 #[derive(Debug)]
 struct Read<Q> {
     call: CallId,
-    query: Q,
+    /// `None` asks who belongs to the cluster.
+    query: Option<Q>,
     /// How much must be applied first, once a leader has said so.
     at: Option<Index>,
 }
@@ -94,7 +95,7 @@ impl<Q> Waiting<Q> {
         write.calls.len() == 1
     }
 
-    pub(crate) fn add_read(&mut self, id: RequestId, call: CallId, query: Q, deadline: Mono) {
+    pub(crate) fn add_read(&mut self, id: RequestId, call: CallId, query: Option<Q>, deadline: Mono) {
         self.note_deadline(deadline, id);
         self.reads.insert(id, Read { call, query, at: None });
     }
@@ -188,7 +189,7 @@ impl<Q> Waiting<Q> {
     }
 
     /// The reads that may be answered now that `applied` is.
-    pub(crate) fn due(&mut self, applied: Index) -> Vec<(CallId, Q)> {
+    pub(crate) fn due(&mut self, applied: Index) -> Vec<(CallId, Option<Q>)> {
         let mut ready = Vec::new();
         while let Some((index, id)) = self.due.first().copied() {
             if index > applied {

@@ -4,25 +4,31 @@
 //! stranger's votes and entries into a cluster. So the first start writes down who the folder belongs to,
 //! and every later start compares. The file is text, for the operator who wonders.
 //!
-//! The members are part of it. A node that is restarted with another list of them would count another
-//! majority: alone on its list it would lead, and acknowledge what the others never hear of. Until
-//! members can be changed through the log, the list of the first start is the only one.
+//! The members are part of it, as the first start was told of them. The log goes on from there, so a node that is
+//! restarted with another list would count another majority: alone on its list it would lead, and acknowledge what the
+//! others never hear of. Who has joined later was told of none, and learns them from the log.
 
 use std::fmt::{self, Write as _};
+use std::io;
+use std::path::Path;
 
 use raft::NodeId;
 use sha2::{Digest, Sha256};
 
+/// Between the name of a cluster and the count of its recoveries.
+const RECOVERED: char = '#';
+
 /// Who writes this log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
-    /// The cluster's name or token: the same for all its nodes.
+    /// The cluster's name or token: the same for all its nodes. A cluster that was recovered from the loss of its quorum
+    /// goes by another name, as [`recovered`](Identity::recovered) gives it: what is left of the old one is to have no say in it.
     pub cluster: String,
     /// The node's name in the member list.
     pub name: String,
     /// The node's number.
     pub node: NodeId,
-    /// The names of all members, in order.
+    /// All members in order, as the first start was told of them; none, if it joined a cluster that ran already.
     pub members: Vec<String>,
 }
 
@@ -31,6 +37,41 @@ impl Identity {
     pub const FILE: &'static str = "identity";
     /// The name it has while it is being written.
     pub(crate) const DRAFT: &'static str = "identity.draft";
+
+    /// The name that the cluster was given, without what recoveries added to it.
+    pub fn token(&self) -> &str {
+        self.cluster.rsplit_once(RECOVERED).map_or(&self.cluster, |(token, _)| token)
+    }
+
+    /// How often the cluster was recovered from the loss of its quorum.
+    pub fn epoch(&self) -> u64 {
+        self.cluster.rsplit_once(RECOVERED).and_then(|(_, epoch)| epoch.parse().ok()).unwrap_or(0)
+    }
+
+    /// The cluster's name after one more recovery.
+    pub fn recovered(&self) -> String {
+        format!("{}{RECOVERED}{}", self.token(), self.epoch() + 1)
+    }
+
+    /// Whether a cluster may be called so: a name must not look as if it was recovered already.
+    pub fn is_token(name: &str) -> bool {
+        !name.contains(RECOVERED)
+    }
+
+    /// Whose folder this is; `None` if nobody's yet. It may be somebody's who runs.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is none of ours.
+    pub fn in_folder(folder: &Path) -> io::Result<Option<Identity>> {
+        let path = folder.join(Identity::FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged", path.display()));
+        Identity::from_text(&text).map(Some).ok_or_else(damaged)
+    }
 
     /// The cluster as a number that fits a header.
     pub fn cluster_hash(&self) -> [u8; 16] {

@@ -100,7 +100,7 @@ impl Reference {
             Ask::Do(Command::Txn(txn)) => self.run(&Step::Txn(txn.clone())),
             Ask::Look(Query::Range(range)) => self.run(&Step::Range(range.clone())),
             Ask::Look(Query::Txn(txn)) => self.run(&Step::Txn(txn.txn().clone())),
-            Ask::Look(Query::Size) => unreachable!("the generator does not ask for it"),
+            Ask::Look(Query::Size | Query::Image) => unreachable!("the generator does not ask for it"),
         };
         Reply { revision: Revision(self.revision()), result }
     }

@@ -506,7 +506,7 @@ impl World {
             }
             (Outcome::Unknown(_), Some(_)) | (Outcome::Failed(_), None) => {}
             (Outcome::Unknown(_), None) => panic!("a read has changed nothing: it fails, or does not"),
-            (Outcome::Leads(node), _) => panic!("{node} leads, and that was not the question"),
+            (Outcome::Leads(_) | Outcome::Members(_), _) => panic!("that was not the question"),
         }
         if let Some(client) = asked.client.map(|client| &mut self.clients[client])
             && asked.line == Some(client.line)
@@ -518,7 +518,7 @@ impl World {
                 }
                 // Sometimes it gives up, and goes on with its next request.
                 Outcome::Unknown(_) => client.open = call.0.is_multiple_of(2),
-                Outcome::Failed(_) | Outcome::Leads(_) => {}
+                Outcome::Failed(_) | Outcome::Leads(_) | Outcome::Members(_) => {}
             }
         }
     }

@@ -20,7 +20,9 @@ fn execute(store: &mut Store, call: &Call) -> Reply {
     match call {
         Call::Write { command, .. } => store.execute(&kv::codec::decode(command.clone()).unwrap()),
         Call::Read(query) => store.query(query),
-        Call::Stale(_) | Call::Change(_) | Call::Transfer(_) => panic!("nobody asks for that"),
+        Call::Stale(_) | Call::Change(_) | Call::Members | Call::Transfer(_) => {
+            panic!("nobody asks for that")
+        }
     }
 }
 
