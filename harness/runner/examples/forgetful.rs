@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
+use wire::etcdserverpb as pb;
 use wire::etcdserverpb::compare::TargetUnion;
 use wire::etcdserverpb::kv_server::{Kv, KvServer};
 use wire::etcdserverpb::maintenance_server::{Maintenance, MaintenanceServer};
@@ -150,6 +151,37 @@ impl Maintenance for Alone {
             ..StatusResponse::default()
         }))
     }
+
+    async fn hash(&self, _request: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
+        Err(elsewhere())
+    }
+
+    async fn hash_kv(
+        &self,
+        _request: Request<pb::HashKvRequest>,
+    ) -> Result<Response<pb::HashKvResponse>, Status> {
+        Err(elsewhere())
+    }
+
+    type SnapshotStream = futures_util::stream::Empty<Result<pb::SnapshotResponse, Status>>;
+
+    async fn snapshot(
+        &self,
+        _request: Request<pb::SnapshotRequest>,
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
+        Err(elsewhere())
+    }
+
+    async fn move_leader(
+        &self,
+        _request: Request<pb::MoveLeaderRequest>,
+    ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
+        Err(elsewhere())
+    }
+}
+
+fn elsewhere() -> Status {
+    Status::unimplemented("it only says how it is")
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -64,6 +64,10 @@ fn render(shared: &Shared) -> String {
     page.gauge("raft_last_index", "The last entry of its log", status.replica.last.index.0);
     page.gauge("raft_commit_index", "How far it knows the log to be committed", status.replica.commit.0);
     page.gauge("raft_applied_index", "How far it has executed the log", status.replica.applied.0);
+    let members = shared.members();
+    page.gauge("raft_voters", "Members that decide", members.voters().len() as u64);
+    page.gauge("raft_learners", "Members that only learn", members.learners().len() as u64);
+    page.gauge("raft_heard", "Other members that a leader has heard of lately", status.replica.heard as u64);
     page.gauge("node_waiting_calls", "Calls without an answer", status.replica.waiting as u64);
     page.gauge("node_reachable_peers", "Peers it can talk to", status.reachable.len() as u64);
     page.counter("node_writes_total", "Writes asked for here", counters.writes.get());
@@ -85,11 +89,12 @@ fn render(shared: &Shared) -> String {
     page.counter("peer_received_total", "Envelopes received", counters.received.get());
     page.counter("peer_refused_links_total", "Links of strangers refused", counters.refused_links.get());
     page.head("peer_dropped_total", "Envelopes dropped for lack of room", "counter");
-    for (peer, link) in &shared.links {
+    let links = shared.links.all();
+    for (peer, link) in &links {
         page.line(&format!("peer_dropped_total{{peer=\"{peer}\"}}"), link.dropped());
     }
     page.head("peer_dials_total", "How often a peer was dialled", "counter");
-    for (peer, link) in &shared.links {
+    for (peer, link) in &links {
         page.line(&format!("peer_dials_total{{peer=\"{peer}\"}}"), link.dials());
     }
     page.head("wal_sync_seconds", "Time spent in syncs", "summary");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use raft::NodeId;
 use tonic::transport::Uri;
+use wire::peer::About;
 
 /// How a node lives among its peers.
 #[derive(Clone, Debug)]
@@ -19,12 +20,12 @@ pub struct Config {
     pub disk: DiskKind,
     /// How much longer than the disk needs every sync shall take: nothing, but for measurements.
     pub sync_delay: Duration,
-    /// Where the other members listen for peers.
-    pub peers: BTreeMap<NodeId, Uri>,
-    /// Where this node dials instead, for some of them: the way through a proxy.
-    pub peer_dial: BTreeMap<NodeId, Uri>,
-    /// Where clients find this node: what it tells the others about itself.
-    pub client_urls: Vec<String>,
+    /// Where other members are found, as far as the log has not said it yet.
+    pub peers: BTreeMap<NodeId, String>,
+    /// By URLs of other members, where this node dials instead: the way through a proxy.
+    pub detours: BTreeMap<String, Uri>,
+    /// What the others should know of this node.
+    pub about: About,
     /// How many calls and envelopes may wait for the replica.
     pub queue: usize,
     /// How long to wait before a peer that does not answer is dialled again.
@@ -52,15 +53,19 @@ pub struct Retry {
 
 impl Config {
     /// The usual queue and patience.
-    pub fn new(replica: replica::Config, folder: impl Into<PathBuf>, peers: BTreeMap<NodeId, Uri>) -> Config {
+    pub fn new(
+        replica: replica::Config,
+        folder: impl Into<PathBuf>,
+        peers: BTreeMap<NodeId, String>,
+    ) -> Config {
         Config {
             replica,
             folder: folder.into(),
             disk: DiskKind::Real,
             sync_delay: Duration::ZERO,
             peers,
-            peer_dial: BTreeMap::new(),
-            client_urls: Vec::new(),
+            detours: BTreeMap::new(),
+            about: About::default(),
             queue: 8192,
             retry: Retry { first: Duration::from_millis(20), longest: Duration::from_millis(500) },
         }
@@ -69,10 +74,11 @@ impl Config {
     pub(crate) fn id(&self) -> NodeId {
         self.replica.identity.node
     }
+}
 
-    pub(crate) fn dial(&self, peer: NodeId) -> Option<&Uri> {
-        self.peer_dial.get(&peer).or_else(|| self.peers.get(&peer))
-    }
+/// The detour to an address, if there is one.
+pub(crate) fn detour(detours: &BTreeMap<String, Uri>, url: &str) -> Option<Uri> {
+    detours.get(url).or_else(|| detours.get(url.trim_end_matches('/'))).cloned()
 }
 
 /// Where a node listens. Bound by the caller, who can say best what to do when a port is in use.

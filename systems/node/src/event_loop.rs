@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use raft::{Now, StateMachine};
+use raft::{Membership, Now, StateMachine};
 use replica::{CallId, Effects, Event, Halt, Outcome, Replica};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,8 @@ pub(crate) struct EventLoop<M: StateMachine, D: Disk> {
     pub(crate) shared: Arc<Shared>,
     pub(crate) stop: CancellationToken,
     pub(crate) callers: Callers<M::Reply>,
+    /// The members that links follow: by the log, and by what of it is executed.
+    pub(crate) followed: Option<(Arc<Membership>, Arc<Membership>)>,
 }
 
 /// Who waits for which call.
@@ -66,12 +68,14 @@ impl<R> Callers<R> {
 struct Turn<Q, R> {
     requests: Vec<Request<Q, R>>,
     reports: Vec<Report>,
+    /// A peer says that this node was removed.
+    removed: bool,
 }
 
 impl<M: Machine, D: Disk + Send + 'static> EventLoop<M, D> {
     /// Runs until the node is asked to stop or halts. `effects` are those of opening the replica.
     pub(crate) async fn run(mut self, mut effects: Effects<M::Reply>) -> End {
-        let mut turn = Turn { requests: Vec::with_capacity(TURN), reports: Vec::new() };
+        let mut turn = Turn { requests: Vec::with_capacity(TURN), reports: Vec::new(), removed: false };
         let mut now = self.clock.now();
         loop {
             if let Some(halt) = self.hand_out(now, &mut effects) {
@@ -102,6 +106,7 @@ impl<M: Machine, D: Disk + Send + 'static> EventLoop<M, D> {
             Some(report) = self.reports.recv() => turn.reports.push(report),
             taken = self.queue.recv_many(&mut turn.requests, TURN) => if taken == 0 { return false },
             () = timer => {}
+            () = self.shared.links.removed() => turn.removed = true,
         }
         while let Ok(report) = self.reports.try_recv() {
             turn.reports.push(report);
@@ -121,6 +126,9 @@ impl<M: Machine, D: Disk + Send + 'static> EventLoop<M, D> {
     fn step(&mut self, now: Now, turn: &mut Turn<M::Query, M::Reply>, effects: &mut Effects<M::Reply>) {
         self.shared.counters.turns.add(1);
         self.shared.counters.events.add(turn.requests.len() + turn.reports.len());
+        if turn.removed {
+            self.replica.step(now, Event::Removed, effects);
+        }
         for (ticket, result) in turn.reports.drain(..) {
             self.replica.step(now, Event::Disk(ticket, result), effects);
         }
@@ -144,12 +152,9 @@ impl<M: Machine, D: Disk + Send + 'static> EventLoop<M, D> {
 
     /// Carries out effects. Says why the node must halt, if it must.
     fn hand_out(&mut self, now: Now, effects: &mut Effects<M::Reply>) -> Option<Halt> {
+        self.follow_members();
         for envelope in effects.send.drain(..) {
-            if let Some(link) = self.shared.links.get(&envelope.to) {
-                link.send(&envelope);
-            } else {
-                tracing::warn!(%envelope, "no link to this peer");
-            }
+            self.shared.links.send(&envelope);
         }
         for (timer, wait) in std::mem::take(&mut effects.arm) {
             self.timers.arm(timer, wait, now.mono);
@@ -161,6 +166,20 @@ impl<M: Machine, D: Disk + Send + 'static> EventLoop<M, D> {
             self.callers.answer(call, outcome);
         }
         halt
+    }
+
+    /// Opens links to those who have become members, and lets go of those who are none any more.
+    fn follow_members(&mut self) {
+        let (latest, executed) = (self.replica.raft().membership(), self.replica.members());
+        let same = |(before, known): &(Arc<Membership>, Arc<Membership>)| {
+            Arc::ptr_eq(before, latest) && Arc::ptr_eq(known, executed)
+        };
+        if self.followed.as_ref().is_some_and(same) {
+            return;
+        }
+        self.shared.links.follow(latest, executed);
+        self.shared.publish_members(Arc::clone(executed));
+        self.followed = Some((Arc::clone(latest), Arc::clone(executed)));
     }
 
     fn publish(&self, halted: Option<Halt>) {

@@ -1,11 +1,15 @@
 //! How a door talks to its node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use raft::{Command, Envelope, NodeId, RequestId, StateMachine};
+use raft::{
+    Change, Command, Envelope, Membership, NodeId, Refusal, RequestId, StateMachine, Unchanged, Unfit,
+};
 use replica::{Call, Failed, Outcome, Unknown};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::shared::{Shared, Status};
@@ -25,6 +29,22 @@ pub(crate) enum Request<Q, R> {
 
 /// The queue of a replica, from the outside.
 pub(crate) type Queue<M> = mpsc::Sender<Request<<M as StateMachine>::Query, <M as StateMachine>::Reply>>;
+
+/// How long a change of the members waits for its turn.
+const TURN: Duration = Duration::from_secs(5);
+/// How long until it is tried again.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// Whether a change was refused only because it came too soon. A leader that refuses one takes it no further, so it may
+/// be asked for again.
+fn refused_for_now<R>(outcome: &Outcome<R>) -> bool {
+    let (Outcome::Failed(Failed::Refused(Refusal::Change(why)))
+    | Outcome::Unknown(Unknown::Refused(Refusal::Change(why)))) = outcome
+    else {
+        return false;
+    };
+    matches!(why, Unchanged::Early | Unchanged::Pending | Unchanged::Unfit(Unfit::Joint))
+}
 
 /// A node, to be asked. Clones ask the same node.
 pub struct Handle<M: StateMachine> {
@@ -70,10 +90,33 @@ impl<M: StateMachine> Handle<M> {
         self.shared.status()
     }
 
-    /// Where clients find a peer, as it said when it last called. Nothing if it has not called since
-    /// this node started.
-    pub fn client_urls(&self, peer: NodeId) -> Vec<String> {
-        self.shared.client_urls(peer)
+    /// Changes who belongs to the cluster, in one step. There is one change at a time: while another is under way, or
+    /// the leader is too new to make one, it waits for its turn, for some seconds.
+    pub async fn change(&self, changes: Vec<Change>) -> Outcome<M::Reply> {
+        let start = Instant::now();
+        loop {
+            let call = Call::Change(changes.clone());
+            let outcome = self.call(call, Outcome::Unknown(Unknown::Halted)).await;
+            if !refused_for_now(&outcome) || start.elapsed() > TURN {
+                return outcome;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Has another node lead, or the one that is furthest. Only a leader can give the lead away.
+    pub async fn transfer(&self, to: Option<NodeId>) -> Outcome<M::Reply> {
+        self.call(Call::Transfer(to), Outcome::Unknown(Unknown::Halted)).await
+    }
+
+    /// Asks who belongs to the cluster, no older than this moment.
+    pub async fn members(&self) -> Outcome<M::Reply> {
+        self.call(Call::Members, Outcome::Failed(Failed::Halted)).await
+    }
+
+    /// Who belongs to the cluster, as far as this node has executed the log.
+    pub fn known_members(&self) -> Arc<Membership> {
+        self.shared.members()
     }
 
     /// Stops the node in good order, and waits for it.

@@ -20,8 +20,12 @@
 //! Calls and peers share one bounded queue. A call that finds it full fails at once; a peer waits, so
 //! that its own queue fills up and its oldest messages are dropped, and counted. Nothing else queues.
 //!
+//! # Members come and go
+//! Whom a node talks to stands in its log, with the membership: `peers` follows it. A member says itself who it is
+//! (`publish`), and finds out which one it is when it joins a cluster that runs ([`roster`]).
+//!
 //! # Left out so far
-//! Peers are those of the configuration; there is no TLS; connections are plain TCP.
+//! There is no TLS; connections are plain TCP.
 #![forbid(unsafe_code)]
 
 mod admin;
@@ -31,6 +35,8 @@ mod event_loop;
 mod handle;
 pub mod logs;
 mod peers;
+mod publish;
+mod roster;
 mod shared;
 mod shutdown;
 mod start;
@@ -38,6 +44,8 @@ mod timers;
 
 pub use config::{Config, DiskKind, Doors, Retry};
 pub use handle::{Handle, Machine};
+pub use roster::{Roster, Silence, roster};
 pub use shared::Status;
 pub use shutdown::{End, asked_to_stop};
 pub use start::{StartError, start};
+pub use wire::peer::About;

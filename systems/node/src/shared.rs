@@ -1,14 +1,14 @@
 //! What the loop tells the rest of the node: where it stands, and what it has counted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use raft::NodeId;
+use raft::{Membership, NodeId};
 use replica::{Halt, Outcome};
 use wal::SyncTimes;
 
-use crate::peers::Link;
+use crate::peers::Links;
 
 /// A moment in the life of a node.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,7 +54,7 @@ impl Counter {
 impl Counters {
     pub(crate) fn count_outcome<R>(&self, outcome: &Outcome<R>) {
         match outcome {
-            Outcome::Done(_) | Outcome::Leads(_) => self.done.add(1),
+            Outcome::Done(_) | Outcome::Leads(_) | Outcome::Members(_) => self.done.add(1),
             Outcome::Failed(_) => self.failed.add(1),
             Outcome::Unknown(_) => self.unknown.add(1),
         }
@@ -71,9 +71,9 @@ pub(crate) struct DiskFigures {
 /// Written by the loop, read by everybody.
 pub(crate) struct Shared {
     standing: RwLock<(replica::Status, Option<Halt>)>,
-    /// Where clients find each peer, as it last said itself.
-    client_urls: RwLock<BTreeMap<NodeId, Vec<String>>>,
-    pub(crate) links: BTreeMap<NodeId, Arc<Link>>,
+    /// Who belongs to the cluster, as far as the log is executed.
+    members: RwLock<Arc<Membership>>,
+    pub(crate) links: Arc<Links>,
     pub(crate) counters: Counters,
     pub(crate) disk: DiskFigures,
 }
@@ -81,22 +81,22 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         status: replica::Status,
-        links: BTreeMap<NodeId, Arc<Link>>,
+        members: Arc<Membership>,
+        links: Arc<Links>,
         disk: DiskFigures,
     ) -> Shared {
-        let (standing, client_urls) = (RwLock::new((status, None)), RwLock::default());
-        Shared { standing, client_urls, links, counters: Counters::default(), disk }
+        let (standing, members) = (RwLock::new((status, None)), RwLock::new(members));
+        Shared { standing, members, links, counters: Counters::default(), disk }
     }
 
-    /// A peer says where clients find it.
-    pub(crate) fn introduce(&self, peer: NodeId, client_urls: Vec<String>) {
-        self.client_urls.write().unwrap_or_else(PoisonError::into_inner).insert(peer, client_urls);
+    /// Who belongs to the cluster, as far as this node has executed the log.
+    pub(crate) fn members(&self) -> Arc<Membership> {
+        Arc::clone(&self.members.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Where clients find a peer. Nothing if it has never called.
-    pub(crate) fn client_urls(&self, peer: NodeId) -> Vec<String> {
-        let known = self.client_urls.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(&peer).cloned().unwrap_or_default()
+    /// Others belong to it now.
+    pub(crate) fn publish_members(&self, members: Arc<Membership>) {
+        *self.members.write().unwrap_or_else(PoisonError::into_inner) = members;
     }
 
     /// Says where the replica stands now; gives back where it stood before.
@@ -107,7 +107,6 @@ impl Shared {
 
     pub(crate) fn status(&self) -> Status {
         let (replica, halted) = self.standing.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let reachable = self.links.iter().filter(|(_, link)| link.is_up()).map(|(peer, _)| *peer).collect();
-        Status { replica, reachable, halted }
+        Status { replica, reachable: self.links.reachable(), halted }
     }
 }

@@ -12,7 +12,7 @@ pub enum End {
     /// It was asked to, and its disk did not obey. Nothing acknowledged is lost by that.
     #[error("stopped, but not in good order: {0}")]
     Untidy(wal::Failure),
-    /// It fenced itself: it can no longer vouch for what it knows.
+    /// It fenced itself: it can no longer vouch for what it knows, or the cluster has decided to do without it.
     #[error("halted: {0}")]
     Halted(Halt),
     /// It broke one of its own rules, and has said so where it happened.
@@ -21,10 +21,10 @@ pub enum End {
 }
 
 impl End {
-    /// The exit code of a server that ends so: 0 stopped, 3 fenced, 1 anything else.
+    /// The exit code of a server that ends so: 0 stopped or removed from the cluster, 3 fenced, 1 anything else.
     pub fn exit_code(&self) -> u8 {
         match self {
-            End::Stopped => 0,
+            End::Stopped | End::Halted(Halt::Removed) => 0,
             End::Halted(_) => 3,
             End::Untidy(_) | End::Broken => 1,
         }

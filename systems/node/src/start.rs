@@ -1,10 +1,8 @@
 //! Starting a node: opening what it knows, then its doors.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use raft::NodeId;
 use replica::{Effects, Replica};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -17,7 +15,8 @@ use crate::clock::Clock;
 use crate::config::{Config, DiskKind, Doors};
 use crate::event_loop::{Callers, EventLoop, Report};
 use crate::handle::{Handle, Machine};
-use crate::peers::{self, Incoming, Link};
+use crate::peers::{self, Incoming, Links};
+use crate::publish::publish;
 use crate::shared::{DiskFigures, Shared};
 use crate::shutdown::End;
 use crate::timers::Timers;
@@ -31,9 +30,6 @@ pub enum StartError {
     /// What is in it cannot be used.
     #[error(transparent)]
     Replica(#[from] replica::OpenError),
-    /// A voter has no address.
-    #[error("no address is known for {0}")]
-    NoAddress(NodeId),
     /// A door does not open.
     #[error("listening: {0}")]
     Listen(#[from] std::io::Error),
@@ -41,7 +37,6 @@ pub enum StartError {
 
 /// Starts a node on the current runtime. Blocks until its log is recovered; from then on it takes part.
 pub async fn start<M: Machine>(config: Config, doors: Doors, machine: M) -> Result<Handle<M>, StartError> {
-    let links = links(&config)?;
     let (report, reports) = mpsc::unbounded_channel();
     let report = move |ticket, result| {
         // Nobody listens any more once the loop has ended.
@@ -52,13 +47,13 @@ pub async fn start<M: Machine>(config: Config, doors: Doors, machine: M) -> Resu
         DiskKind::Real => {
             let disk = FolderDisk::open_slow(folder, delay, report)?;
             let figures = DiskFigures { syncs: disk.sync_times(), unsynced: None };
-            start_on(Opened { disk, figures, reports }, links, &config, doors, machine)
+            start_on(Opened { disk, figures, reports }, &config, doors, machine)
         }
         DiskKind::Lossy => {
             let disk = LossyDisk::open(folder, delay, report)?;
             let figures = DiskFigures { syncs: disk.sync_times(), unsynced: Some(disk.unsynced()) };
             tracing::warn!(lost = disk.lost_before(), "for tests: what is not synced dies with this process");
-            start_on(Opened { disk, figures, reports }, links, &config, doors, machine)
+            start_on(Opened { disk, figures, reports }, &config, doors, machine)
         }
     }
 }
@@ -71,7 +66,6 @@ struct Opened<D> {
 
 fn start_on<M: Machine, D: Disk + Send + 'static>(
     opened: Opened<D>,
-    links: BTreeMap<NodeId, Arc<Link>>,
     config: &Config,
     doors: Doors,
     machine: M,
@@ -83,8 +77,10 @@ fn start_on<M: Machine, D: Disk + Send + 'static>(
     let status = replica.status();
     tracing::info!(identity = %config.replica.identity, last = %status.last, term = %status.term, "opened");
 
-    let shared = Arc::new(Shared::new(status, links, figures));
     let stop = CancellationToken::new();
+    let tasks = Tasks { tracker: TaskTracker::new(), stop: stop.clone() };
+    let links = Arc::new(Links::new(config, tasks.clone()));
+    let shared = Arc::new(Shared::new(status, Arc::clone(replica.members()), links, figures));
     let (queue, requests) = mpsc::channel(config.queue);
     let event_loop = EventLoop {
         replica,
@@ -95,19 +91,18 @@ fn start_on<M: Machine, D: Disk + Send + 'static>(
         shared: Arc::clone(&shared),
         stop: stop.clone(),
         callers: Callers::new(),
+        followed: None,
     };
-    let tasks = Tasks { tracker: TaskTracker::new(), stop: stop.clone() };
     let incoming: Incoming<M> = Incoming::new(config, queue.clone(), Arc::clone(&shared), tasks.clone());
     tasks.spawn(peers::listen(listener(doors.peers)?, incoming, stop.clone()));
     if let Some(admin) = doors.admin {
         tasks.spawn(admin::listen(listener(admin)?, Arc::clone(&shared), stop.clone()));
     }
-    for link in shared.links.values() {
-        tasks.spawn(peers::keep(Arc::clone(link), config.retry));
-    }
     let (ended, end) = watch::channel(None);
+    let handle = Handle { queue, shared, stop, end };
+    tasks.spawn(publish(handle.clone(), config.id(), config.about.clone()));
     tokio::spawn(supervise(event_loop.run(effects), tasks, ended));
-    Ok(Handle { queue, shared, stop, end })
+    Ok(handle)
 }
 
 /// Everything that ends with the node.
@@ -141,20 +136,6 @@ where
     tasks.tracker.wait().await;
     tracing::info!(%end, "ended");
     ended.send_replace(Some(end));
-}
-
-fn links(config: &Config) -> Result<BTreeMap<NodeId, Arc<Link>>, StartError> {
-    config
-        .replica
-        .membership
-        .nodes()
-        .into_iter()
-        .filter(|peer| *peer != config.id())
-        .map(|peer| {
-            let uri = config.dial(peer).ok_or(StartError::NoAddress(peer))?;
-            Ok((peer, Arc::new(Link::new(config, peer, uri.clone()))))
-        })
-        .collect()
 }
 
 fn listener(bound: std::net::TcpListener) -> std::io::Result<TcpListener> {

@@ -106,10 +106,11 @@ impl Cluster {
         let boot = SessionId(self.boots << 32);
         let mut replica = replica::Config::new(identity, Membership::of(MEMBERS), boot);
         replica.log.segment_size = 1 << 20;
-        let uri = |address: &std::net::SocketAddr| format!("http://{address}").parse().unwrap();
-        let peers = self.addresses.iter().map(|(peer, address)| (*peer, uri(address))).collect();
+        let url = |peer: &NodeId| format!("http://{}", self.addresses[peer]);
+        let peers = self.addresses.keys().map(|peer| (*peer, url(peer))).collect();
         let mut config = Config::new(replica, self.folder.path().join(id.to_string()), peers);
-        config.peer_dial = self.dial.get(&id).cloned().unwrap_or_default();
+        let detours = self.dial.get(&id).into_iter().flatten();
+        config.detours = detours.map(|(peer, uri)| (url(peer), uri.clone())).collect();
         config
     }
 
@@ -153,7 +154,7 @@ impl Cluster {
                     Outcome::Done(reply) => return reply,
                     Outcome::Failed(_) => tokio::time::sleep(Duration::from_millis(10)).await,
                     Outcome::Unknown(why) => panic!("a read is never unknown: {why}"),
-                    Outcome::Leads(node) => panic!("{node} leads, and that was not the question"),
+                    Outcome::Leads(_) | Outcome::Members(_) => panic!("that was not the question"),
                 }
             }
         })
@@ -169,7 +170,7 @@ async fn write(node: &Handle<Journal>, text: &str) -> Vec<String> {
         loop {
             match node.write(Bytes::copy_from_slice(text.as_bytes()), Some(id)).await {
                 Outcome::Done(reply) => return reply,
-                Outcome::Failed(_) | Outcome::Unknown(_) | Outcome::Leads(_) => {
+                Outcome::Failed(_) | Outcome::Unknown(_) | Outcome::Leads(_) | Outcome::Members(_) => {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             }
@@ -374,7 +375,7 @@ async fn a_full_queue_refuses_at_once() {
 }
 
 fn frame(from: NodeId, envelope: Vec<Bytes>) -> Frames {
-    Frames { cluster: "test".into(), from: u32::from(from.0), boot: 1, envelope, client_urls: Vec::new() }
+    Frames { cluster: "test".into(), from: u32::from(from.0), boot: 1, envelope, peer_urls: Vec::new() }
 }
 
 /// "I lead in term 9."

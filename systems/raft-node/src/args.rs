@@ -10,6 +10,7 @@ use raft::{Bugs, NodeId};
 use tonic::codegen::http::uri::InvalidUri;
 use tonic::transport::Uri;
 use tracing_subscriber::EnvFilter;
+use wal::Identity;
 
 use crate::members::{BadMembers, Members};
 
@@ -27,7 +28,8 @@ pub struct Args {
 
     /// All nodes of the cluster and where they reach each other
     ///
-    /// Every node must be given the same list: nodes are numbered n1, n2, … by sorted name.
+    /// All nodes of a new cluster must be given the same list: they are numbered n1, n2, … by sorted name. A node that
+    /// joins a cluster asks those on the list; a node that has data goes by that, and does not look at the list.
     /// [default: this node alone, at --initial-advertise-peer-urls]
     #[arg(long, value_name = "NAME=URL,…")]
     pub initial_cluster: Option<String>,
@@ -36,7 +38,7 @@ pub struct Args {
     #[arg(long, value_name = "TEXT", default_value = "etcd-cluster")]
     pub initial_cluster_token: String,
 
-    /// Whether the cluster begins now or runs already; only `new` is there so far
+    /// Whether the cluster begins now, or runs and has added this node; counts for the first start only
     #[arg(long, value_name = "STATE", default_value = "new")]
     pub initial_cluster_state: ClusterState,
 
@@ -101,8 +103,9 @@ pub struct Args {
 }
 
 const AFTER_HELP: &str = "\
-Exit code: 0 stopped (SIGINT, SIGTERM), 3 fenced itself because data had been lost somewhere,
-           254 what was given is wrong (flags, a port in use, another node's data), 1 anything else.
+Exit code: 0 stopped (SIGINT, SIGTERM) or removed from the cluster, 3 fenced itself because data had been lost
+           somewhere, 254 what was given is wrong (flags, a port in use, another node's data, no place in the
+           cluster), 1 anything else.
 Example:   raft-node --name n1 --initial-cluster n1=http://127.0.0.1:2380,n2=http://127.0.0.1:2480 \\
              --listen-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380";
 
@@ -111,7 +114,7 @@ Example:   raft-node --name n1 --initial-cluster n1=http://127.0.0.1:2380,n2=htt
 pub enum ClusterState {
     /// It begins with this list of nodes.
     New,
-    /// It runs, and this node joins (not possible yet).
+    /// It runs, and has added this node as a member.
     Existing,
 }
 
@@ -136,11 +139,13 @@ pub enum LogFormat {
 /// What to run, after all checks that need no network and no disk.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// This node's number.
+    /// This node's number, if the cluster begins now.
     pub node: NodeId,
     /// Its name.
     pub name: String,
-    /// Everyone.
+    /// Whether the cluster begins now.
+    pub state: ClusterState,
+    /// Everyone, if the cluster begins now; else those who know everyone.
     pub members: Members,
     /// Where to listen for clients.
     pub client_listen: Vec<Listen>,
@@ -148,10 +153,10 @@ pub struct Plan {
     pub client_urls: Vec<String>,
     /// Where to listen for the other nodes.
     pub peer_listen: Listen,
-    /// Where the other nodes are.
-    pub peers: BTreeMap<NodeId, Uri>,
-    /// Where to dial some of them instead.
-    pub peer_dial: BTreeMap<NodeId, Uri>,
+    /// Where the other nodes find this one.
+    pub peer_urls: Vec<String>,
+    /// By addresses of other nodes, where to dial instead.
+    pub detours: BTreeMap<String, Uri>,
     /// How much longer every sync takes.
     pub sync_delay: Duration,
     /// What a kill does to unsynced writes.
@@ -224,9 +229,12 @@ pub enum BadArgs {
         /// In milliseconds.
         heartbeat: u64,
     },
-    /// Joining.
-    #[error("--initial-cluster-state existing: joining a running cluster is not possible yet")]
-    Existing,
+    /// Joining nobody.
+    #[error("--initial-cluster-state existing: --initial-cluster names no other node to ask")]
+    Alone,
+    /// A name that says that the cluster was recovered.
+    #[error("--initial-cluster-token {0}: must not contain `#`, which stands before the count of recoveries")]
+    Token(String),
     /// Not a level of logging.
     #[error(
         "--log-level {given}: `{word}` is no level; levels are {}, and one for a part is raft_node=debug",
@@ -262,8 +270,8 @@ fn log_level(given: &str) -> Result<(), BadArgs> {
 impl Args {
     /// Checks what can be checked by looking at the flags.
     pub fn plan(&self) -> Result<Plan, BadArgs> {
-        if self.initial_cluster_state == ClusterState::Existing {
-            return Err(BadArgs::Existing);
+        if !Identity::is_token(&self.initial_cluster_token) {
+            return Err(BadArgs::Token(self.initial_cluster_token.clone()));
         }
         if self.election_timeout < 5 * self.heartbeat_interval {
             let (election, heartbeat) = (self.election_timeout, self.heartbeat_interval);
@@ -272,19 +280,23 @@ impl Args {
         log_level(&self.log_level)?;
         let peer_listen = listen("listen-peer-urls", &self.listen_peer_urls)?;
         let members = self.members()?;
-        let node = members.named(&self.name).map(|member| member.node).ok_or_else(|| {
+        let own = members.named(&self.name).ok_or_else(|| {
             let known: Vec<&str> = members.iter().map(|member| &member.name[..]).collect();
             BadArgs::NotAMember { name: self.name.clone(), known: known.join(", ") }
         })?;
+        if self.initial_cluster_state == ClusterState::Existing && members.iter().count() == 1 {
+            return Err(BadArgs::Alone);
+        }
         let election = Duration::from_millis(self.election_timeout);
         Ok(Plan {
-            node,
+            node: own.node,
             name: self.name.clone(),
+            state: self.initial_cluster_state,
+            peer_urls: own.peer_urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect(),
             client_listen: self.client_listen()?,
             client_urls: self.client_urls()?,
             peer_listen,
-            peers: peers(&members, node)?,
-            peer_dial: self.peer_dial(&members, node)?,
+            detours: self.detours(&members, own.node)?,
             sync_delay: Duration::from_millis(self.sync_delay),
             disk: self.disk,
             metrics_listen: self.metrics_listen()?,
@@ -341,25 +353,30 @@ impl Args {
         self.listen_metrics_urls.as_ref().map(|url| listen("listen-metrics-urls", url)).transpose()
     }
 
-    fn peer_dial(&self, members: &Members, own: NodeId) -> Result<BTreeMap<NodeId, Uri>, BadArgs> {
-        let read = |rule: &String| {
+    fn detours(&self, members: &Members, own: NodeId) -> Result<BTreeMap<String, Uri>, BadArgs> {
+        let mut detours = BTreeMap::new();
+        for rule in &self.peer_dial {
             let bad = || BadArgs::PeerDial(rule.clone());
             let (name, url) = rule.split_once('=').ok_or_else(bad)?;
-            let node = members.named(name).map(|member| member.node).filter(|node| *node != own);
-            Ok((node.ok_or_else(bad)?, uri("peer-dial", url)?))
-        };
-        self.peer_dial.iter().map(read).collect()
+            let member = members.named(name).filter(|member| member.node != own).ok_or_else(bad)?;
+            let uri = uri("peer-dial", url)?;
+            let urls = member.peer_urls.iter().map(|url| url.trim_end_matches('/').to_owned());
+            detours.extend(urls.map(|url| (url, uri.clone())));
+        }
+        Ok(detours)
     }
 }
 
-/// Where all others are: the first address that each of them has.
-fn peers(members: &Members, own: NodeId) -> Result<BTreeMap<NodeId, Uri>, BadArgs> {
-    let others = members.iter().filter(|member| member.node != own);
-    others.map(|member| Ok((member.node, uri("initial-cluster", &member.peer_urls[0])?))).collect()
+impl Plan {
+    /// Where the other nodes on the list are.
+    pub(crate) fn others(&self) -> Vec<String> {
+        let others = self.members.iter().filter(|member| member.node != self.node);
+        others.map(|member| member.peer_urls[0].clone()).collect()
+    }
 }
 
 /// `http://host:port`, and nothing behind it but perhaps a slash. TLS is not served.
-fn host_and_port<'a>(flag: &'static str, url: &'a str) -> Result<&'a str, BadArgs> {
+pub(crate) fn host_and_port<'a>(flag: &'static str, url: &'a str) -> Result<&'a str, BadArgs> {
     let bad = |why: &str| BadArgs::Url { flag, url: url.to_owned(), why: why.to_owned() };
     let rest = match url.split_once("://") {
         Some(("http", rest)) => rest.trim_end_matches('/'),
@@ -420,7 +437,7 @@ mod tests {
         assert_eq!(plan.client_listen[0].address.port(), 2379);
         assert_eq!(plan.peer_listen.address.port(), 2380);
         assert_eq!(plan.data_dir, PathBuf::from("default.raft"));
-        assert!(plan.peers.is_empty() && plan.peer_dial.is_empty() && plan.metrics_listen.is_none());
+        assert!(plan.others().is_empty() && plan.detours.is_empty() && plan.metrics_listen.is_none());
         assert_eq!(plan.client_urls, ["http://127.0.0.1:2379"]);
     }
 
@@ -430,9 +447,9 @@ mod tests {
     fn a_node_dials_all_others_where_it_is_told() {
         let flags = ["--name", "n2", "--initial-cluster", THREE, "--peer-dial", "n3=http://127.0.0.1:9"];
         let plan = plan(&flags).unwrap();
-        let at = |port| Uri::try_from(format!("http://127.0.0.1:{port}")).unwrap();
-        assert_eq!(plan.peers, BTreeMap::from([(NodeId(1), at(1)), (NodeId(3), at(3))]));
-        assert_eq!(plan.peer_dial, BTreeMap::from([(NodeId(3), at(9))]));
+        let at = |port| format!("http://127.0.0.1:{port}");
+        assert_eq!(plan.others(), [at(1), at(3)]);
+        assert_eq!(plan.detours, BTreeMap::from([(at(3), Uri::try_from(at(9)).unwrap())]));
         assert_eq!(plan.data_dir, PathBuf::from("n2.raft"));
     }
 
@@ -449,7 +466,8 @@ mod tests {
         assert!(complaint(&["--listen-peer-urls", "127.0.0.1:1"]).contains("--listen-peer-urls 127.0.0.1:1"));
         assert!(complaint(&["--advertise-client-urls", "http://h:1/path"]).contains("http://host:port"));
         assert!(complaint(&["--election-timeout", "100"]).contains("--election-timeout 100"));
-        assert!(complaint(&["--initial-cluster-state", "existing"]).contains("not possible yet"));
+        assert!(complaint(&["--initial-cluster-state", "existing"]).contains("no other node to ask"));
+        assert!(complaint(&["--initial-cluster-token", "a#1"]).contains("--initial-cluster-token a#1"));
         assert!(complaint(&["--log-level", "raft_node=loud"]).contains("--log-level raft_node=loud: `loud`"));
         let misspelt = complaint(&["--log-level", "inof"]);
         assert!(misspelt.contains("--log-level inof: `inof` is no level; levels are off, error, warn, info"));

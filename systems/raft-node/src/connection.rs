@@ -162,7 +162,7 @@ mod tests {
     use tonic::transport::{Channel, Endpoint, Server, Uri};
     use tonic::{Request, Response, Status};
     use wire::etcdserverpb as pb;
-    use wire::etcdserverpb::maintenance_server::{Maintenance, MaintenanceServer};
+    use wire::etcdserverpb::auth_server::{Auth, AuthServer};
 
     use super::*;
     use crate::outgoing::{self, Budget};
@@ -171,13 +171,13 @@ mod tests {
     struct Talker(Budget);
 
     #[tonic::async_trait]
-    impl Maintenance for Talker {
-        async fn status(
+    impl Auth for Talker {
+        async fn authenticate(
             &self,
-            request: Request<pb::StatusRequest>,
-        ) -> Result<Response<pb::StatusResponse>, Status> {
-            let version = "x".repeat(LONG);
-            let answer = pb::StatusResponse { version, ..pb::StatusResponse::default() };
+            request: Request<pb::AuthenticateRequest>,
+        ) -> Result<Response<pb::AuthenticateResponse>, Status> {
+            let token = "x".repeat(LONG);
+            let answer = pb::AuthenticateResponse { token, ..pb::AuthenticateResponse::default() };
             self.0.answer(&Unsent::of(request.extensions()), answer)
         }
     }
@@ -190,7 +190,7 @@ mod tests {
     fn serve(budget: Budget, socket: DuplexStream) {
         let served = Server::builder()
             .layer(tower::util::MapResponseLayer::new(outgoing::hold))
-            .add_service(MaintenanceServer::new(Talker(budget)))
+            .add_service(AuthServer::new(Talker(budget)))
             .serve_with_incoming(futures_util::stream::iter([Ok::<_, io::Error>(Connection::new(socket))]));
         tokio::spawn(served);
     }
@@ -214,9 +214,9 @@ mod tests {
     /// Asks, and gives back an answer of which nothing has been read.
     async fn ask(client: &mut Channel) -> http::Response<Body> {
         let mut body = vec![0; 5];
-        pb::StatusRequest {}.encode(&mut body).expect("there is room");
+        pb::AuthenticateRequest::default().encode(&mut body).expect("there is room");
         let body = Body::new(http_body_util::Full::new(body.into()).map_err(|never| match never {}));
-        let request = http::Request::post("http://talker:1/etcdserverpb.Maintenance/Status")
+        let request = http::Request::post("http://talker:1/etcdserverpb.Auth/Authenticate")
             .header("content-type", "application/grpc")
             .header("te", "trailers")
             .body(body)

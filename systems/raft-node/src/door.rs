@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 use wire::etcdserverpb as pb;
 use wire::etcdserverpb::kv_server::Kv;
 
-use crate::members::Members;
+use crate::ids::Ids;
 use crate::outgoing::{Budget, Unsent};
 use crate::refusal::{self, MAX_REQUEST, Rejected};
 use crate::{mapping, request_id};
@@ -32,24 +32,17 @@ pub struct Door {
 /// Who is answering.
 #[derive(Debug)]
 struct Who {
-    node: NodeId,
     /// The two ids at the head of every answer; hashed once.
     cluster_id: u64,
     member_id: u64,
-    members: Members,
-    client_urls: Vec<String>,
+    ids: Ids,
 }
 
 impl Door {
-    /// A door to the replica behind `handle`, which is `node` among `members`.
-    pub fn new(
-        handle: node::Handle<Store>,
-        node: NodeId,
-        members: Members,
-        client_urls: Vec<String>,
-    ) -> Door {
-        let (cluster_id, member_id) = (members.cluster_id(), members.member_id(node));
-        let who = Arc::new(Who { node, cluster_id, member_id, members, client_urls });
+    /// A door to the replica behind `handle`, which is `node` of a cluster with these ids.
+    pub fn new(handle: node::Handle<Store>, node: NodeId, ids: Ids) -> Door {
+        let (cluster_id, member_id) = (ids.cluster(), ids.member(node));
+        let who = Arc::new(Who { cluster_id, member_id, ids });
         Door { handle, who, outgoing: Budget::new() }
     }
 
@@ -58,14 +51,14 @@ impl Door {
         self.handle.status().replica
     }
 
-    /// The members of the cluster.
-    pub(crate) fn members(&self) -> &Members {
-        &self.who.members
+    /// The node behind this door.
+    pub(crate) fn handle(&self) -> &node::Handle<Store> {
+        &self.handle
     }
 
-    /// Where clients find a node, as far as this one has heard.
-    pub(crate) fn client_urls_of(&self, node: NodeId) -> Vec<String> {
-        if node == self.who.node { self.who.client_urls.clone() } else { self.handle.client_urls(node) }
+    /// The numbers of members and cluster.
+    pub(crate) fn ids(&self) -> &Ids {
+        &self.who.ids
     }
 
     /// The head of an answer.
@@ -90,13 +83,13 @@ impl Door {
         self.done(if stale_will_do { self.handle.stale(query).await } else { self.handle.read(query).await })
     }
 
-    fn done(&self, outcome: Outcome<Reply>) -> Result<Done, Status> {
+    pub(crate) fn done(&self, outcome: Outcome<Reply>) -> Result<Done, Status> {
         match outcome {
             Outcome::Done(reply) => {
                 let answer = reply.result.map_err(|why| refusal::refused(&why))?;
                 Ok(Done { header: self.header(reply.revision), answer })
             }
-            Outcome::Leads(node) => Err(Status::internal(format!("{node} leads, which nobody asked for"))),
+            Outcome::Leads(_) | Outcome::Members(_) => Err(Status::internal("an answer of another kind")),
             Outcome::Failed(why) => Err(refusal::failed(why)),
             Outcome::Unknown(why) => Err(refusal::unknown(why)),
         }

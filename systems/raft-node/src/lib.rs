@@ -5,7 +5,7 @@
 //! ([`mapping`]), its errors ([`refusal`]), its services ([`door`]). So `etcdctl` and every etcd
 //! client work on it unmodified, and one harness adapter tests it and etcd alike.
 //!
-//! Served are all of KV, `Cluster.MemberList`, `Maintenance.Status` and gRPC health; `Auth.Authenticate`
+//! Served are all of KV and of Cluster, of Maintenance `Status`, `Hash`, `HashKV`, `Snapshot` and `MoveLeader`, and gRPC health; `Auth.Authenticate`
 //! says that nobody needs to. Whatever else etcd has is answered "unimplemented", with its name.
 //!
 //! Left out: TLS.
@@ -18,6 +18,7 @@ use clap::Parser;
 use node::End;
 
 use crate::args::{Args, LogFormat};
+use crate::place::Misplaced;
 use crate::serve::ServeError;
 
 pub mod args;
@@ -26,12 +27,15 @@ mod authority;
 mod cluster;
 mod connection;
 pub mod door;
+pub mod ids;
 mod maintenance;
 pub mod mapping;
 pub mod members;
 mod outgoing;
+pub mod place;
 pub mod refusal;
 pub mod request_id;
+pub mod saved;
 pub mod serve;
 mod unserved;
 
@@ -85,7 +89,9 @@ fn exit_code(why: &ServeError) -> u8 {
     use replica::OpenError;
     use wal::FolderError;
     match why {
-        ServeError::Listen { .. } | ServeError::Folder(FolderError::InUse(_)) => WRONG,
+        ServeError::Place(Misplaced::Blank { .. } | Misplaced::NotAdded { .. })
+        | ServeError::Listen { .. }
+        | ServeError::Folder(FolderError::InUse(_)) => WRONG,
         ServeError::Start { source, .. } => match source {
             StartError::Replica(OpenError::Log(wal::OpenError::WrongIdentity { .. })) => WRONG,
             StartError::Replica(
@@ -93,7 +99,7 @@ fn exit_code(why: &ServeError) -> u8 {
             ) => FENCED,
             _ => ELSE,
         },
-        ServeError::Folder(_) | ServeError::System(_) | ServeError::Door(_) => ELSE,
+        ServeError::Place(_) | ServeError::Folder(_) | ServeError::System(_) | ServeError::Door(_) => ELSE,
     }
 }
 

@@ -182,7 +182,7 @@ fn step_response(revision: Revision, answer: Answer) -> pb::ResponseOp {
             Some(Response::ResponseDeleteRange(delete_range_response(header, deleted)))
         }
         Answer::Txn(inner) => Some(Response::ResponseTxn(txn_response(header, inner))),
-        Answer::Compacted | Answer::Size(_) | Answer::Members(_) => None, // no step asks for these
+        Answer::Compacted | Answer::Size(_) | Answer::Members(_) | Answer::Image(_) => None, // no step asks for these
     };
     pb::ResponseOp { response }
 }

@@ -1,15 +1,13 @@
-//! Who is in the cluster, and by what names and numbers.
+//! Who is in a cluster when it begins, and by what names and numbers.
 //!
-//! A member has a name (its operator's choice), a [`NodeId`] (1, 2, … by sorted name, so that all
-//! members number alike without asking each other) and, for etcd's clients, a 64-bit id: a hash of
-//! the cluster's token and the node id.
+//! A member has a name, which its operator chose, and a [`NodeId`]: 1, 2, … by sorted name, so that all members
+//! number alike without asking each other. Who joins later is given the next number by the cluster.
 
 use std::collections::BTreeMap;
 
 use raft::NodeId;
-use sha2::{Digest, Sha256};
 
-/// A member as every member knows it from the start.
+/// A member as all of them know it from the start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Member {
     /// Its number.
@@ -74,30 +72,9 @@ impl Members {
         self.members.iter().find(|member| member.name == name)
     }
 
-    /// The cluster's name, from which the ids are made.
+    /// The cluster's name.
     pub fn token(&self) -> &str {
         &self.token
-    }
-
-    /// The cluster's id, as etcd's clients see it.
-    pub fn cluster_id(&self) -> u64 {
-        self.hash(b"cluster", 0)
-    }
-
-    /// A member's id, as etcd's clients see it.
-    pub fn member_id(&self, node: NodeId) -> u64 {
-        self.hash(b"member", node.0)
-    }
-
-    fn hash(&self, kind: &[u8], number: u16) -> u64 {
-        let digest = Sha256::new()
-            .chain_update(kind)
-            .chain_update(number.to_be_bytes())
-            .chain_update(self.token.as_bytes())
-            .finalize();
-        let mut first = [0; 8];
-        first.copy_from_slice(&digest[..8]);
-        u64::from_be_bytes(first)
     }
 }
 
@@ -127,21 +104,5 @@ mod tests {
             let list = format!("b=http://h:2,{bad}");
             assert_eq!(Members::parse("t", &list), Err(BadMembers::Item(bad.to_owned())));
         }
-    }
-
-    #[test]
-    fn ids_differ_between_members_and_between_clusters() {
-        let members = |token| Members::parse(token, "a=http://h:1,b=http://h:2").unwrap();
-        let (one, other) = (members("one"), members("other"));
-        let ids = [
-            one.cluster_id(),
-            one.member_id(NodeId(1)),
-            one.member_id(NodeId(2)),
-            other.cluster_id(),
-            other.member_id(NodeId(1)),
-        ];
-        let distinct: std::collections::BTreeSet<u64> = ids.into_iter().collect();
-        assert_eq!(distinct.len(), ids.len());
-        assert!(!distinct.contains(&0), "0 means nobody");
     }
 }

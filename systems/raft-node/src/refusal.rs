@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `etcdserver: no leader` | `Unavailable` | certainly did nothing: no leader had it, or its place in the log went to another |
 //! | `etcdserver: too many requests` | `ResourceExhausted` | certainly did nothing: too much is waiting already |
+//! | `etcdserver: re-configuration failed …`, `… can only promote a learner member …` and the other texts of [`raft::Unchanged`] | `FailedPrecondition`, `Unavailable` | certainly did nothing: the leader did not take the change |
 //! | every text of [`Rejected`] and of [`kv::Refusal`] | `InvalidArgument`, `OutOfRange`, `NotFound`, `FailedPrecondition` | certainly did nothing: it cannot be done, and no state was changed |
 //! | `etcdserver: leader changed` | `Unavailable` | may have been executed, or may still be: it had left for a leader that leads no more |
 //! | `etcdserver: request timed out` | `Unavailable` | may have been executed, or may still be (a read changed nothing in any case) |
@@ -16,7 +17,7 @@
 //!
 //! What stands in no line above, a broken connection say, leaves it open as well.
 
-use raft::Refusal;
+use raft::{Refusal, Unchanged, Unfit};
 use replica::{Failed, Unknown};
 use tonic::{Code, Status};
 
@@ -44,6 +45,21 @@ pub enum Rejected {
     /// More than [`MAX_REQUEST`].
     #[error("etcdserver: request is too large")]
     TooLarge,
+    /// A member without an address, or with one that is none.
+    #[error("etcdserver: given member URLs are invalid")]
+    BadUrls,
+    /// Another member is found there.
+    #[error("etcdserver: Peer URLs already exists")]
+    UrlTaken,
+    /// There is no such member.
+    #[error("etcdserver: member not found")]
+    NoMember,
+    /// Only the leader can do that.
+    #[error("etcdserver: not leader")]
+    NotLeader,
+    /// That member cannot lead.
+    #[error("etcdserver: bad leader transferee")]
+    BadTransferee,
     /// It asks who may do what, and there are no users here.
     #[error("etcdserver: authentication is not enabled")]
     NoUsers,
@@ -54,7 +70,12 @@ pub enum Rejected {
 
 impl From<Rejected> for Status {
     fn from(why: Rejected) -> Status {
-        let code = if why == Rejected::NoUsers { Code::FailedPrecondition } else { Code::InvalidArgument };
+        use Rejected as R;
+        let code = match why {
+            R::NoUsers | R::UrlTaken | R::NotLeader | R::BadTransferee => Code::FailedPrecondition,
+            R::NoMember => Code::NotFound,
+            _ => Code::InvalidArgument,
+        };
         Status::new(code, why.to_string())
     }
 }
@@ -104,11 +125,30 @@ fn not_taken(why: Refusal) -> Status {
     match why {
         Refusal::TooLarge => Status::invalid_argument("etcdserver: request is too large"),
         Refusal::Full => Status::resource_exhausted("etcdserver: too many requests"),
-        Refusal::BadTransferee(_) => Status::failed_precondition("etcdserver: bad leader transferee"),
-        Refusal::Change(why) => Status::failed_precondition(format!("etcdserver: {why}")),
+        Refusal::BadTransferee(_) => Rejected::BadTransferee.into(),
+        Refusal::Change(why) => unchanged(why),
         Refusal::NoLeader | Refusal::NotLeader | Refusal::Transferring | Refusal::Untransferred => {
             Status::unavailable("etcdserver: no leader")
         }
+    }
+}
+
+/// Why the members stay as they are, in etcd's words where it has some.
+fn unchanged(why: Unchanged) -> Status {
+    let precondition = |text: &str| Status::failed_precondition(format!("etcdserver: {text}"));
+    match why {
+        Unchanged::Unfit(Unfit::Stranger(_)) => Rejected::NoMember.into(),
+        Unchanged::Unfit(Unfit::NoLearner(_)) => precondition("can only promote a learner member"),
+        Unchanged::Behind(_) => {
+            precondition("can only promote a learner member which is in sync with leader")
+        }
+        Unchanged::NoQuorum { .. } | Unchanged::Unfit(Unfit::LastVoter) => {
+            precondition("re-configuration failed due to not enough started members")
+        }
+        Unchanged::Early | Unchanged::Pending | Unchanged::Unfit(Unfit::Joint) => {
+            Status::unavailable(format!("etcdserver: {why}"))
+        }
+        Unchanged::Unfit(why) => precondition(&why.to_string()),
     }
 }
 

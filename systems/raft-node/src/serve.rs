@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use kv::Store;
-use node::{DiskKind, Doors, End, StartError};
-use raft::{Membership, SessionId};
+use node::{About, DiskKind, Doors, End, StartError};
+use raft::SessionId;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use wal::Identity;
 use wire::etcdserverpb::auth_server::AuthServer;
 use wire::etcdserverpb::cluster_server::ClusterServer;
 use wire::etcdserverpb::kv_server::KvServer;
@@ -21,7 +20,9 @@ use wire::etcdserverpb::maintenance_server::MaintenanceServer;
 use crate::args::{Disk, Listen, Plan};
 use crate::connection::Connection;
 use crate::door::Door;
+use crate::ids::Ids;
 use crate::outgoing;
+use crate::place::{self, Misplaced, Place};
 use crate::refusal::MAX_REQUEST;
 use crate::unserved::Names;
 
@@ -48,6 +49,9 @@ pub enum ServeError {
         /// What the system says.
         source: io::Error,
     },
+    /// It does not belong where it was started.
+    #[error(transparent)]
+    Place(#[from] Misplaced),
     /// The data folder cannot be had.
     #[error(transparent)]
     Folder(wal::FolderError),
@@ -73,14 +77,16 @@ pub async fn serve(plan: Plan) -> Result<End, ServeError> {
     let doors =
         Doors { peers: bind(&plan.peer_listen)?, admin: plan.metrics_listen.as_ref().map(bind).transpose()? };
     let folder = plan.data_dir.display().to_string();
-    let started = node::start(config(&plan), doors, Store::new()).await;
+    let place = place::find(&plan).await?;
+    let (own, ids) = (place.identity.node, Ids::of(&place.identity.cluster[..]));
+    let started = node::start(config(&plan, place), doors, Store::new()).await;
     let handle = started.map_err(|why| match why {
         StartError::Folder(why) => ServeError::Folder(why),
         source => ServeError::Start { folder, source },
     })?;
-    tracing::info!(node = %plan.node, name = plan.name, clients = ?plan.client_urls, "ready");
+    tracing::info!(node = %own, name = plan.name, clients = ?plan.client_urls, "ready");
 
-    let door = Door::new(handle.clone(), plan.node, plan.members, plan.client_urls);
+    let door = Door::new(handle.clone(), own, ids);
     let closing = CancellationToken::new();
     let mut open = open(clients, &door, &closing)?;
     let end = tokio::select! {
@@ -107,26 +113,22 @@ fn bind(listen: &Listen) -> Result<TcpListener, ServeError> {
     bound.map_err(|source| ServeError::Listen { url: listen.url.clone(), source })
 }
 
-fn config(plan: &Plan) -> node::Config {
-    let identity = Identity {
-        cluster: plan.members.token().to_owned(),
-        name: plan.name.clone(),
-        node: plan.node,
-        members: plan.members.iter().map(|member| member.name.clone()).collect(),
-    };
-    let members = Membership::of(plan.members.iter().map(|member| member.node));
-    let mut replica = replica::Config::new(identity, members, SessionId(rand::random()));
+fn config(plan: &Plan, place: Place) -> node::Config {
+    let Place { identity, membership, told } = place;
+    let mut replica = replica::Config::new(identity, membership, SessionId(rand::random()));
     replica.heartbeat = plan.heartbeat;
     replica.election = plan.election;
     replica.bugs = plan.bugs;
-    let mut config = node::Config::new(replica, plan.data_dir.clone(), plan.peers.clone());
-    config.peer_dial.clone_from(&plan.peer_dial);
+    let mut config = node::Config::new(replica, plan.data_dir.clone(), told);
+    config.detours.clone_from(&plan.detours);
     config.sync_delay = plan.sync_delay;
     config.disk = match plan.disk {
         Disk::Real => DiskKind::Real,
         Disk::Lossy => DiskKind::Lossy,
     };
-    config.client_urls.clone_from(&plan.client_urls);
+    let (name, peer_urls, client_urls) =
+        (plan.name.clone(), plan.peer_urls.clone(), plan.client_urls.clone());
+    config.about = About { name, peer_urls, client_urls, ..About::default() };
     config
 }
 

@@ -1,21 +1,23 @@
 //! The receiving side of links.
 
-use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::Stream;
-use raft::{NodeId, StateMachine, codec};
+use prost::Message as _;
+use raft::{Membership, NodeId, StateMachine, codec};
+use replica::{Call, Outcome};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 use wire::peer::peer_server::{Peer, PeerServer};
-use wire::peer::{Frames, Nothing};
+use wire::peer::{About, Frames, Nothing, RosterMember, RosterRequest, RosterResponse};
 
+use super::link::LEFT;
 use crate::config::Config;
 use crate::handle::{self, Machine, Queue};
 use crate::shared::Shared;
@@ -37,34 +39,36 @@ pub(crate) struct Incoming<M: StateMachine> {
 /// Who may come in.
 #[derive(Clone, Debug)]
 struct Door {
-    cluster: String,
-    id: NodeId,
-    peers: BTreeSet<NodeId>,
+    identity: wal::Identity,
 }
 
 impl Door {
-    /// The sender of these frames, if it is one of ours.
-    fn admit(&self, frames: &Frames) -> Result<NodeId, String> {
+    /// The sender of these frames, if it may be one of ours.
+    fn admit(&self, frames: &Frames, members: &Membership) -> Result<NodeId, Status> {
+        let (id, cluster) = (self.identity.node, &self.identity.cluster);
         let sender = u16::try_from(frames.from).map(NodeId);
         let name = sender.map_or_else(|_| frames.from.to_string(), |sender| sender.to_string());
-        if frames.cluster != self.cluster {
-            return Err(format!(
-                "{name} of cluster {:?} calls {} of cluster {:?}",
-                frames.cluster, self.id, self.cluster
-            ));
+        if frames.cluster != *cluster {
+            let why = format!("{name} of cluster {:?} calls {id} of cluster {cluster:?}", frames.cluster);
+            return Err(Status::permission_denied(why));
         }
-        sender.ok().filter(|sender| self.peers.contains(sender)).ok_or_else(|| {
-            format!("{name} calls {}, and is no peer of it in cluster {:?}", self.id, self.cluster)
-        })
+        match sender {
+            Ok(sender) if members.removed(sender) && sender != NodeId(0) => {
+                let why = format!("{name} calls {id}, and was removed from cluster {cluster:?}");
+                Err(Status::new(LEFT, why))
+            }
+            Ok(sender) if sender != id && sender != NodeId(0) => Ok(sender),
+            _ => {
+                let why = format!("{name} calls {id}, and can be no peer of it in cluster {cluster:?}");
+                Err(Status::permission_denied(why))
+            }
+        }
     }
 }
 
 impl<M: StateMachine> Incoming<M> {
     pub(crate) fn new(config: &Config, queue: Queue<M>, shared: Arc<Shared>, tasks: Tasks) -> Incoming<M> {
-        let id = config.id();
-        let peers = config.replica.membership.nodes().into_iter().filter(|peer| *peer != id).collect();
-        let door = Door { cluster: config.replica.identity.cluster.clone(), id, peers };
-        Incoming { door, queue, shared, tasks }
+        Incoming { door: Door { identity: config.replica.identity.clone() }, queue, shared, tasks }
     }
 }
 
@@ -75,26 +79,52 @@ impl<M: Machine> Peer for Incoming<M> {
     async fn link(&self, request: Request<Streaming<Frames>>) -> Result<Response<Self::LinkStream>, Status> {
         let address = request.remote_addr();
         let mut frames = request.into_inner();
-        let mut first = frames.message().await?.ok_or_else(|| Status::invalid_argument("no frame came"))?;
-        let peer = self.door.admit(&first).map_err(|why| {
+        let first = frames.message().await?.ok_or_else(|| Status::invalid_argument("no frame came"))?;
+        let peer = self.door.admit(&first, &self.shared.members()).inspect_err(|why| {
             self.shared.counters.refused_links.add(1);
-            tracing::warn!(?address, why, "link refused");
-            Status::permission_denied(why)
+            tracing::warn!(?address, why = why.message(), "link refused");
         })?;
-        tracing::info!(node = %self.door.id, %peer, boot = first.boot, "peer has linked");
-        self.shared.introduce(peer, std::mem::take(&mut first.client_urls));
+        tracing::info!(node = %self.door.identity.node, %peer, boot = first.boot, "peer has linked");
+        self.shared.links.introduce(peer, &first.peer_urls);
         let (answer, answers) = mpsc::channel(1);
         let (door, queue, shared) = (self.door.clone(), self.queue.clone(), Arc::clone(&self.shared));
         self.tasks.spawn(async move {
             let end = receive::<M>(&door, peer, first, &mut frames, &queue, &shared).await;
             if let Err(status) = end {
-                tracing::info!(node = %door.id, %peer, reason = status.message(), "peer's link ended");
+                tracing::info!(node = %door.identity.node, %peer, reason = status.message(), "peer's link ended");
                 // The connection may be gone; then nobody needs to be told.
                 let _ = answer.send(Err(status)).await;
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }
+
+    async fn roster(&self, request: Request<RosterRequest>) -> Result<Response<RosterResponse>, Status> {
+        let identity = &self.door.identity;
+        let asked = request.into_inner().cluster;
+        if asked != identity.token() {
+            let why =
+                format!("{} belongs to cluster {:?}, not to {asked:?}", identity.node, identity.token());
+            return Err(Status::permission_denied(why));
+        }
+        let (reply, answer) = oneshot::channel();
+        let full = |_| Status::unavailable(format!("{} has too much to do", identity.node));
+        self.queue.try_send(handle::Request::Call(Call::Members, reply)).map_err(full)?;
+        match answer.await {
+            Ok(Outcome::Members(members)) => Ok(Response::new(roster(&identity.cluster, &members))),
+            Ok(Outcome::Failed(why)) => Err(Status::unavailable(why.to_string())),
+            _ => Err(Status::unavailable(format!("{} has stopped", identity.node))),
+        }
+    }
+}
+
+fn roster(cluster: &str, members: &Membership) -> RosterResponse {
+    let member = |node: NodeId| RosterMember {
+        node: u32::from(node.0),
+        learner: members.learners().contains(&node),
+        about: members.context(node).and_then(|context| About::decode(&context[..]).ok()),
+    };
+    RosterResponse { cluster: cluster.to_owned(), members: members.nodes().into_iter().map(member).collect() }
 }
 
 /// Reads frames until there are no more, or one that does not belong here.
@@ -108,7 +138,7 @@ async fn receive<M: StateMachine>(
 ) -> Result<(), Status> {
     let mut next = Some(first);
     while let Some(frame) = next {
-        if door.admit(&frame).map_err(Status::permission_denied)? != peer {
+        if door.admit(&frame, &shared.members())? != peer {
             return Err(Status::permission_denied(format!(
                 "a link of {peer} carries frames of another node"
             )));
@@ -117,10 +147,10 @@ async fn receive<M: StateMachine>(
         for bytes in frame.envelope {
             let envelope = codec::decode_envelope(bytes)
                 .map_err(|error| Status::invalid_argument(format!("an envelope of {peer} {error}")))?;
-            if envelope.from != peer || envelope.to != door.id {
+            if envelope.from != peer || envelope.to != door.identity.node {
                 return Err(Status::invalid_argument(format!(
                     "a link from {peer} to {} carries {envelope}",
-                    door.id
+                    door.identity.node
                 )));
             }
             if queue.send(handle::Request::Peer(envelope)).await.is_err() {
@@ -163,13 +193,28 @@ mod tests {
 
     #[test]
     fn strangers_are_refused_with_both_names() {
-        let door = Door { cluster: "ours".into(), id: NodeId(1), peers: [NodeId(2), NodeId(3)].into() };
-        assert_eq!(door.admit(&frames("ours", 2)), Ok(NodeId(2)));
-        let other = door.admit(&frames("theirs", 2)).unwrap_err();
-        assert!(other.contains("ours") && other.contains("theirs"), "{other}");
-        for stranger in [1, 4, 70_000] {
-            let refusal = door.admit(&frames("ours", stranger)).unwrap_err();
-            assert!(refusal.contains("no peer"), "{refusal}");
+        let (door, members) = (door(), Membership::of([1, 2, 3].map(NodeId)));
+        assert_eq!(door.admit(&frames("ours", 2), &members).unwrap(), NodeId(2));
+        let other = door.admit(&frames("theirs", 2), &members).unwrap_err();
+        assert!(other.message().contains("ours") && other.message().contains("theirs"), "{other}");
+        for nobody in [0, 1, 70_000] {
+            let refusal = door.admit(&frames("ours", nobody), &members).unwrap_err();
+            assert!(refusal.message().contains("can be no peer"), "{refusal}");
         }
+    }
+
+    #[test]
+    fn who_was_removed_is_told_so_and_who_is_not_known_yet_is_let_in() {
+        let two = Membership::of([1, 2, 3].map(NodeId)).change(&[raft::Change::Remove(NodeId(3))]).unwrap();
+        let left = door().admit(&frames("ours", 3), &two).unwrap_err();
+        assert!(left.code() == LEFT && left.message().contains("n3"), "{left}");
+        assert_eq!(door().admit(&frames("ours", 4), &two).unwrap(), NodeId(4));
+        let other = door().admit(&frames("theirs", 3), &two).unwrap_err();
+        assert_ne!(other.code(), LEFT, "its n3 is not ours");
+    }
+
+    fn door() -> Door {
+        let (cluster, name) = ("ours".into(), "n1".into());
+        Door { identity: wal::Identity { cluster, name, node: NodeId(1), members: Vec::new() } }
     }
 }

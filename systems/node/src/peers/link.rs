@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use raft::{Envelope, NodeId, SessionId, codec};
-use tonic::Status;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::{Endpoint, Uri};
+use tonic::{Code, Status};
 use wire::peer::Frames;
 use wire::peer::peer_client::PeerClient;
 
@@ -20,17 +21,33 @@ use crate::config::{Config, Retry};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a peer is pinged: how long a dead connection may go unnoticed, about.
 const PING: Duration = Duration::from_secs(1);
+/// With this code a peer says that the caller was removed from the cluster, and with no other.
+pub(super) const LEFT: Code = Code::FailedPrecondition;
 /// What may be under way to a peer that is slow to read.
 const WINDOW: u32 = 4 << 20;
+
+/// What a node says of itself when it calls.
+#[derive(Clone, Debug)]
+pub(crate) struct Introduction {
+    cluster: String,
+    pub(crate) from: NodeId,
+    boot: u64,
+    /// Where the peer finds this node, should it not know.
+    peer_urls: Vec<String>,
+}
+
+impl Introduction {
+    pub(crate) fn new(config: &Config) -> Introduction {
+        let SessionId(boot) = config.replica.boot;
+        let cluster = config.replica.identity.cluster.clone();
+        Introduction { cluster, from: config.id(), boot, peer_urls: config.about.peer_urls.clone() }
+    }
+}
 
 /// This node's way to one peer.
 #[derive(Debug)]
 pub(crate) struct Link {
-    cluster: String,
-    from: NodeId,
-    boot: u64,
-    /// Where clients find this node, for the peer to tell others.
-    client_urls: Vec<String>,
+    introduction: Introduction,
     peer: NodeId,
     uri: Uri,
     up: AtomicBool,
@@ -47,13 +64,9 @@ struct Waiting {
 }
 
 impl Link {
-    pub(crate) fn new(config: &Config, peer: NodeId, uri: Uri) -> Link {
-        let SessionId(boot) = config.replica.boot;
+    pub(crate) fn new(introduction: Introduction, peer: NodeId, uri: Uri) -> Link {
         Link {
-            cluster: config.replica.identity.cluster.clone(),
-            from: config.id(),
-            boot,
-            client_urls: config.client_urls.clone(),
+            introduction,
             peer,
             uri,
             up: AtomicBool::new(false),
@@ -90,9 +103,8 @@ impl Link {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection's stream of frames. The first is empty: it only says who calls, and where clients
-    /// find the caller. A connection made
-    /// before gets nothing any more.
+    /// A connection's stream of frames. The first is empty: it only says who calls, and where the caller is found. A
+    /// connection made before gets nothing any more.
     fn frames(self: &Arc<Link>) -> FrameStream {
         let mut waiting = self.waiting();
         waiting.connection += 1;
@@ -100,8 +112,9 @@ impl Link {
     }
 
     fn frame(&self, envelope: Vec<bytes::Bytes>) -> Frames {
-        let (cluster, from) = (self.cluster.clone(), u32::from(self.from.0));
-        Frames { cluster, from, boot: self.boot, envelope, client_urls: Vec::new() }
+        let Introduction { cluster, from, boot, .. } = &self.introduction;
+        let (cluster, from, boot) = (cluster.clone(), u32::from(from.0), *boot);
+        Frames { cluster, from, boot, envelope, peer_urls: Vec::new() }
     }
 
     /// Dials, and sends until the connection ends. `Ok` if it was up for a while.
@@ -118,7 +131,7 @@ impl Link {
         let channel = endpoint.connect().await.map_err(|error| Status::unavailable(chain(&error)))?;
         let mut answers = PeerClient::new(channel).link(self.frames()).await?.into_inner();
         self.up.store(true, Ordering::Relaxed);
-        tracing::info!(from = %self.from, peer = %self.peer, uri = %self.uri, "link is up");
+        tracing::info!(from = %self.introduction.from, peer = %self.peer, uri = %self.uri, "link is up");
         let mut end = Ok(());
         while end.is_ok() {
             match answers.message().await {
@@ -129,13 +142,15 @@ impl Link {
         }
         self.up.store(false, Ordering::Relaxed);
         let reason = end.as_ref().err().map_or("the peer closed it", Status::message);
-        tracing::info!(from = %self.from, peer = %self.peer, reason, "link is down");
+        tracing::info!(from = %self.introduction.from, peer = %self.peer, reason, "link is down");
         Ok(())
     }
 }
 
-/// Keeps a link up for as long as the node lives.
-pub(crate) async fn keep(link: Arc<Link>, retry: Retry) {
+/// Keeps a link up for as long as the node lives, or belongs to the cluster: `removed` is told if the peer says that it
+/// does no longer.
+pub(crate) async fn keep(link: Arc<Link>, retry: Retry, removed: CancellationToken) {
+    let from = link.introduction.from;
     let mut wait = retry.first;
     let mut last = String::new();
     loop {
@@ -144,9 +159,13 @@ pub(crate) async fn keep(link: Arc<Link>, retry: Retry) {
                 wait = retry.first;
                 last.clear();
             }
+            Err(status) if status.code() == LEFT => {
+                tracing::error!(%from, peer = %link.peer, reason = status.message(), "no member any more");
+                removed.cancel();
+            }
             // Once for each new reason: a peer that is down for an hour is not news twice a second.
             Err(status) if status.message() != last => {
-                tracing::warn!(from = %link.from, peer = %link.peer, uri = %link.uri, reason = status.message(), "no link");
+                tracing::warn!(%from, peer = %link.peer, uri = %link.uri, reason = status.message(), "no link");
                 status.message().clone_into(&mut last);
             }
             Err(_) => {}
@@ -157,7 +176,7 @@ pub(crate) async fn keep(link: Arc<Link>, retry: Retry) {
 }
 
 /// An error with its causes: the outermost one of a transport says little.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -180,8 +199,8 @@ impl Stream for FrameStream {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Frames>> {
         if !self.introduced {
             self.introduced = true;
-            let client_urls = self.link.client_urls.clone();
-            return Poll::Ready(Some(Frames { client_urls, ..self.link.frame(Vec::new()) }));
+            let peer_urls = self.link.introduction.peer_urls.clone();
+            return Poll::Ready(Some(Frames { peer_urls, ..self.link.frame(Vec::new()) }));
         }
         let mut waiting = self.link.waiting();
         if waiting.connection != self.connection {

@@ -9,12 +9,16 @@
 //! dropped is counted. A link that breaks, or says nothing to a ping for a while, is dialled again, after
 //! a short wait that grows to half a second.
 //!
-//! The first frame names the cluster and the sender, and where clients find the sender. A stranger is refused before anything it says is
-//! looked at, with a log line that names both sides.
+//! The first frame names the cluster and the sender, and where the sender is found. A node of another cluster is refused
+//! before anything it says is looked at, with a log line that names both sides; so is one that was removed, which is
+//! told so and stops. A node that is not known is let in: it may have become a member, or the leader, since
+//! this node last heard.
 
 mod incoming;
 mod link;
+mod links;
 mod queue;
 
 pub(crate) use incoming::{Incoming, listen};
-pub(crate) use link::{Link, keep};
+pub(crate) use link::chain;
+pub(crate) use links::Links;

@@ -240,7 +240,9 @@ async fn a_follower_left_alone_refuses_writes_in_words_and_stale_reads_go_on() {
 #[tokio::test]
 async fn what_is_not_served_is_said_to_be_unimplemented() {
     let cluster = Cluster::start(1).await;
-    for method in ["etcdserverpb.Lease/LeaseGrant", "etcdserverpb.Maintenance/HashKV", "nothing", "%20/%20"] {
+    for method in
+        ["etcdserverpb.Lease/LeaseGrant", "etcdserverpb.Maintenance/Defragment", "nothing", "%20/%20"]
+    {
         let mut raw = tonic::client::Grpc::new(cluster.nodes[0].channel());
         raw.ready().await.unwrap();
         let codec = tonic_prost::ProstCodec::<pb::StatusRequest, pb::StatusResponse>::default();

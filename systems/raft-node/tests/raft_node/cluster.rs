@@ -2,14 +2,16 @@
 
 use std::fs::File;
 use std::future::Future;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nemesis_net::Port;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 use wire::etcdserverpb as pb;
 use wire::etcdserverpb::cluster_client::ClusterClient;
@@ -34,38 +36,47 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     }
 }
 
-/// A port that nobody uses at the moment.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("the machine has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+/// A port that nobody else is given as long as it is held.
+fn reserved() -> Port {
+    Port::reserve().expect("the machine has a free port")
+}
+
+fn url(port: &Port) -> String {
+    format!("http://{}", port.address())
 }
 
 /// One node: its flags, and its process while it runs.
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) client_url: String,
+    pub(crate) peer_url: String,
+    /// Held, so that they are free when the node wants them.
+    ports: [Port; 3],
     flags: Vec<String>,
     log: PathBuf,
     child: Option<Child>,
 }
 
 impl Node {
-    fn new(name: &str, initial_cluster: &str, peer_port: u16, folder: &Path) -> Node {
-        let client_url = format!("http://127.0.0.1:{}", free_port());
+    fn new(name: &str, initial_cluster: &str, peers: Port, folder: &Path) -> Node {
+        let (clients, metrics) = (reserved(), reserved());
+        let (client_url, peer_url) = (url(&clients), url(&peers));
         let data = folder.join(name);
         let flags = [
             ("--name", name.to_owned()),
             ("--initial-cluster", initial_cluster.to_owned()),
             ("--initial-cluster-token", "test".to_owned()),
             ("--listen-client-urls", client_url.clone()),
-            ("--listen-peer-urls", format!("http://127.0.0.1:{peer_port}")),
+            ("--listen-peer-urls", peer_url.clone()),
+            ("--listen-metrics-urls", url(&metrics)),
             ("--data-dir", data.display().to_string()),
             // Tests run side by side on small machines; what they test is not how fast a leader is missed.
             ("--election-timeout", "1000".to_owned()),
         ];
         let flags = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
         let log = folder.join(format!("{name}.log"));
-        Node { name: name.to_owned(), client_url, flags, log, child: None }
+        let ports = [clients, peers, metrics];
+        Node { name: name.to_owned(), client_url, peer_url, ports, flags, log, child: None }
     }
 
     /// Its command line, to start it, or something very like it.
@@ -123,15 +134,28 @@ impl Node {
         ClusterClient::new(self.channel())
     }
 
+    pub(crate) fn maintenance(&self) -> MaintenanceClient<Channel> {
+        MaintenanceClient::new(self.channel())
+    }
+
     pub(crate) async fn status(&self) -> Option<pb::StatusResponse> {
-        let mut client = MaintenanceClient::new(self.channel());
-        client.status(pb::StatusRequest {}).await.ok().map(tonic::Response::into_inner)
+        self.maintenance().status(pb::StatusRequest {}).await.ok().map(tonic::Response::into_inner)
     }
 
     /// Waits until it answers and knows a leader; returns the leader's member id.
     pub(crate) async fn leader(&self) -> u64 {
         let ask = || async { self.status().await.map(|status| status.leader).filter(|leader| *leader != 0) };
         eventually("it knows a leader", ask).await
+    }
+
+    /// What its metrics say, if it answers.
+    pub(crate) async fn metric(&self, name: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(self.ports[2].address()).await.ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: n\r\nconnection: close\r\n\r\n").await.ok()?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await.ok()?;
+        let mut lines = page.lines().filter_map(|line| line.split_once(' '));
+        lines.find_map(|(known, value)| (known == name).then(|| value.to_owned()))
     }
 
     /// What it logged so far.
@@ -163,13 +187,24 @@ impl Cluster {
     /// Describes a cluster; nothing runs yet.
     pub(crate) fn new(size: usize) -> Cluster {
         let folder = TempDir::new().expect("a folder can be made");
-        let peers: Vec<(String, u16)> =
-            (1..=size).map(|number| (format!("n{number}"), free_port())).collect();
-        let items: Vec<String> =
-            peers.iter().map(|(name, port)| format!("{name}=http://127.0.0.1:{port}")).collect();
+        let peers: Vec<(String, Port)> =
+            (1..=size).map(|number| (format!("n{number}"), reserved())).collect();
+        let items: Vec<String> = peers.iter().map(|(name, port)| format!("{name}={}", url(port))).collect();
         let list = items.join(",");
-        let nodes = peers.iter().map(|(name, port)| Node::new(name, &list, *port, folder.path())).collect();
+        let nodes =
+            peers.into_iter().map(|(name, port)| Node::new(&name, &list, port, folder.path())).collect();
         Cluster { nodes, folder }
+    }
+
+    /// Describes one more node, which is to join those there are; it is told of all of them. Nothing runs yet, and
+    /// nobody has added it.
+    pub(crate) fn joiner(&self, name: &str) -> Node {
+        let port = reserved();
+        let others = self.nodes.iter().map(|node| format!("{}={}", node.name, node.peer_url));
+        let list: Vec<String> = others.chain([format!("{name}={}", url(&port))]).collect();
+        let mut node = Node::new(name, &list.join(","), port, self.folder.path());
+        node.give("--initial-cluster-state", "existing");
+        node
     }
 
     /// Starts a cluster and waits until every node knows a leader.

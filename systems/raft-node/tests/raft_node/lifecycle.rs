@@ -9,31 +9,31 @@ use wire::etcdserverpb as pb;
 use crate::cluster::{Cluster, Node, eventually};
 
 /// Runs a command that is expected to end by itself.
-async fn run(node: &Node, change: impl FnOnce(&mut std::process::Command)) -> Output {
+pub(crate) async fn run(node: &Node, change: impl FnOnce(&mut std::process::Command)) -> Output {
     let mut command = node.command();
     change(&mut command);
     let run = tokio::task::spawn_blocking(move || command.output().expect("the program starts"));
     run.await.expect("running it does not panic")
 }
 
-fn refusal(output: &Output) -> String {
+pub(crate) fn refusal(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(254), "{text}");
     text
 }
 
-fn put(key: &'static str, value: &'static str) -> pb::PutRequest {
+pub(crate) fn put(key: &'static str, value: &'static str) -> pb::PutRequest {
     pb::PutRequest { key: key.into(), value: value.into(), ..pb::PutRequest::default() }
 }
 
-async fn value(node: &Node, key: &'static str) -> Option<Vec<u8>> {
+pub(crate) async fn value(node: &Node, key: &'static str) -> Option<Vec<u8>> {
     let request = pb::RangeRequest { key: key.into(), ..pb::RangeRequest::default() };
     let found = node.kv().range(request).await.ok()?.into_inner();
     found.kvs.first().map(|kv| kv.value.to_vec())
 }
 
 /// Writes until it succeeds. For a test that writes the same again and again, a retry is safe.
-async fn put_at_last(node: &Node, key: &'static str, value: &'static str) {
+pub(crate) async fn put_at_last(node: &Node, key: &'static str, value: &'static str) {
     eventually("the write succeeds", || async { node.kv().put(put(key, value)).await.ok() }).await;
 }
 

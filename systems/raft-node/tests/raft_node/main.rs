@@ -4,4 +4,5 @@
 mod api;
 mod cluster;
 mod lifecycle;
+mod membership;
 mod raw;

@@ -15,9 +15,56 @@ pub struct Frames {
     /// The envelopes, oldest first.
     #[prost(bytes = "bytes", repeated, tag = "4")]
     pub envelope: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
-    /// Where clients find the sender. Only the first frame of a link says so.
+    /// Where the other nodes find the sender. Only the first frame of a link says so, for those who have not
+    /// heard of it yet and owe it an answer.
     #[prost(string, repeated, tag = "5")]
+    pub peer_urls: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// What the members of a cluster should know of one of them. It is written down in the log, with the membership.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct About {
+    /// Its operator's name for it. Empty until it has started.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Where the other members find it.
+    #[prost(string, repeated, tag = "2")]
+    pub peer_urls: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Where clients find it. Empty until it has started.
+    #[prost(string, repeated, tag = "3")]
     pub client_urls: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// It was added to vote. Until it has caught up it only learns, and nobody waits for it; then it asks to vote.
+    #[prost(bool, tag = "4")]
+    pub to_vote: bool,
+}
+/// A question of somebody who is to become one of the members, or is one without knowing which.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RosterRequest {
+    /// The name of the cluster, without what a recovery added to it.
+    #[prost(string, tag = "1")]
+    pub cluster: ::prost::alloc::string::String,
+}
+/// All members.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RosterResponse {
+    /// The name of the cluster, with what recoveries added to it.
+    #[prost(string, tag = "1")]
+    pub cluster: ::prost::alloc::string::String,
+    /// Everybody, voters and learners.
+    #[prost(message, repeated, tag = "2")]
+    pub members: ::prost::alloc::vec::Vec<RosterMember>,
+}
+/// One member.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RosterMember {
+    /// Its number.
+    #[prost(uint32, tag = "1")]
+    pub node: u32,
+    /// Whether it only learns.
+    #[prost(bool, tag = "2")]
+    pub learner: bool,
+    /// What the membership says of it.
+    #[prost(message, optional, tag = "3")]
+    pub about: ::core::option::Option<About>,
 }
 /// Nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -141,6 +188,29 @@ pub mod peer_client {
             req.extensions_mut().insert(GrpcMethod::new("cluster.peer.v1.Peer", "Link"));
             self.inner.streaming(req, path, codec).await
         }
+        /// Who belongs to the cluster, no older than the question: for a node that is to join it, and has to
+        /// find out which of the members it is.
+        pub async fn roster(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RosterRequest>,
+        ) -> std::result::Result<tonic::Response<super::RosterResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/cluster.peer.v1.Peer/Roster",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("cluster.peer.v1.Peer", "Roster"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -168,6 +238,12 @@ pub mod peer_server {
             &self,
             request: tonic::Request<tonic::Streaming<super::Frames>>,
         ) -> std::result::Result<tonic::Response<Self::LinkStream>, tonic::Status>;
+        /// Who belongs to the cluster, no older than the question: for a node that is to join it, and has to
+        /// find out which of the members it is.
+        async fn roster(
+            &self,
+            request: tonic::Request<super::RosterRequest>,
+        ) -> std::result::Result<tonic::Response<super::RosterResponse>, tonic::Status>;
     }
     /// A link carries one direction only: node a dials node b to talk, and b answers on a link of its
     /// own from b to a. So a network that is cut one way is cut one way for us too, and the answer to a
@@ -288,6 +364,49 @@ pub mod peer_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/cluster.peer.v1.Peer/Roster" => {
+                    #[allow(non_camel_case_types)]
+                    struct RosterSvc<T: Peer>(pub Arc<T>);
+                    impl<T: Peer> tonic::server::UnaryService<super::RosterRequest>
+                    for RosterSvc<T> {
+                        type Response = super::RosterResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RosterRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Peer>::roster(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RosterSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

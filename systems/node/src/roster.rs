@@ -1,0 +1,97 @@
+//! Finding one's place in a cluster that runs already.
+//!
+//! A member is added before it starts: the cluster gives it a number and writes down where it will be found. When it
+//! starts, on an empty folder, it asks those it was told of who the members are, and looks for its own address among
+//! them. The answer is no older than the question. An older one could still list the member that was found at this
+//! address before, and a blank node under the number of one that has voted could break promises that it made.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use raft::NodeId;
+use tokio::time::Instant;
+use tonic::Status;
+use tonic::transport::{Endpoint, Uri};
+use wire::peer::peer_client::PeerClient;
+use wire::peer::{About, RosterRequest, RosterResponse};
+
+use crate::config::detour;
+
+/// How long one of them may take to answer.
+const ANSWER: Duration = Duration::from_secs(1);
+/// How long to wait before they are asked again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Who belongs to a cluster.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Roster {
+    /// The cluster's name, with what recoveries added to it.
+    pub cluster: String,
+    /// All members, and what is known of them.
+    pub members: BTreeMap<NodeId, About>,
+}
+
+impl Roster {
+    /// The member that is found at this address, if there is one.
+    pub fn at(&self, peer_url: &str) -> Option<NodeId> {
+        let here = |about: &About| about.peer_urls.iter().any(|url| url.trim_end_matches('/') == peer_url);
+        self.members.iter().find(|(_, about)| here(about)).map(|(node, _)| *node)
+    }
+}
+
+/// Nobody told who the members are.
+#[derive(Debug, thiserror::Error)]
+#[error("none of {asked} told within {seconds} s who the members are; the last answer: {last}")]
+pub struct Silence {
+    asked: String,
+    seconds: u64,
+    last: String,
+}
+
+/// Asks those at `peers`, one after the other and again and again, until one answers or time is up; each at least
+/// once. `detours` leads to
+/// some of them; see [`Config::detours`](crate::Config::detours).
+///
+/// # Errors
+/// Nobody answered in time.
+pub async fn roster(
+    cluster: &str,
+    peers: &[String],
+    detours: &BTreeMap<String, Uri>,
+    patience: Duration,
+) -> Result<Roster, Silence> {
+    let mut last = "nobody was asked".to_owned();
+    let start = Instant::now();
+    loop {
+        for url in peers {
+            let uri = detour(detours, url).or_else(|| url.parse().ok());
+            let answer = match uri {
+                Some(uri) => tokio::time::timeout(ANSWER, ask(cluster, uri)).await,
+                None => Ok(Err(Status::invalid_argument("this is no URL"))),
+            };
+            match answer {
+                Ok(Ok(answer)) => return Ok(read(answer)),
+                Ok(Err(status)) => last = format!("{url}: {}", status.message()),
+                Err(_) => last = format!("{url}: no answer"),
+            }
+        }
+        if start.elapsed() >= patience {
+            return Err(Silence { asked: peers.join(", "), seconds: patience.as_secs(), last });
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn ask(cluster: &str, uri: Uri) -> Result<RosterResponse, Status> {
+    let connected = Endpoint::from(uri).connect().await;
+    let channel = connected.map_err(|error| Status::unavailable(crate::peers::chain(&error)))?;
+    let request = RosterRequest { cluster: cluster.to_owned() };
+    Ok(PeerClient::new(channel).roster(request).await?.into_inner())
+}
+
+fn read(answer: RosterResponse) -> Roster {
+    let member = |member: wire::peer::RosterMember| {
+        Some((NodeId(u16::try_from(member.node).ok()?), member.about.unwrap_or_default()))
+    };
+    Roster { cluster: answer.cluster, members: answer.members.into_iter().filter_map(member).collect() }
+}
