@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use raft::{Bugs, NodeId};
 use tonic::codegen::http::uri::InvalidUri;
 use tonic::transport::Uri;
@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use wal::Identity;
 
 use crate::members::{BadMembers, Members};
+use crate::recover::Recover;
 
 /// One node of a replicated key-value store that speaks the etcd v3 API.
 ///
@@ -21,6 +22,25 @@ use crate::members::{BadMembers, Members};
 /// in ./default.raft.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "raft-node", version, after_help = AFTER_HELP, max_term_width = 110, args_override_self = true)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub struct CommandLine {
+    /// What to do offline; to run a node, nothing.
+    #[command(subcommand)]
+    pub command: Option<Offline>,
+    /// The node to run.
+    #[command(flatten)]
+    pub args: Args,
+}
+
+/// What is done to data without a node.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Offline {
+    /// Begin a new cluster.
+    Recover(Recover),
+}
+
+/// The flags of a node.
+#[derive(Parser, Clone, Debug)]
 pub struct Args {
     /// This node's name; it must stand in --initial-cluster
     #[arg(long, value_name = "NAME", default_value = "default")]
@@ -81,6 +101,14 @@ pub struct Args {
     /// How long a node waits for a leader, in milliseconds; each time drawn between once and twice this
     #[arg(long, value_name = "MS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(5..=600_000))]
     pub election_timeout: u64,
+
+    /// After how many entries of the log a snapshot is taken, and the log cut
+    #[arg(long, value_name = "ENTRIES", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub snapshot_count: u64,
+
+    /// How many entries the log keeps behind a snapshot, so that a node that was away for a while need not fetch it
+    #[arg(long, value_name = "ENTRIES", default_value_t = 5_000)]
+    pub snapshot_catchup_entries: u64,
 
     /// Where this node dials another one, instead of where --initial-cluster says (repeatable)
     #[arg(long, value_name = "NAME=URL")]
@@ -169,6 +197,10 @@ pub struct Plan {
     pub heartbeat: Duration,
     /// How long to wait for a leader.
     pub election: (Duration, Duration),
+    /// After how many entries a snapshot is taken.
+    pub snapshot_every: u64,
+    /// How many are kept behind it.
+    pub tail: u64,
     /// Mistakes to make.
     pub bugs: Bugs,
 }
@@ -303,6 +335,8 @@ impl Args {
             data_dir: self.data_dir.clone().unwrap_or_else(|| PathBuf::from(format!("{}.raft", self.name))),
             heartbeat: Duration::from_millis(self.heartbeat_interval),
             election: (election, election * 2),
+            snapshot_every: self.snapshot_count,
+            tail: self.snapshot_catchup_entries,
             bugs: bugs(&self.bug)?,
             members,
         })

@@ -8,6 +8,8 @@
 //! Served are all of KV and of Cluster, of Maintenance `Status`, `Hash`, `HashKV`, `Snapshot` and `MoveLeader`, and gRPC health; `Auth.Authenticate`
 //! says that nobody needs to. Whatever else etcd has is answered "unimplemented", with its name.
 //!
+//! [`recover`] works offline, on the folder of a node that does not run.
+//!
 //! Left out: TLS.
 #![forbid(unsafe_code)]
 
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use node::End;
 
-use crate::args::{Args, LogFormat};
+use crate::args::{Args, CommandLine, LogFormat, Offline};
 use crate::place::Misplaced;
 use crate::serve::ServeError;
 
@@ -33,6 +35,7 @@ pub mod mapping;
 pub mod members;
 mod outgoing;
 pub mod place;
+pub mod recover;
 pub mod refusal;
 pub mod request_id;
 pub mod saved;
@@ -50,14 +53,29 @@ const ELSE: u8 = 1;
 
 /// The whole program: arguments (the program's name first) in, exit code out. Blocks while the node runs.
 pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match Args::try_parse_from(arguments) {
-        Ok(args) => ExitCode::from(run(&args)),
+    match CommandLine::try_parse_from(arguments) {
+        Ok(CommandLine { command: Some(Offline::Recover(flags)), .. }) => {
+            ExitCode::from(recover_from(&flags))
+        }
+        Ok(CommandLine { args, .. }) => ExitCode::from(run(&args)),
         Err(told) => {
             // Help goes to standard output, complaints to standard error. If neither can be written,
             // there is nobody to tell.
             let _ = told.print();
             ExitCode::from(if told.use_stderr() { WRONG } else { 0 })
         }
+    }
+}
+
+/// Says on standard output what was recovered.
+#[expect(clippy::print_stdout, reason = "the answer of a command goes to its standard output")]
+fn recover_from(flags: &recover::Recover) -> u8 {
+    match recover::recover(flags) {
+        Ok(story) => {
+            println!("{story}");
+            0
+        }
+        Err(why) => complain(&why, if why.is_users() { WRONG } else { ELSE }),
     }
 }
 

@@ -159,7 +159,7 @@ fn urls(members: &Members, own: NodeId) -> BTreeMap<NodeId, String> {
 }
 
 /// The same on all members, to the byte: it stands at the beginning of all their logs.
-fn first_membership(members: &Members) -> Membership {
+pub(crate) fn first_membership(members: &Members) -> Membership {
     let membership = Membership::of(members.iter().map(|member| member.node));
     members.iter().fold(membership, |membership, member| {
         let (name, peer_urls) = (member.name.clone(), member.peer_urls.clone());

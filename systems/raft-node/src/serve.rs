@@ -118,6 +118,9 @@ fn config(plan: &Plan, place: Place) -> node::Config {
     let mut replica = replica::Config::new(identity, membership, SessionId(rand::random()));
     replica.heartbeat = plan.heartbeat;
     replica.election = plan.election;
+    replica.snapshots.entries = plan.snapshot_every;
+    replica.tail.usual = plan.tail;
+    replica.tail.most = replica.tail.most.max(plan.tail);
     replica.bugs = plan.bugs;
     let mut config = node::Config::new(replica, plan.data_dir.clone(), told);
     config.detours.clone_from(&plan.detours);

@@ -23,14 +23,19 @@
 //! Now and then the state and the session table go to disk as a snapshot, and the log keeps no more than its tail
 //! ([`snapshots`]). A replica that starts takes on its latest snapshot and executes the log behind it, as the leader
 //! tells it how much of that is committed.
+//!
+//! # When a quorum is lost for good
+//! A new cluster can begin with what one node has left: [`recover`].
 #![forbid(unsafe_code)]
 
+pub mod recover;
 mod replica;
 pub mod seam;
 pub mod sessions;
 pub mod snapshots;
 mod waiting;
 
+pub use recover::Salvaged;
 pub use replica::{Config, OpenError, Replica, Wanted};
 pub use seam::{
     Call, CallId, Effects, Event, Failed, Fate, Halt, Noted, Outcome, Status, Timer, Unknown, Wait,

@@ -513,7 +513,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
     }
 
     /// Executes a committed entry, unless its request was executed before.
-    fn apply(&mut self, entry: &Entry, effects: &mut Effects<M::Reply>) {
+    pub(crate) fn apply(&mut self, entry: &Entry, effects: &mut Effects<M::Reply>) {
         self.applied = entry.id.index;
         self.snapshots.executed(entry.weight());
         self.waiting.committed(entry, &mut effects.reply);

@@ -123,7 +123,7 @@ impl<F> Snapshots<F> {
 }
 
 /// The session table's pieces, their number first: the machine's follow.
-fn with_count(sessions: Vec<Bytes>) -> VecDeque<Bytes> {
+pub(crate) fn with_count(sessions: Vec<Bytes>) -> VecDeque<Bytes> {
     let mut count = Vec::new();
     count.put_u64_le(sessions.len() as u64);
     std::iter::once(Bytes::from(count)).chain(sessions).collect()

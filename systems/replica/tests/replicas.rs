@@ -11,7 +11,10 @@ use raft::{
     Command, Entry, Envelope, Index, Membership, Message, NodeId, Now, RequestId, Role, SessionId,
     StateMachine,
 };
-use replica::{Call, CallId, Config, Effects, Event, Failed, Halt, Outcome, Replica, Rule, Timer, Unknown};
+use replica::recover::PlantError;
+use replica::{
+    Call, CallId, Config, Effects, Event, Failed, Halt, Outcome, Replica, Rule, Salvaged, Timer, Unknown,
+};
 use wal::{Identity, MemoryDisk, Operation};
 
 /// Remembers all commands in order; a query asks for all of them.
@@ -780,4 +783,41 @@ fn a_fetch_that_nobody_can_finish_gives_way_to_an_older_snapshot() {
     world.elect(N2);
     world.catch_up(N2);
     assert_eq!(world.journal(N3), lines(0, 95));
+}
+
+#[test]
+fn a_new_cluster_begins_with_all_that_a_survivor_has() {
+    let mut world = Box3::with_snapshots(4);
+    world.elect(N1);
+    world.write_lines(N1, 0, 9);
+    // One more that nobody else hears of. Whether it was acknowledged, a survivor cannot know.
+    world.cut.extend([(N1, N2), (N1, N3)]);
+    world.write(N1, "alone");
+    world.settle();
+    let known = world.replica(N1).machine().0.clone();
+    assert!(!known.contains(&"alone".to_owned()));
+    let session = world.replica(N1).sessions().len();
+    world.crash(N1);
+    let old = Identity { cluster: "box".into(), name: "n1".into(), node: N1, members: Vec::new() };
+    let members = Membership::of([N1, N2, N3]);
+    let disk = world.disks[&N1].clone();
+    let left = Salvaged::from_disk(old.clone(), members, Journal::default(), disk).unwrap();
+    assert_eq!(left.machine.0[..known.len()], known[..]);
+    assert_eq!(left.machine.0[known.len()..], ["alone"]);
+
+    let fourth = NodeId(4);
+    let new = Identity { cluster: old.recovered(), name: "n4".into(), node: fourth, members: Vec::new() };
+    let disk = MemoryDisk::new();
+    left.plant(&new, Membership::of([fourth]), disk.clone()).unwrap();
+    disk.cut_power(|| false);
+    let twice = left.plant(&new, Membership::of([fourth]), disk.clone()).unwrap_err();
+    assert!(matches!(twice, PlantError::NotBlank(_)), "{twice}");
+
+    let config = Config::new(new, Membership::default(), SessionId(77));
+    let mut effects = Effects::default();
+    let replica = Replica::open(config, Journal::default(), disk, Now::default(), &mut effects).unwrap();
+    assert_eq!(replica.machine().0, left.machine.0);
+    assert_eq!(replica.members().to_string(), "n4");
+    assert_eq!(replica.status().last, left.last, "its log begins behind what made its state");
+    assert_eq!(replica.sessions().len(), session, "who asks again is known");
 }

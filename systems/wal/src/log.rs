@@ -298,6 +298,11 @@ impl<D: Disk> Wal<D> {
         completion
     }
 
+    /// The first that the log waits for.
+    pub(crate) fn first_waiting(&self) -> Option<Ticket> {
+        self.waiting.first_key_value().map(|(&ticket, _)| ticket)
+    }
+
     /// Stops in good order: waits for what is under way, and moves the mark up to the end.
     pub fn close(mut self) -> Result<D, Failure> {
         self.settle();

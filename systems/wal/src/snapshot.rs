@@ -306,6 +306,19 @@ impl<D: Disk> Wal<D> {
         Ok(())
     }
 
+    /// Waits until something can be said of a draft: that it is written as far as it was given, that it has its name, or
+    /// that it is given up. `None` if there is nothing to wait for.
+    pub fn settle_draft(&mut self, source: Source) -> Option<Completion> {
+        loop {
+            let of_draft = self.drafts.get(&source).and_then(|draft| draft.waiting.first().copied());
+            let ticket = of_draft.or_else(|| self.first_waiting())?;
+            let result = self.disk.wait(ticket);
+            if let Some(completion) = self.completed(ticket, result) {
+                return Some(completion);
+            }
+        }
+    }
+
     /// Throws a draft away, if there is one that does not have its name yet.
     pub fn give_up_draft(&mut self, source: Source) {
         if self.names_draft(source) {

@@ -6,3 +6,4 @@ mod cluster;
 mod lifecycle;
 mod membership;
 mod raw;
+mod recovery;
