@@ -71,6 +71,21 @@ fn etcd_keeps_its_promises_through_kills_and_pauses_and_nothing_of_it_is_left() 
 }
 
 #[test]
+fn a_member_of_etcd_is_replaced_and_its_successor_votes() {
+    if !installed() {
+        return;
+    }
+    let out = tempfile::tempdir().unwrap();
+    let (results, _) = run("register", "membership", "1", out.path());
+    assert_eq!(results["verdict"], "valid", "{results:#}");
+    assert!(!bit(&results, "membership").is_empty(), "{results:#}");
+    let (gone, new) = (&evidence(out.path(), "membership")[0], &evidence(out.path(), "heal-membership")[0]);
+    let (node, removal) = gone["removals"].as_object().unwrap().iter().next().unwrap();
+    assert_eq!(removal["led"], true, "the first goes for the leader: {gone:#}");
+    assert_ne!(removal["member"], new["joinings"][node]["member"]);
+}
+
+#[test]
 fn a_partition_of_etcd_cuts_the_links_of_the_isolated_leader_and_no_others() {
     if !installed() {
         return;

@@ -117,3 +117,48 @@ fn a_schedule_repeats_the_faults_of_another_run_to_the_node() {
     assert_eq!(code, Some(0), "{again:#}");
     assert_eq!(broken(&out), resolved, "neither the seed nor who leads now makes a difference");
 }
+
+/// The evidence of the second half of each fault's line, by what it is called.
+fn evidence(out: &TempDir, f: &str) -> Vec<Value> {
+    let history = fs::read_to_string(out.path().join("latest/history.jsonl")).unwrap();
+    let lines = history.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let halves = lines.filter(|line| line["f"] == f && line["value"]["evidence"].is_object());
+    halves.map(|line| line["value"]["evidence"].clone()).collect()
+}
+
+/// Twice in the same seat: the second time, who goes is one that joined.
+#[test]
+fn a_member_is_replaced_while_clients_work_and_so_is_its_successor() {
+    let out = tempfile::tempdir().unwrap();
+    let schedule = out.path().join("schedule.toml");
+    let step = |at: u8| {
+        format!("[[step]]\nat = \"{at}s\"\nlasting = \"1s\"\nfault = \"membership\"\nnodes = [\"n2\"]\n")
+    };
+    fs::write(&schedule, [step(1), step(8)].concat()).unwrap();
+    let arguments = ["--time-limit", "14", "--rate", "100", "--schedule", schedule.to_str().unwrap()];
+    let (code, report) = run(&out, &arguments);
+    assert_eq!((code, &report["verdict"]), (Some(0), &Value::from("valid")), "{report:#}");
+    let (removals, joinings) = (evidence(&out, "membership"), evidence(&out, "heal-membership"));
+    let [first, second] = [0, 1].map(|turn| removals[turn]["removals"]["n2"]["member"].clone());
+    assert_eq!(joinings[0]["joinings"]["n2"]["member"], second, "who joined is who went then");
+    assert_ne!(first, second);
+    assert!(joinings.iter().all(|joining| joining["joinings"]["n2"]["votes"] == true), "{joinings:#?}");
+    assert!(report["faults"].as_array().unwrap().iter().all(|fault| fault["bite"]["bit"] == true));
+}
+
+/// Without a quorum nobody is removed; the fault says so, its seat keeps its member, and the rest goes on.
+#[test]
+fn a_member_that_nobody_can_remove_stays_and_the_fault_did_not_bite() {
+    let out = tempfile::tempdir().unwrap();
+    let schedule = out.path().join("schedule.toml");
+    let text = "[[step]]\nat = \"1s\"\nuntil = \"12s\"\nfault = \"kill\"\nnodes = [\"n2\", \"n3\"]\n\
+                [[step]]\nat = \"2s\"\nuntil = \"3s\"\nfault = \"membership\"\nnodes = [\"n1\"]\n";
+    fs::write(&schedule, text).unwrap();
+    let arguments = ["--time-limit", "14", "--rate", "100", "--schedule", schedule.to_str().unwrap()];
+    let (code, report) = run(&out, &arguments);
+    assert_eq!((code, &report["verdict"]), (Some(0), &Value::from("valid")), "{report:#}");
+    assert_eq!(report["untested"][0]["fault"], "membership", "{report:#}");
+    let refused = &evidence(&out, "membership")[0]["removals"]["n1"]["refused"];
+    assert_eq!(refused, "nobody says who the members are", "{report:#}");
+    assert!(evidence(&out, "heal-membership")[0]["joinings"].is_null(), "the seat was never empty");
+}

@@ -11,7 +11,9 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use itertools::Itertools as _;
-use nemesis::{Birth, Death, Link, LinkCounts, NodeId, Nodes, ProcessState, Sever, Target, ids};
+use nemesis::{
+    Birth, Death, Joining, Link, LinkCounts, NodeId, Nodes, ProcessState, Removal, Sever, Target, ids,
+};
 use nemesis_net::process::{Ending, describe};
 use nemesis_net::{Launch, Network, Port, Process, Supervisor};
 use tokio::runtime::Handle;
@@ -20,6 +22,7 @@ use crate::error::Error;
 use crate::folder::Folder;
 use crate::plan::Plan;
 use crate::probe::Probes;
+use crate::seats::Seats;
 use crate::system::{Doors, Links, Map, System};
 
 /// How long a cluster may take to come up.
@@ -35,19 +38,25 @@ const LAST_LINES: usize = 12;
 
 /// The nodes of a run.
 pub struct Cluster {
-    runtime: Handle,
+    pub(crate) runtime: Handle,
     supervisor: Supervisor,
     network: Network,
     members: BTreeMap<NodeId, Member>,
     probes: Probes,
     /// Of those that had ended before the nemesis came for them.
     obituaries: Vec<String>,
+    /// Who sits where, if it is not as it was at the start.
+    pub(crate) seats: Seats,
     /// Bytes that kills took, since they were not synced; of nodes whose disk counts them.
     lost: BTreeMap<NodeId, u64>,
 }
 
 struct Member {
     launch: Launch,
+    /// What starts a new member in its place.
+    joining: Launch,
+    /// Where the others find it.
+    url: String,
     doors: Doors,
     /// None before the start, and from its death by the nemesis to its restart.
     process: Option<Process>,
@@ -88,15 +97,16 @@ impl Cluster {
             let output = |name: &str| doors.folder.join(name);
             let launch = system.launch(node, &map, plan);
             let launch = Launch { stdout: output("stdout"), stderr: output("stderr"), ..launch };
+            let (joining, url) = (system.joining(launch.clone()), system.known_as(node, &map));
             let ports = ports.remove(&node).expect("every node has ports");
-            (node, Member { launch, doors, process: None, _ports: ports })
+            (node, Member { launch, joining, url, doors, process: None, _ports: ports })
         };
         let members: BTreeMap<NodeId, Member> = nodes.iter().copied().map(member).collect();
         let probes = Probes::new(members.iter().map(|(node, member)| (*node, member.doors.client)));
         let supervisor = Supervisor::start()?;
         let runtime = Handle::current();
-        let (obituaries, lost) = (Vec::new(), BTreeMap::new());
-        let mut cluster = Cluster { runtime, supervisor, network, members, probes, obituaries, lost };
+        let (obituaries, seats, lost) = (Vec::new(), Seats::default(), BTreeMap::new());
+        let mut cluster = Cluster { runtime, supervisor, network, members, probes, obituaries, seats, lost };
         for (node, member) in &mut cluster.members {
             let process = cluster.supervisor.spawn(member.launch.clone())?;
             cluster.network.owns(*node, process.pid());
@@ -145,6 +155,11 @@ impl Cluster {
         let mut all = self.obituaries.clone();
         all.extend(self.ended().into_iter().map(|(node, status)| self.obituary(node, &describe(status))));
         all
+    }
+
+    /// What else makes a history without contradiction prove nothing: a seat that stayed empty, say.
+    pub fn doubts(&self) -> Vec<String> {
+        self.seats.doubts().to_vec()
     }
 
     /// What kills took from lossy disks, in words; nothing if there are none.
@@ -204,6 +219,52 @@ impl Cluster {
         });
     }
 
+    /// Where the others find it.
+    pub(crate) fn known_as(&mut self, node: NodeId) -> io::Result<String> {
+        Ok(self.member(node)?.url.clone())
+    }
+
+    /// Its data.
+    pub(crate) fn data(&mut self, node: NodeId) -> io::Result<PathBuf> {
+        Ok(self.member(node)?.doors.folder.join("data"))
+    }
+
+    /// Its process, which is nobody's from now on.
+    pub(crate) fn take(&mut self, node: NodeId) -> io::Result<Option<Process>> {
+        Ok(self.member(node)?.process.take())
+    }
+
+    /// Starts the first process of a new member there, and tells its number. From now on, it is started like that.
+    pub(crate) fn seat(&mut self, node: NodeId) -> io::Result<u32> {
+        let member = self.member(node)?;
+        member.launch = member.joining.clone();
+        self.spawn(node)
+    }
+
+    /// Starts a process of the member there, and tells its number.
+    pub(crate) fn spawn(&mut self, node: NodeId) -> io::Result<u32> {
+        let supervisor = self.supervisor.clone();
+        let member = self.member(node)?;
+        let process = supervisor.spawn(member.launch.clone()).map_err(io::Error::other)?;
+        let pid = process.pid();
+        member.process = Some(process);
+        self.network.owns(node, pid); // at once: it may dial before the next one is started
+        Ok(pid)
+    }
+
+    /// Whether no process of the member there is running.
+    pub(crate) fn has_ended(&mut self, node: NodeId) -> io::Result<bool> {
+        match &mut self.member(node)?.process {
+            Some(process) => Ok(process.ended()?.is_some()),
+            None => Ok(true),
+        }
+    }
+
+    /// Waits for what is asked of the nodes. Not for threads of the async runtime.
+    pub(crate) fn wait_for<T>(&self, answer: impl Future<Output = T>) -> T {
+        self.runtime.block_on(answer)
+    }
+
     fn member(&mut self, node: NodeId) -> io::Result<&mut Member> {
         let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("there is no {node}"));
         self.members.get_mut(&node).ok_or_else(unknown)
@@ -235,7 +296,7 @@ impl Cluster {
                 }
             }
         };
-        let late = self.runtime.block_on(async { tokio::time::timeout(RESTART, answer).await });
+        let late = self.wait_for(async { tokio::time::timeout(RESTART, answer).await });
         if late.is_err() {
             tracing::warn!(?nodes, "restarted, but not all of them answer");
         }
@@ -298,24 +359,23 @@ impl Target for Cluster {
     }
 
     fn restart(&mut self, nodes: &Nodes) -> io::Result<Vec<Birth>> {
-        let supervisor = self.supervisor.clone();
         let mut births = Vec::new();
-        for node in nodes {
-            let member = self.member(*node)?;
-            let alive = match &mut member.process {
-                Some(process) => process.ended()?.is_none(),
-                None => false,
-            };
-            if !alive {
-                let process = supervisor.spawn(member.launch.clone()).map_err(io::Error::other)?;
-                let pid = process.pid();
-                member.process = Some(process);
-                self.network.owns(*node, pid); // at once: it may dial before the next one is started
-                births.push(Birth { node: *node, pid });
+        let taken: Nodes = nodes.iter().copied().filter(|node| !self.seats.is_empty(*node)).collect();
+        for node in &taken {
+            if self.has_ended(*node)? {
+                births.push(Birth { node: *node, pid: self.spawn(*node)? });
             }
         }
-        self.await_answer(nodes);
+        self.await_answer(&taken);
         Ok(births)
+    }
+
+    fn remove(&mut self, node: NodeId) -> io::Result<(Removal, Vec<Death>)> {
+        self.remove_member(node)
+    }
+
+    fn join(&mut self, node: NodeId) -> io::Result<(Option<Joining>, Vec<Birth>)> {
+        self.join_member(node)
     }
 
     fn pause(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>> {

@@ -114,6 +114,7 @@ impl Run {
 
         let (mut cluster, played, lasted) = self.work(cluster, &recorder, &leadership).await?;
         self.doubts.extend(cluster.obituaries());
+        self.doubts.extend(cluster.doubts());
         self.notes.extend(cluster.losses());
         self.progress.phase(Phase::Stopping);
         let stopped = tokio::task::spawn_blocking(move || cluster.stop()).await;

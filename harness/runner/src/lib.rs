@@ -10,7 +10,8 @@
 //! * [`execute`](mod@execute) is the order of a run, from the first process to the verdict;
 //! * [`drive`] hands out work to clients; [`recorder`] writes down what they ask and hear;
 //! * [`etcd`] is a client: one attempt per op, and a closed table of the errors that mean `fail`;
-//! * [`cluster`] starts, kills and connects nodes, and is what faults are carried out on;
+//! * [`cluster`] starts, kills and connects nodes, and is what faults are carried out on; `seats` replaces
+//!   members;
 //! * [`system`] says how a system is started, [`probe`] whether it answers and who leads;
 //! * [`report`] is what is left when all is over, beside the [`folder`].
 //!
@@ -27,6 +28,7 @@ pub mod etcd;
 pub mod execute;
 pub mod folder;
 pub mod latency;
+mod members;
 mod overseer;
 pub mod plan;
 pub mod play;
@@ -34,6 +36,7 @@ pub mod probe;
 pub mod progress;
 pub mod recorder;
 pub mod report;
+mod seats;
 pub mod system;
 
 pub use error::Error;

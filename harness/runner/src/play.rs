@@ -57,6 +57,14 @@ pub struct Played {
     /// Each that was given up, in a line that says why.
     pub skipped: Vec<(Kind, String)>,
     lasting: Vec<Lasting>,
+    /// Those that could be healed only after the others.
+    put_off: Vec<Fault>,
+}
+
+/// A new member joins when nothing else is broken. It needs a quorum of the others, and this thread would wait for one
+/// that only it can bring back.
+fn can_wait(fault: &Fault) -> bool {
+    matches!(fault, Fault::Membership { .. })
 }
 
 impl<O: Operation> Player<O> {
@@ -84,7 +92,14 @@ impl<O: Operation> Player<O> {
             let seen = self.seen();
             match self.nemesis.next(self.recorder.time(), &seen) {
                 Action::Inject(fault) => self.inject(fault, &mut played)?,
-                Action::Heal(fault) => self.heal(&fault, &mut played)?,
+                Action::Heal(fault) if can_wait(&fault) => {
+                    played.put_off.push(fault);
+                    self.heal_the_rest(&mut played)?;
+                }
+                Action::Heal(fault) => {
+                    self.heal(&fault, &mut played)?;
+                    self.heal_the_rest(&mut played)?;
+                }
                 Action::Skip(aim, why) => {
                     let line = format!("{aim}: given up, {why}");
                     self.tell(&line);
@@ -106,10 +121,24 @@ impl<O: Operation> Player<O> {
             (step.aim.kind(), line)
         });
         played.skipped.extend(late);
-        for fault in self.nemesis.stop(self.recorder.time()) {
+        let (late, at_once): (Vec<Fault>, Vec<Fault>) =
+            self.nemesis.stop(self.recorder.time()).into_iter().partition(can_wait);
+        for fault in at_once {
             self.heal(&fault, &mut played)?;
         }
+        played.put_off.extend(late);
+        self.heal_the_rest(&mut played)?;
         Ok(played)
+    }
+
+    /// Heals what was put off, if nothing else lasts any more.
+    fn heal_the_rest(&mut self, played: &mut Played) -> Result<(), Error> {
+        if played.lasting.len() == played.put_off.len() {
+            for fault in std::mem::take(&mut played.put_off) {
+                self.heal(&fault, played)?;
+            }
+        }
+        Ok(())
     }
 
     /// What the nemesis may know of the cluster.

@@ -85,6 +85,22 @@ pub trait System: Send + Sync {
 
     /// What starts this node. Where its output goes is the cluster's to say.
     fn launch(&self, node: NodeId, map: &Map, plan: &Plan) -> Launch;
+
+    /// The address by which the other members know this node, as a URL.
+    fn known_as(&self, node: NodeId, map: &Map) -> String {
+        url(map.nodes[&node].peer)
+    }
+
+    /// What starts a new member in the place of the one that is started so, in a cluster that runs already and has
+    /// the same members otherwise.
+    fn joining(&self, mut launch: Launch) -> Launch {
+        launch.arguments.extend(["--initial-cluster-state", "existing"].map(OsString::from));
+        launch
+    }
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
 }
 
 /// The systems there are.
@@ -114,11 +130,10 @@ impl System for Raft {
     }
 
     fn faults(&self) -> &'static [Kind] {
-        &[Kind::Partition, Kind::Kill, Kind::Pause, Kind::Restart]
+        &Kind::REAL
     }
 
     fn launch(&self, node: NodeId, map: &Map, plan: &Plan) -> Launch {
-        let url = |address: SocketAddr| format!("http://{address}");
         let doors = &map.nodes[&node];
         let members = map.nodes.iter().map(|(member, doors)| format!("{member}={}", url(doors.peer)));
         let mut flags: Vec<(String, OsString)> = vec![
@@ -183,6 +198,9 @@ mod tests {
              --peer-dial n1=http://127.0.0.1:4021 --bug skip-read-quorum"
         );
         assert_eq!(launch.name, Some("raft-node".into()));
+        assert_eq!(Raft.known_as(NodeId(2), &map), "http://127.0.0.1:2002");
+        let joining = Raft.joining(launch.clone()).arguments;
+        assert!(joining.starts_with(&launch.arguments) && joining.ends_with(&["existing".into()]));
         let lossy = Raft.launch(NodeId(2), &map, &Plan { disk: Disk::Lossy, ..plan.clone() });
         assert!(lossy.arguments.windows(2).any(|pair| pair == ["--disk", "lossy"]), "{lossy:?}");
         let other = Raft.launch(NodeId(2), &map, &Plan { bin: Some("/opt/raft-node".into()), ..plan });

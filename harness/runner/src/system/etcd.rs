@@ -23,7 +23,7 @@ use nemesis_net::Launch;
 
 use crate::error::Error;
 use crate::plan::{Disk, Plan};
-use crate::system::{Links, Map, System};
+use crate::system::{Links, Map, System, url};
 
 /// The name of the program.
 const PROGRAM: &str = "etcd";
@@ -41,7 +41,7 @@ impl System for Etcd {
     }
 
     fn faults(&self) -> &'static [Kind] {
-        &[Kind::Partition, Kind::Kill, Kind::Pause, Kind::Restart]
+        &Kind::REAL
     }
 
     fn links(&self) -> Links {
@@ -69,21 +69,22 @@ impl System for Etcd {
         Ok(())
     }
 
+    fn known_as(&self, node: NodeId, map: &Map) -> String {
+        // Alone, it has no proxy: nobody dials it.
+        let entrance = map.dial.iter().find(|(link, _)| link.to == node);
+        url(entrance.map_or(map.nodes[&node].peer, |(_, entrance)| *entrance))
+    }
+
     fn launch(&self, node: NodeId, map: &Map, plan: &Plan) -> Launch {
-        let url = |address: SocketAddr| OsString::from(format!("http://{address}"));
-        let known = |member: NodeId| {
-            // Alone, it has no proxy: nobody dials it.
-            let entrance = map.dial.iter().find(|(link, _)| link.to == member);
-            url(entrance.map_or(map.nodes[&member].peer, |(_, entrance)| *entrance))
-        };
+        let url = |address: SocketAddr| OsString::from(url(address));
         let members: Vec<String> =
-            map.nodes.keys().map(|member| format!("{member}={}", known(*member).display())).collect();
+            map.nodes.keys().map(|member| format!("{member}={}", self.known_as(*member, map))).collect();
         let doors = &map.nodes[&node];
         let mut flags: Vec<(String, OsString)> = vec![
             ("name".into(), node.to_string().into()),
             ("initial-cluster".into(), members.join(",").into()),
             ("initial-cluster-token".into(), map.token.clone().into()),
-            ("initial-advertise-peer-urls".into(), known(node)),
+            ("initial-advertise-peer-urls".into(), self.known_as(node, map).into()),
             ("listen-peer-urls".into(), url(doors.peer)),
             ("listen-client-urls".into(), url(doors.client)),
             ("advertise-client-urls".into(), url(doors.client)),
