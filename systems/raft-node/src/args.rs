@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use raft::{Bugs, NodeId};
+use raft::{Bugs, Lease, NodeId};
 use tonic::codegen::http::uri::InvalidUri;
 use tonic::transport::Uri;
 use tracing_subscriber::EnvFilter;
@@ -101,6 +101,13 @@ pub struct Args {
     /// How long a node waits for a leader, in milliseconds; each time drawn between once and twice this
     #[arg(long, value_name = "MS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(5..=600_000))]
     pub election_timeout: u64,
+
+    /// Answer reads by a lease: trust that no clock is faster or slower than another by so many thousandths
+    ///
+    /// A leader then need not ask the others for each read. It rests on all nodes having the same --election-timeout, and
+    /// clocks that keep to this. [default: no leases]
+    #[arg(long, value_name = "THOUSANDTHS", value_parser = clap::value_parser!(u32).range(0..=400))]
+    pub read_lease: Option<u32>,
 
     /// After how many entries of the log a snapshot is taken, and the log cut
     #[arg(long, value_name = "ENTRIES", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -197,6 +204,8 @@ pub struct Plan {
     pub heartbeat: Duration,
     /// How long to wait for a leader.
     pub election: (Duration, Duration),
+    /// Whether reads rest on a lease.
+    pub lease: Option<Lease>,
     /// After how many entries a snapshot is taken.
     pub snapshot_every: u64,
     /// How many are kept behind it.
@@ -335,6 +344,7 @@ impl Args {
             data_dir: self.data_dir.clone().unwrap_or_else(|| PathBuf::from(format!("{}.raft", self.name))),
             heartbeat: Duration::from_millis(self.heartbeat_interval),
             election: (election, election * 2),
+            lease: self.read_lease.map(|drift| Lease { drift }),
             snapshot_every: self.snapshot_count,
             tail: self.snapshot_catchup_entries,
             bugs: bugs(&self.bug)?,

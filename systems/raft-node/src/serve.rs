@@ -118,6 +118,7 @@ fn config(plan: &Plan, place: Place) -> node::Config {
     let mut replica = replica::Config::new(identity, membership, SessionId(rand::random()));
     replica.heartbeat = plan.heartbeat;
     replica.election = plan.election;
+    replica.lease = plan.lease;
     replica.snapshots.entries = plan.snapshot_every;
     replica.tail.usual = plan.tail;
     replica.tail.most = replica.tail.most.max(plan.tail);

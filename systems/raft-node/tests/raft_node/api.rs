@@ -271,3 +271,34 @@ async fn health_is_served_as_grpc_wants_it() {
     let answer = health.check(HealthCheckRequest { service: String::new() }).await.unwrap().into_inner();
     assert_eq!(answer.status(), ServingStatus::Serving);
 }
+
+/// How many messages a follower gets while its leader is asked a hundred times.
+async fn messages_for_a_hundred_reads(lease: bool) -> u64 {
+    let mut cluster = Cluster::new(3);
+    for node in &mut cluster.nodes {
+        if lease {
+            node.give("--read-lease", "50");
+        }
+        // So that most of what is sent is for the reads.
+        node.give("--heartbeat-interval", "200");
+        node.start();
+    }
+    let leader = cluster.leader().await;
+    let (leader, follower) = (&cluster.nodes[leader], &cluster.nodes[(leader + 1) % 3]);
+    eventually("it is written", || async { leader.kv().put(put("a", "1")).await.ok() }).await;
+    let received = || async { follower.metric("peer_received_total").await?.parse::<u64>().ok() };
+    let before = eventually("it counts", received).await;
+    let mut client = leader.kv();
+    for _ in 0..100 {
+        assert_eq!(client.range(range("a")).await.unwrap().into_inner().count, 1);
+    }
+    eventually("it counts", received).await - before
+}
+
+#[tokio::test]
+async fn with_a_lease_a_leader_asks_nobody_for_a_read() {
+    let (with, without) =
+        (messages_for_a_hundred_reads(true).await, messages_for_a_hundred_reads(false).await);
+    assert!(without >= 100, "each read alone takes a round: {without}");
+    assert!(with < without / 2, "only the heartbeats that there are anyway: {with}, without {without}");
+}
