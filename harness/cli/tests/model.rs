@@ -64,6 +64,10 @@ fn what_cannot_be_searched_is_refused_and_named() {
         (["--profile", "nothing"], "known are elections"),
         (["--system", "cache"], "only raft"),
         (["--seconds", "0"], "--seconds"),
+        #[cfg(feature = "bugs")]
+        (["--bug", "skip-sync"], "made in the crate wal"),
+        #[cfg(feature = "bugs")]
+        (["--bug", "R20"], "snapshot-without-sessions: this mistake is made in the crate replica"),
         (["--explore", "192.0.2.1:80"], "only this machine"),
     ] {
         let output = harness(&wrong);

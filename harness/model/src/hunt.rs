@@ -13,6 +13,16 @@ use crate::raft_model::End;
 use crate::raft_model::profile::Profile;
 use crate::search::Limits;
 
+/// The mistakes that a checker of the core can show: those that the core makes.
+pub fn within() -> Vec<Bug> {
+    Bug::ALL.into_iter().filter(|bug| shows(*bug)).collect()
+}
+
+/// Whether it is the core that makes this mistake.
+pub fn shows(bug: Bug) -> bool {
+    bug.room() == "raft"
+}
+
 /// What became of one hunt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Row {

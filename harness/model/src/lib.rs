@@ -10,8 +10,9 @@
 //! `search.rs` is the search itself, and says why it is not one of `stateright`'s; `mark.rs` says why states are
 //! small. `docs/the-model-checker.md` is the chapter.
 //!
-//! What it cannot see: what takes more of anything than the bounds allow; time, which stands still; crashes inside
-//! a step of the core; and everything above the core: sessions, replies, the log on disk.
+//! What it cannot see: what takes more of anything than the bounds allow; time, which stands still but for a few steps
+//! in the profiles of leases; crashes inside a step of the core; and everything above the core: sessions, replies, the
+//! log on disk.
 #![forbid(unsafe_code)]
 
 mod check;
@@ -25,10 +26,10 @@ mod search;
 
 pub use check::{Report, Unknown, Verdict, check};
 #[cfg(feature = "bugs")]
-pub use hunt::{Found, Row, hunt};
+pub use hunt::{Found, Row, hunt, shows, within};
 pub use raft_model::explore::Explored;
 pub use raft_model::milestone::Milestone;
-pub use raft_model::profile::{Bounds, Budget, CI, DEEP, Profile};
+pub use raft_model::profile::{Bounds, Budget, CI, Clocks, DEEP, Profile};
 pub use raft_model::story::Step;
 pub use raft_model::{End, Letter, Move, RaftModel, State};
 pub use search::{Figures, GO_ON, Limit, Limits, Outcome, search};

@@ -25,6 +25,8 @@ fn small(name: &str) -> Profile {
         reads: budget.reads.min(1),
         heartbeats: 0,
         duplicates: 0,
+        changes: budget.changes.min(1),
+        snapshots: budget.snapshots.min(1),
         ..budget
     };
     Profile { budget, meets: &[], ..profile }
@@ -94,7 +96,19 @@ fn a_search_that_is_stopped_says_why() {
 /// Another program's search finds the same states and the same steps between them.
 #[test]
 fn stateright_sees_the_same_states() {
-    for name in ["elections", "crashing-elections", "crashing-writes", "register", "sent-on"] {
+    for name in [
+        "elections",
+        "crashing-elections",
+        "crashing-writes",
+        "register",
+        "sent-on",
+        "one-voter",
+        "joint",
+        "compaction",
+        "crashing-install",
+        "transfer",
+        "leases",
+    ] {
         let theirs = RaftModel::new(small(name), Bugs::none()).checker().spawn_bfs().join();
         assert!(theirs.is_done() && theirs.discoveries().is_empty(), "{name}");
         // Not through `check`, which may search twice.
@@ -226,6 +240,13 @@ mod with_bugs {
             (Bug::ReuseReadRound, "reads"),
             (Bug::SkipTermCheck, "rivals"),
             (Bug::CommitOldTerm, "figure-8"),
+            (Bug::ChangeBeforeOwnCommit, "rival-changes"),
+            (Bug::CountNewOnly, "joint"),
+            (Bug::CountLearners, "learner"),
+            (Bug::InstallOverNewer, "install"),
+            (Bug::WrongSnapshotTerm, "compaction"),
+            (Bug::TrustClocks, "leases"),
+            (Bug::LeaseFromAnswer, "leases"),
         ] {
             let limits = Limits { threads: 2, ..Limits::default() };
             let report = check(profile(name), Bugs::of([bug]), limits, &|_| {});

@@ -167,6 +167,25 @@ impl Bug {
         self.facts().number
     }
 
+    /// The crate in which it is made: the protocol, the log on disk, or what is done with both.
+    pub fn room(self) -> &'static str {
+        match self {
+            Bug::SkipChecksum
+            | Bug::KeepTornTail
+            | Bug::SkipSync
+            | Bug::IgnoreFailedSync
+            | Bug::SkipFolderSync
+            | Bug::KeepMark => "wal",
+            Bug::IgnoreSessions
+            | Bug::FixElectionTimer
+            | Bug::ExecuteBeforeCommit
+            | Bug::FailInDoubt
+            | Bug::SnapshotWithoutSessions
+            | Bug::ExecuteTwice => "replica",
+            _ => "raft",
+        }
+    }
+
     /// What goes wrong, in one sentence.
     pub fn story(self) -> &'static str {
         self.facts().story

@@ -28,7 +28,7 @@ pub(crate) struct Transfer {
 
 impl Raft {
     /// Whether this leader takes nothing in since it gives the lead away.
-    pub(crate) fn gives_away(&self) -> bool {
+    pub fn gives_away(&self) -> bool {
         self.transfer.is_some()
     }
 

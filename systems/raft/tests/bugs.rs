@@ -146,6 +146,7 @@ fn every_bug_is_caught_or_told_or_made_elsewhere() {
     let all: Vec<Bug> = CAUGHT.into_iter().chain(told).chain(ELSEWHERE).collect();
     assert_eq!(all.len(), Bug::ALL.len(), "none twice");
     assert_eq!(BTreeSet::from_iter(all), BTreeSet::from(Bug::ALL));
+    assert!(Bug::ALL.into_iter().all(|bug| ELSEWHERE.contains(&bug) == (bug.room() != "raft")));
     for (bug, script) in TOLD {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/scripts/{script}.txt"));
         assert!(fs::read_to_string(path).unwrap().contains(bug.name()), "{script} is about {bug}");

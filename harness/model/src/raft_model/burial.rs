@@ -19,8 +19,9 @@
 
 use raft::NodeId;
 
+use super::RaftModel;
+use super::cause::LARGE;
 use super::state::{Letter, State, place};
-use super::{LARGE, RaftModel};
 use crate::mark::Mark;
 
 impl RaftModel {

@@ -85,6 +85,15 @@ impl Model for Explored {
             Property::sometimes("a read answered", |model: &Explored, _| {
                 model.0.has_met(Milestone::ReadAnswered)
             }),
+            Property::sometimes("a joint membership left", |model: &Explored, _| {
+                model.0.has_met(Milestone::JointLeft)
+            }),
+            Property::sometimes("a snapshot installed", |model: &Explored, _| {
+                model.0.has_met(Milestone::SnapshotInstalled)
+            }),
+            Property::sometimes("the lead handed over", |model: &Explored, _| {
+                model.0.has_met(Milestone::HandedOver)
+            }),
         ]
     }
 }

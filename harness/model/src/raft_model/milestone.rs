@@ -35,11 +35,29 @@ pub enum Milestone {
     Twice,
     /// A message was lost on a link that keeps the order.
     Lost,
+    /// A node that did not belong to the cluster does, and that is committed.
+    Added,
+    /// A node belongs to the cluster no longer, and that is committed.
+    Removed,
+    /// A learner became a voter, and that is committed.
+    Promoted,
+    /// The end of a joint membership is committed.
+    JointLeft,
+    /// A log gave up its beginning to a snapshot.
+    Compacted,
+    /// A node took on the snapshot of another.
+    SnapshotInstalled,
+    /// The lead was given away, and the leader of before knows who has it.
+    HandedOver,
+    /// The lead was not taken over, and stayed.
+    Untransferred,
+    /// A read was answered without asking anybody.
+    LeaseRead,
 }
 
 impl Milestone {
     /// All of them.
-    pub const ALL: [Milestone; 13] = [
+    pub const ALL: [Milestone; 22] = [
         Milestone::Leader,
         Milestone::TwoLeaders,
         Milestone::Deposed,
@@ -53,6 +71,15 @@ impl Milestone {
         Milestone::Restarted,
         Milestone::Twice,
         Milestone::Lost,
+        Milestone::Added,
+        Milestone::Removed,
+        Milestone::Promoted,
+        Milestone::JointLeft,
+        Milestone::Compacted,
+        Milestone::SnapshotInstalled,
+        Milestone::HandedOver,
+        Milestone::Untransferred,
+        Milestone::LeaseRead,
     ];
 
     /// What happened, in a few words.
@@ -71,6 +98,15 @@ impl Milestone {
             Milestone::Restarted => "a restart",
             Milestone::Twice => "a message twice",
             Milestone::Lost => "a message lost",
+            Milestone::Added => "a member added",
+            Milestone::Removed => "a member removed",
+            Milestone::Promoted => "a learner promoted",
+            Milestone::JointLeft => "a joint membership left",
+            Milestone::Compacted => "a log compacted",
+            Milestone::SnapshotInstalled => "a snapshot installed",
+            Milestone::HandedOver => "the lead handed over",
+            Milestone::Untransferred => "a lead not taken over",
+            Milestone::LeaseRead => "a read by a lease",
         }
     }
 }

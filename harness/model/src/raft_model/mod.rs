@@ -8,8 +8,10 @@
 //! **Time stands still**, and the shortest election timeout is zero. So any timer may run out at any moment, and
 //! nobody is loyal to a leader, or silent after a start. Those rules only ever *forbid* a step: without
 //! them the cluster does everything that it does with them, whatever its clocks are like, and more. (What rests on
-//! clocks for its safety, as leases do, needs a model in which they move: a step that lets some time pass
-//! on one node, paid for by the budget, has its place beside the others in [`Move`].)
+//! clocks for its safety, as leases do, needs a model in which they move.) So a profile may have [`Clocks`]: then time
+//! passes in steps, paid for by the budget, and no election timer runs out before it may. Each clock runs at a rate of
+//! its own, as wrong as is allowed, and the same throughout: the leader's slow, the others' fast. Between two steps
+//! anything may happen, at that very moment.
 //!
 //! **What is judged**: [`Invariants`], the same value that watches over scripts and simulated lives, is told of
 //! every step; what it knows is a part of the state, since a property may be about what was once true. (It costs
@@ -27,6 +29,7 @@
 //! - *Being down*, and *a crash that keeps some of the writes*: see `node.rs`.
 //! - *Dead messages*: see `burial.rs`.
 mod burial;
+mod cause;
 pub(crate) mod explore;
 pub(crate) mod milestone;
 mod node;
@@ -46,9 +49,12 @@ use stateright::{Model, Property};
 use crate::mark::{Mark, Memo, Pool};
 use crate::ops::{MOST, Ops};
 use crate::panics;
+use cause::{
+    ABANDON, BEAT, CHANGE, CRASH, ELECT, FETCH, LARGE, PASS, READ, SNAPSHOT, SYNC, TEAR, TRANSFER, WRITE,
+};
 use milestone::{Met, Milestone, Milestones};
 use node::{Cause, Heard, Make, Node, Played, Told};
-use profile::{Budget, Profile};
+use profile::Profile;
 pub use state::{Letter, Move, State};
 use state::{Traits, place};
 
@@ -136,9 +142,12 @@ impl RaftModel {
         RaftModel {
             profile,
             make: Make {
-                voters: Voters::new((1..=profile.nodes).map(NodeId)),
+                voters: Voters::new((1..=profile.voters).map(NodeId)),
                 append_bytes: if profile.small_appends { 1 } else { 1 << 20 },
+                tail: profile.tail,
                 bugs,
+                clocks: profile.clocks,
+                changes: profile.all_changes().into_iter().map(cause::changes).collect(),
                 quick_disks: profile.quick_disks,
             },
             nodes: Pool::new(),
@@ -186,7 +195,7 @@ impl RaftModel {
     }
 
     fn keep_node(&self, node: Node) -> Mark {
-        let tag = Traits::tag(&node);
+        let tag = Traits::tag(&node, &self.make);
         self.nodes.keep(node, tag)
     }
 
@@ -195,6 +204,7 @@ impl RaftModel {
         let node = self.nodes.get(node);
         let envelope;
         let number = cause.0 >> 8;
+        let [_, small, ..] = cause.0.to_le_bytes();
         let cause = match cause.0 & 0xff {
             _ if cause.0 >= LARGE => {
                 envelope = self.letters.get(cause);
@@ -206,7 +216,13 @@ impl RaftModel {
             CRASH => Cause::Crash,
             TEAR => Cause::Tear,
             WRITE => Cause::Write(number),
-            _ => Cause::Read(number),
+            READ => Cause::Read(number),
+            CHANGE => Cause::Change(number),
+            TRANSFER => Cause::Transfer(NodeId(small.into())),
+            ABANDON => Cause::Abandon,
+            SNAPSHOT => Cause::Snapshot,
+            FETCH => Cause::Fetch(small),
+            _ => Cause::Pass,
         };
         panics::caught(|| node.play(cause, make))
     }
@@ -215,6 +231,8 @@ impl RaftModel {
         self.turns.answer((node, cause), |_| {
             let mut turn = self.find_turn(node, self.play(node, cause, &self.make));
             turn.dead = turn.quiet && cause.0 >= LARGE && self.is_old(node, cause);
+            let arrives = |sent: &&Mark| !self.profile.parts(Letter(**sent).from(), Letter(**sent).to());
+            turn.sent = turn.sent.iter().filter(arrives).copied().collect();
             Arc::new(turn)
         })
     }
@@ -234,8 +252,10 @@ impl RaftModel {
             Ok(played) => played,
             Err(said) => return Turn { end: Some(self.keep_end(End::Asserted(id, said))), ..nothing },
         };
-        let sent: Box<[Mark]> =
-            played.sent().map(|sent| self.letters.keep(sent.clone(), Letter::tag(sent))).collect();
+        // A node that nobody has started yet hears nothing.
+        let there = |sent: &&Envelope| sent.to.0 <= self.profile.nodes;
+        let sent = played.sent().filter(there);
+        let sent: Box<[Mark]> = sent.map(|sent| self.letters.keep(sent.clone(), Letter::tag(sent))).collect();
         let end = played.halted.map(|why| self.keep_end(End::Halted(id, why)));
         let node = self.keep_node(played.node);
         let quiet = node == before && sent.is_empty() && played.heard.is_empty() && end.is_none();
@@ -279,7 +299,7 @@ impl RaftModel {
     /// The cluster before anything happened.
     fn blank(&self) -> State {
         let mut law = Invariants::default();
-        let nodes = self.make.voters.iter().map(|id| {
+        let nodes = self.ids().map(|id| {
             let node = Node::blank(id, &self.make);
             law.restarted(node.core()).expect("a blank node breaks nothing");
             self.keep_node(node)
@@ -294,6 +314,23 @@ impl RaftModel {
             awake: 0,
             end: None,
         }
+    }
+
+    /// Everybody who runs, whether a member or not.
+    fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (1..=self.profile.nodes).map(NodeId)
+    }
+
+    /// Whether its election timer may run out at all.
+    fn runs(&self, node: NodeId) -> bool {
+        self.profile.runs.is_empty() || self.profile.runs.contains(&node.0)
+    }
+
+    /// What a node gets that fetches the snapshot it was offered, if that is still to be had.
+    fn offered(&self, nodes: &[Mark], node: NodeId) -> Option<Mark> {
+        let (from, index) = self.nodes.get(nodes[place(node)]).wanted()?;
+        let value = self.nodes.get(nodes[place(from)]).saved(index)?;
+        Some(Mark(FETCH | u64::from(value) << 8))
     }
 
     /// Whether `node` may do something: those that have done nothing yet are alike, so they begin in the order of
@@ -324,9 +361,16 @@ impl RaftModel {
 
     /// What comes of a move; `None` if nothing does.
     fn moved(&self, state: &State, step: Move) -> Option<State> {
-        let (node, cause) = cause(state, step);
         let mut next = state.clone();
         next.left.spend(step);
+        if step == Move::Pass {
+            for node in &mut next.nodes {
+                *node = self.turn(*node, Mark(PASS)).node;
+            }
+            next.end = if self.is_over(&next) { self.stuck(&next.nodes) } else { None };
+            return Some(next);
+        }
+        let (node, cause) = self.cause(state, step);
         if let Move::Lose(letter) = step {
             self.met.add(Milestones::of(Milestone::Lost));
             next.mail = without(&state.mail, letter.0);
@@ -405,55 +449,10 @@ impl RaftModel {
     }
 }
 
-/// To whom a move happens, and the mark of what happens to it.
-fn cause(state: &State, step: Move) -> (NodeId, Mark) {
-    let next = u64::from(state.ops.len()) + 1;
-    match step {
-        Move::Deliver(letter) | Move::Twice(letter) | Move::Lose(letter) => (letter.to(), letter.0),
-        Move::Elect(node) => (node, Mark(ELECT)),
-        Move::Beat(node) => (node, Mark(BEAT)),
-        Move::Sync(node) => (node, Mark(SYNC)),
-        Move::Crash(node) => (node, Mark(CRASH)),
-        Move::Tear(node) => (node, Mark(TEAR)),
-        Move::Write(node) => (node, Mark(WRITE | next << 8)),
-        Move::Read(node) => (node, Mark(READ | next << 8)),
-    }
-}
-
-/// Smaller numbers are no marks of messages, but say themselves what happens.
-const LARGE: u64 = 1 << 16;
-const ELECT: u64 = 1;
-const BEAT: u64 = 2;
-const SYNC: u64 = 3;
-const CRASH: u64 = 4;
-const TEAR: u64 = 5;
-const WRITE: u64 = 6;
-const READ: u64 = 7;
-
 /// The mail without the first message of that mark.
 fn without(mail: &[Mark], letter: Mark) -> Box<[Mark]> {
     let at = mail.iter().position(|mark| *mark == letter).expect("a message that arrives was under way");
     mail.iter().enumerate().filter(|(place, _)| *place != at).map(|(_, mark)| *mark).collect()
-}
-
-impl Budget {
-    fn is_spent(self) -> bool {
-        self == Budget::default()
-    }
-
-    fn spend(&mut self, step: Move) {
-        let purse = match step {
-            Move::Deliver(_) | Move::Sync(_) => return,
-            Move::Twice(_) => &mut self.duplicates,
-            Move::Lose(_) => &mut self.losses,
-            Move::Elect(_) => &mut self.elections,
-            Move::Beat(_) => &mut self.heartbeats,
-            Move::Crash(_) | Move::Tear(_) => &mut self.crashes,
-            Move::Write(_) => &mut self.writes,
-            Move::Read(_) => &mut self.reads,
-        };
-        *purse -= 1;
-    }
 }
 
 impl Model for RaftModel {
@@ -478,19 +477,32 @@ impl Model for RaftModel {
                 moves.push(Move::Lose(letter));
             }
         }
-        for node in self.make.voters.iter().filter(|node| RaftModel::may_act(state, *node)) {
+        if left.time > 0 {
+            moves.push(Move::Pass);
+        }
+        for node in self.ids().filter(|node| RaftModel::may_act(state, *node)) {
             let traits = Traits::of(state.nodes[place(node)]);
             let asked = traits.leads() || self.profile.ask_anyone;
             let can = [
-                (left.elections > 0, Move::Elect(node)),
+                (left.elections > 0 && traits.is_ripe() && self.runs(node), Move::Elect(node)),
                 (left.heartbeats > 0 && traits.leads(), Move::Beat(node)),
                 (traits.writes(), Move::Sync(node)),
                 (left.crashes > 0, Move::Crash(node)),
                 (left.crashes > 0 && traits.can_tear(), Move::Tear(node)),
                 (left.writes > 0 && asked, Move::Write(node)),
                 (left.reads > 0 && asked, Move::Read(node)),
+                (traits.gives_away(), Move::Abandon(node)),
+                (left.snapshots > 0, Move::Snapshot(node)),
+                (traits.wants() && self.offered(&state.nodes, node).is_some(), Move::Fetch(node)),
             ];
             moves.extend(can.into_iter().filter(|(can, _)| *can).map(|(_, step)| step));
+            if left.changes > 0 && traits.leads() {
+                moves.extend((0..).zip(self.profile.changes).map(|(number, _)| Move::Change(node, number)));
+            }
+            if left.transfers > 0 && traits.leads() {
+                let others = self.ids().filter(|other| *other != node);
+                moves.extend(others.map(|other| Move::Transfer(node, other)));
+            }
         }
     }
 

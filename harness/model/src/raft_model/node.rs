@@ -9,6 +9,9 @@
 //! writes first, and of then delivering nothing of what that set free. One thing cannot be had that way, a
 //! write of which only the first half is there, term and vote without the entries; so that is tried.
 //!
+//! A snapshot is taken in one step, and fetched in one: the pieces in which it travels are none of the core's business.
+//! What the fetcher gets is what the node that offered it has on its disk at that moment.
+//!
 //! A node that is down does nothing, and so does one that was started and to which nothing happens yet. So a
 //! crash and the start after it are one thing here, and nothing is lost by it.
 
@@ -17,32 +20,48 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use raft::{
-    Answer, Bugs, Checkpoint, Config, Diverged, Entry, Envelope, HardState, Index, Input, Log, Membership,
-    NodeId, Now, Output, Payload, Persist, PersistId, Proposal, Raft, Request, RequestId, Restored, Role,
-    SessionId, Suffix, Term, Timer, Voters, Wanted,
+    Answer, Bugs, Change, Checkpoint, Config, Diverged, Entry, Envelope, HardState, Index, Input, Lease, Log,
+    Membership, Mono, NodeId, Now, Offer, Output, Payload, Persist, PersistId, Proposal, Raft, Refusal,
+    Request, RequestId, Restored, Role, SessionId, Suffix, Tail, Term, Timer, Voters, Wall, Wanted,
 };
 
 use super::milestone::{Milestone, Milestones};
+use super::profile::Clocks;
 use crate::ops::Value;
 
 /// How the nodes of a cluster are made.
 #[derive(Clone, Debug)]
 pub(crate) struct Make {
+    /// Who decides in the beginning. Whoever else there is waits to be made a member.
     pub(crate) voters: Voters,
     pub(crate) append_bytes: usize,
+    /// How many entries are kept behind a snapshot.
+    pub(crate) tail: Option<u64>,
     pub(crate) bugs: Bugs,
+    /// Time, if it does not stand still.
+    pub(crate) clocks: Option<Clocks>,
+    /// What members can be changed to, in the words of scripts.
+    pub(crate) changes: Vec<Vec<Change>>,
     /// A write is done as soon as it is handed over.
     pub(crate) quick_disks: bool,
 }
 
 impl Make {
-    /// Nobody is loyal for any time at all: time stands still, and every timer may fire at any moment.
+    /// Where time stands still, nobody is loyal for any time at all, and every timer may fire at any moment.
     fn config(&self, id: NodeId) -> Config {
         let mut config = Config::new(id);
-        config.election_min = Duration::ZERO;
+        config.election_min = self.patience();
+        config.lease = self.clocks.map(|clocks| Lease { drift: clocks.drift });
+        if let Some(usual) = self.tail {
+            config.tail = Tail { usual, most: 2 * usual };
+        }
         config.append_bytes = self.append_bytes;
         config.bugs = self.bugs;
         config
+    }
+
+    fn patience(&self) -> Duration {
+        self.clocks.map_or(Duration::ZERO, |clocks| Duration::from_millis(clocks.patience))
     }
 }
 
@@ -53,9 +72,42 @@ struct Disk {
     /// What the log stands on; the beginning, as long as nobody takes snapshots.
     base: Checkpoint,
     log: Vec<Entry>,
+    /// The latest snapshot.
+    snapshot: Option<Saved>,
+}
+
+/// A snapshot of the one register that there is.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Saved {
+    checkpoint: Checkpoint,
+    value: Value,
 }
 
 impl Disk {
+    /// The log behind the latest snapshot. A log that does not have the snapshot's last entry is of an earlier time,
+    /// and begins anew.
+    fn recover(&mut self) -> Log {
+        let suffix = Suffix::new(self.base.id, self.log.clone()).expect("a disk holds a log");
+        let mut log = Log::new(self.base.clone(), suffix).expect("a disk holds a log");
+        let Some(Saved { checkpoint, .. }) = &self.snapshot else { return log };
+        if log.has(checkpoint.id) {
+            log.compact(checkpoint.index());
+        } else {
+            log.reset(checkpoint.clone());
+            self.log.clear();
+            self.base = checkpoint.clone();
+        }
+        log
+    }
+
+    /// Keeps no more of the log than the core does.
+    fn forget(&mut self, base: &Checkpoint) {
+        if base.index() > self.base.index() && self.log.iter().any(|entry| entry.id == base.id) {
+            self.log.retain(|entry| entry.id.index > base.index());
+            self.base = base.clone();
+        }
+    }
+
     fn write(&mut self, write: &Persist) {
         if let Some(base) = &write.base {
             self.base = base.clone();
@@ -92,6 +144,12 @@ pub(crate) struct Node {
     writing: VecDeque<Persist>,
     /// Until that write is on disk.
     held: VecDeque<(PersistId, Envelope)>,
+    /// A snapshot that it should fetch.
+    wanted: Option<Offer>,
+    /// What its clock shows, in milliseconds. It stands at 0 where time stands still.
+    clock: u64,
+    /// When its election timer was armed.
+    armed: u64,
     waiting: Vec<Waiting>,
     executed: Index,
     /// What the last write that was executed wrote.
@@ -117,6 +175,18 @@ pub(crate) enum Cause<'a> {
     Write(u64),
     /// A client asks for the read of this number.
     Read(u64),
+    /// Somebody asks for the change of this number.
+    Change(u64),
+    /// Somebody asks it to give the lead to that node.
+    Transfer(NodeId),
+    /// The time for a transfer is over.
+    Abandon,
+    /// It takes a snapshot.
+    Snapshot,
+    /// It gets the snapshot that it should fetch, with this in it.
+    Fetch(Value),
+    /// Some time passes.
+    Pass,
 }
 
 /// What the invariants are told, in its order.
@@ -149,36 +219,47 @@ pub(crate) struct Played {
     pub(crate) halted: Option<Diverged>,
 }
 
-/// The one moment that there is.
-const NOW: Now = Now { mono: raft::Mono(0), wall: raft::Wall(0) };
+/// The stamps of entries decide nothing here.
+fn moment(clock: u64) -> Now {
+    Now { mono: Mono(0).after(Duration::from_millis(clock)), wall: Wall(0) }
+}
 
 /// All clients number their requests together; nothing is made of sessions below `replica`.
 fn request(number: u64) -> RequestId {
-    RequestId { session: SessionId(1), seq: number }
+    RequestId { session: CLIENTS, seq: number }
 }
+
+const CLIENTS: SessionId = SessionId(1);
+/// Whoever asks for other members, or another leader.
+const OPERATOR: SessionId = SessionId(2);
 
 impl Node {
     /// A node with a blank disk.
     pub(crate) fn blank(id: NodeId, make: &Make) -> Node {
-        let base = Checkpoint::genesis(Membership::of(make.voters.iter()));
-        Node::start(make.config(id), Disk { hard: HardState::default(), base, log: Vec::new() })
+        let members =
+            if make.voters.contains(id) { Membership::of(make.voters.iter()) } else { Membership::default() };
+        let base = Checkpoint::genesis(members);
+        let disk = Disk { hard: HardState::default(), base, log: Vec::new(), snapshot: None };
+        Node::start(make.config(id), disk, 0)
     }
 
-    fn start(config: Config, disk: Disk) -> Node {
-        let suffix = Suffix::new(disk.base.id, disk.log.clone()).expect("a disk holds a log");
-        let log = Log::new(disk.base.clone(), suffix).expect("a disk holds a log");
-        let restored = Restored { hard: disk.hard, log };
-        // All that a start wants is a timer, and every timer may fire at any moment.
-        let mut core = Raft::restart(config, restored, NOW, &mut Output::default());
+    fn start(config: Config, mut disk: Disk, clock: u64) -> Node {
+        let restored = Restored { hard: disk.hard, log: disk.recover() };
+        let executed = restored.log.base().index();
+        // All that a start wants is an election timer.
+        let mut core = Raft::restart(config, restored, moment(clock), &mut Output::default());
         core.forget_counts();
         Node {
             core,
-            disk,
             writing: VecDeque::new(),
             held: VecDeque::new(),
+            wanted: None,
+            clock,
+            armed: clock,
             waiting: Vec::new(),
-            executed: Index(0),
-            value: 0,
+            executed,
+            value: disk.snapshot.as_ref().map_or(0, |saved| saved.value),
+            disk,
         }
     }
 
@@ -210,6 +291,21 @@ impl Node {
         self.writing.front().is_some_and(|write| write.hard.is_some() && write.suffix.is_some())
     }
 
+    /// Whether its election timer may run out: not before the shortest time is over.
+    pub(crate) fn may_run_out(&self, make: &Make) -> bool {
+        moment(self.clock).mono.since(moment(self.armed).mono) >= make.patience()
+    }
+
+    /// Who has the snapshot that it should fetch, and where that ends.
+    pub(crate) fn wanted(&self) -> Option<(NodeId, Index)> {
+        self.wanted.as_ref().map(|offer| (offer.from, offer.checkpoint.index()))
+    }
+
+    /// What is in its snapshot, if that ends there.
+    pub(crate) fn saved(&self, index: Index) -> Option<Value> {
+        self.disk.snapshot.as_ref().filter(|saved| saved.checkpoint.index() == index).map(|saved| saved.value)
+    }
+
     /// The core in its own notation, and what is around it.
     pub(crate) fn describe(&self) -> String {
         let mut text = self.core.to_string();
@@ -219,6 +315,12 @@ impl Node {
         }
         if self.value != 0 {
             let _ = write!(text, ", x={}", self.value);
+        }
+        if let Some(offer) = &self.wanted {
+            let _ = write!(text, ", should fetch {} of {}", offer.checkpoint, offer.from);
+        }
+        if self.clock != 0 {
+            let _ = write!(text, ", at {} ms", self.clock);
         }
         text
     }
@@ -242,6 +344,19 @@ impl Node {
             Cause::Tear => played.crash(true, make),
             Cause::Write(number) => played.write(number),
             Cause::Read(number) => played.read(number),
+            Cause::Change(number) => played.change(number, make),
+            Cause::Transfer(to) => {
+                let id = RequestId { session: OPERATOR, seq: 0 };
+                played.step(Input::Transfer { id, to: Some(to) });
+            }
+            Cause::Abandon => played.step(Input::Timeout(Timer::Transfer)),
+            Cause::Snapshot => played.take_snapshot(),
+            Cause::Fetch(value) => played.fetch(value),
+            Cause::Pass => {
+                let rate = make.clocks.map_or(0, |clocks| clocks.rate(played.node.core.id()));
+                played.node.clock += rate;
+                return played;
+            }
         }
         while make.quick_disks && played.node.writes() && played.halted.is_none() {
             played.complete();
@@ -263,19 +378,47 @@ impl Played {
     fn step(&mut self, input: Input) {
         let core = &mut self.node.core;
         let (role, term, last) = (core.role(), core.term(), core.log().last());
+        let (base, members) = (core.log().base().index(), core.log().checkpoint(core.applied()));
         let mut out = Output::default();
-        core.step(NOW, input, &mut out);
+        core.step(moment(self.node.clock), input, &mut out);
         if core.role() == Role::Leader && (role != Role::Leader || core.term() != term) {
             self.met.add(Milestone::Leader);
         }
         if role == Role::Leader && core.role() != Role::Leader {
             self.met.add(Milestone::Deposed);
         }
-        if !core.log().has(last) {
+        if !core.log().has(last) && core.log().base().index() == base {
             self.met.add(Milestone::Overwritten);
+        }
+        if out.install.is_some() {
+            self.met.add(Milestone::SnapshotInstalled);
+        } else if core.log().base().index() > base {
+            self.met.add(Milestone::Compacted);
+        }
+        if let Some(Checkpoint { membership, .. }) = members {
+            self.notice_changes(membership, &out.apply);
         }
         self.told.push(Told::Stepped(self.node.core.clone()));
         self.perform(out);
+    }
+
+    /// What became of the members, by the entries that are executed now.
+    fn notice_changes(&mut self, mut known: std::sync::Arc<Membership>, executed: &[Entry]) {
+        for now in executed.iter().filter_map(Entry::membership) {
+            let (before, after) = (known.nodes(), now.nodes());
+            let learned = |node| known.learners().contains(node) && now.voters().contains(*node);
+            for (has, milestone) in [
+                (after.difference(&before).next().is_some(), Milestone::Added),
+                (before.difference(&after).next().is_some(), Milestone::Removed),
+                (after.iter().any(learned), Milestone::Promoted),
+                (known.is_joint() && !now.is_joint(), Milestone::JointLeft),
+            ] {
+                if has {
+                    self.met.add(milestone);
+                }
+            }
+            known = now.clone();
+        }
     }
 
     fn perform(&mut self, out: Output) {
@@ -288,6 +431,15 @@ impl Played {
         match self.node.writing.back().map(|write| write.id) {
             None => self.told.extend(out.send_after.into_iter().map(Told::Sent)),
             Some(id) => self.node.held.extend(out.send_after.into_iter().map(|envelope| (id, envelope))),
+        }
+        if out.arm.contains(&Timer::Election) {
+            self.node.armed = self.node.clock;
+        }
+        if let Some(offer) = out.fetch {
+            self.node.wanted = Some(offer);
+        }
+        if let Some(checkpoint) = out.install {
+            self.install(checkpoint.index());
         }
         for entry in out.apply {
             self.execute(entry);
@@ -307,21 +459,31 @@ impl Played {
         if node.leads() && entry.id.term < node.core.term() {
             self.met.add(Milestone::OldEntryCommitted);
         }
-        if let Some(request) = entry.request {
+        if let Some(request) = entry.request.filter(|request| request.id.session == CLIENTS) {
             self.finish(Waiting::Write(request.id.seq));
         }
+        self.finish_reads();
+        self.told.push(Told::Executed(entry));
+    }
+
+    fn finish_reads(&mut self) {
         let executed = self.node.executed;
         let ready: Vec<Waiting> = self.node.waiting.iter().copied().filter(|op| op.ready(executed)).collect();
         for op in ready {
             self.finish(op);
         }
-        self.told.push(Told::Executed(entry));
     }
 
     fn hear(&mut self, answer: Answer) {
         match answer {
-            Answer::Accepted { .. } | Answer::Transferred { .. } => {}
+            Answer::Accepted { .. } => {}
+            Answer::Transferred { .. } => self.met.add(Milestone::HandedOver),
             Answer::Forwarded { .. } => self.met.add(Milestone::Forwarded),
+            Answer::Refused { id, why } if id.session == OPERATOR => {
+                if why == Refusal::Untransferred {
+                    self.met.add(Milestone::Untransferred);
+                }
+            }
             // A copy of it may be under way, so the op stays open; but nobody waits for it.
             Answer::Refused { id, .. } => {
                 self.node.waiting.retain(|op| ![Waiting::Write(id.seq), Waiting::Read(id.seq)].contains(op));
@@ -362,7 +524,49 @@ impl Played {
     fn read(&mut self, number: u64) {
         self.node.waiting.push(Waiting::Read(number));
         self.told.push(Told::Asked(request(number)));
+        let sent = self.sent().count();
         self.step(Input::Read(vec![request(number)]));
+        let answered = self.heard.iter().any(|heard| heard.number == number);
+        if answered && self.sent().count() == sent {
+            self.met.add(Milestone::LeaseRead);
+        }
+    }
+
+    fn change(&mut self, number: u64, make: &Make) {
+        let place = usize::try_from(number).expect("changes are few");
+        let wanted = Wanted::Change(make.changes[place].clone());
+        let request = Request { id: RequestId { session: OPERATOR, seq: number + 1 }, floor: 0 };
+        self.step(Input::Propose(vec![Proposal { request, wanted }]));
+    }
+
+    /// What was executed is on disk at once, and the core is told.
+    fn take_snapshot(&mut self) {
+        let node = &mut self.node;
+        let Some(checkpoint) = node.core.log().checkpoint(node.executed) else { return };
+        let newer = |saved: &Saved| saved.checkpoint.index() >= checkpoint.index();
+        if !node.disk.snapshot.as_ref().is_some_and(newer) {
+            node.disk.snapshot = Some(Saved { checkpoint, value: node.value });
+        }
+        self.step(Input::Snapshotted(self.node.executed));
+    }
+
+    /// What it should fetch is on disk at once. A snapshot of which the core makes nothing is thrown away.
+    fn fetch(&mut self, value: Value) {
+        let Some(Offer { checkpoint, .. }) = self.node.wanted.take() else { return };
+        let before = self.node.disk.snapshot.replace(Saved { checkpoint: checkpoint.clone(), value });
+        let base = self.node.core.log().base().clone();
+        self.step(Input::Fetched(checkpoint));
+        if *self.node.core.log().base() == base {
+            self.node.disk.snapshot = before;
+        }
+    }
+
+    /// The state gives way to that of the snapshot on disk.
+    fn install(&mut self, upto: Index) {
+        let node = &mut self.node;
+        node.executed = upto;
+        node.value = node.disk.snapshot.as_ref().map_or(0, |saved| saved.value);
+        self.finish_reads();
     }
 
     /// The oldest write is done: what waited for it leaves, and the core is told.
@@ -389,7 +593,7 @@ impl Played {
         if node.disk.hard != HardState::default() {
             self.met.add(Milestone::Restarted);
         }
-        *node = Node::start(make.config(node.core.id()), node.disk.clone());
+        *node = Node::start(make.config(node.core.id()), node.disk.clone(), node.clock);
         self.told.push(Told::Started(node.core.clone()));
     }
 
@@ -405,6 +609,9 @@ impl Played {
             needs.0 -= lower;
         }
         node.waiting.sort_unstable();
+        if node.writing.is_empty() {
+            node.disk.forget(node.core.log().base());
+        }
         self.told.push(Told::Stepped(node.core.clone()));
     }
 }

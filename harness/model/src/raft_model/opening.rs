@@ -7,6 +7,9 @@
 //! | `drop N` | what is under way from or to N is lost |
 //! | `crash N` | N crashes, and starts again |
 //! | `propose N`, `read N` | N's client asks |
+//! | `change N …` | N is asked for other members, in the words of scripts |
+//! | `transfer N M`, `abandon N` | N is asked to give the lead to M; the time for that is over |
+//! | `snapshot N`, `fetch N` | N takes a snapshot; N fetches the one that it was offered |
 //!
 //! They are those of the golden scripts. Disks are quick here; messages arrive in the order in which they were
 //! sent.
@@ -15,9 +18,10 @@ use std::fmt::Write as _;
 
 use raft::NodeId;
 
+use super::RaftModel;
+use super::cause::{ABANDON, BEAT, CHANGE, CRASH, ELECT, READ, SNAPSHOT, TRANSFER, WRITE};
 use super::node::Make;
 use super::state::{Letter, State, place};
-use super::{BEAT, CRASH, ELECT, READ, RaftModel, WRITE};
 use crate::mark::Mark;
 
 /// More messages than any opening needs.
@@ -80,6 +84,22 @@ impl Opening<'_> {
             ["read", node] => {
                 self.opened.state.ops.read();
                 self.happen(number(node), Mark(READ | next << 8));
+            }
+            ["change", node, ..] => {
+                let asked = line.splitn(3, ' ').nth(2).unwrap_or_default();
+                let all = self.model.profile.all_changes();
+                let place = (0..).zip(all).find(|(_, words)| *words == asked);
+                let (place, _) = place.expect("the changes of an opening are known");
+                self.happen(number(node), Mark(CHANGE | place << 8));
+            }
+            ["transfer", node, to] => {
+                self.happen(number(node), Mark(TRANSFER | u64::from(number(to).0) << 8));
+            }
+            ["abandon", node] => self.happen(number(node), Mark(ABANDON)),
+            ["snapshot", node] => self.happen(number(node), Mark(SNAPSHOT)),
+            ["fetch", node] => {
+                let offered = self.model.offered(&self.opened.state.nodes, number(node));
+                self.happen(number(node), offered.unwrap_or_else(|| panic!("`{line}`: it was offered none")));
             }
             ["drop", node] => {
                 let node = number(node);

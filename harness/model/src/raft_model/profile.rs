@@ -9,7 +9,15 @@
 //! is interesting in Raft often needs a leader with a history, and without an opening most of a budget would be
 //! spent on electing one in every possible way. Nothing is assumed by it: it is a beginning that can happen.
 
+mod ci;
+mod deep;
+mod openings;
+
+use raft::NodeId;
+
 use super::milestone::Milestone;
+pub use ci::CI;
+pub use deep::DEEP;
 
 /// How often each thing may still happen.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -28,6 +36,32 @@ pub struct Budget {
     pub duplicates: u8,
     /// Messages that are lost; on links that do not keep the order, not to arrive for ever is as good.
     pub losses: u8,
+    /// Changes of the members that leaders are asked for.
+    pub changes: u8,
+    /// Leads that leaders are asked to give away.
+    pub transfers: u8,
+    /// Snapshots that nodes take.
+    pub snapshots: u8,
+    /// Steps of time, for profiles with [`Clocks`].
+    pub time: u8,
+}
+
+/// Time that passes, in a profile in which it does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Clocks {
+    /// The shortest election timeout, in milliseconds.
+    pub patience: u64,
+    /// How far clocks are trusted, in thousandths.
+    pub drift: u32,
+    /// By how many milliseconds the clock of n1, and the clocks of all others, move in a step.
+    pub rates: (u64, u64),
+}
+
+impl Clocks {
+    /// By how much this node's clock moves in a step.
+    pub(super) fn rate(self, node: NodeId) -> u64 {
+        if node == NodeId(1) { self.rates.0 } else { self.rates.1 }
+    }
 }
 
 /// A family of stories.
@@ -40,6 +74,14 @@ pub struct Profile {
     pub story: &'static str,
     /// How many nodes.
     pub nodes: u16,
+    /// How many of them vote in the beginning: the first. The others wait to be made members.
+    pub voters: u16,
+    /// What members can be changed to, in the words of scripts.
+    pub changes: &'static [&'static str],
+    /// How many entries are kept behind a snapshot in any case, and at most twice as many; if not as many as usual.
+    pub tail: Option<u64>,
+    /// How time passes; if it does not stand still.
+    pub clocks: Option<Clocks>,
     /// Links keep the order; else a message may overtake any other.
     pub in_order: bool,
     /// A write is on disk as soon as it is handed over; else it takes as long as it likes, and a crash loses it.
@@ -51,6 +93,12 @@ pub struct Profile {
     /// The invariants are told of every message, and judge promises and elections by them. What was said is then
     /// a part of the state, and there are more states.
     pub remember_messages: bool,
+    /// When a story is over, each leader that can be spared hears nobody any more, and the others must come to serve.
+    pub deafens: bool,
+    /// Pairs of nodes that do not hear of each other after the opening, until peace comes.
+    pub apart: &'static [(u16, u16)],
+    /// Whose election timers may run out; anybody's, if nobody is named.
+    pub runs: &'static [u16],
     /// What happens first, a command a line, in the words of the scripts.
     pub opening: &'static str,
     /// What may happen then.
@@ -59,211 +107,56 @@ pub struct Profile {
     pub meets: &'static [Milestone],
 }
 
+impl Profile {
+    /// Whether nothing that `one` says reaches `other`.
+    pub(super) fn parts(&self, one: NodeId, other: NodeId) -> bool {
+        self.apart.contains(&(one.0, other.0)) || self.apart.contains(&(other.0, one.0))
+    }
+
+    /// The changes that may happen, then those of the opening.
+    pub(super) fn all_changes(&self) -> Vec<&'static str> {
+        let opening = self.opening.lines().filter(|line| line.starts_with("change "));
+        let opening = opening.filter_map(|line| line.splitn(3, ' ').nth(2));
+        self.changes.iter().copied().chain(opening).collect()
+    }
+}
+
 /// What most profiles have in common.
 const PLAIN: Profile = Profile {
     name: "",
     story: "",
     nodes: 3,
+    voters: 3,
+    changes: &[],
+    tail: None,
+    clocks: None,
     in_order: false,
     quick_disks: true,
     ask_anyone: false,
     small_appends: false,
     remember_messages: false,
+    deafens: false,
+    runs: &[],
+    apart: &[],
     opening: "",
-    budget: Budget { elections: 0, heartbeats: 0, writes: 0, reads: 0, crashes: 0, duplicates: 0, losses: 0 },
+    budget: Budget {
+        elections: 0,
+        heartbeats: 0,
+        writes: 0,
+        reads: 0,
+        crashes: 0,
+        duplicates: 0,
+        losses: 0,
+        changes: 0,
+        transfers: 0,
+        snapshots: 0,
+        time: 0,
+    },
     meets: &[Milestone::Leader],
 };
 
 /// Nothing yet.
 const NONE: Budget = PLAIN.budget;
-
-/// A leader that everybody follows.
-const ESTABLISHED: &str = "timeout 1\ndeliver";
-
-/// n1 led, took a write, and crashed before anybody heard of it; n2 voted for it.
-const FORSAKEN: &str =
-    "timeout 1\ndeliver 1→2\ndeliver 2→1\ndeliver 1→2\ndeliver 2→1\npropose 1\ndrop 1\ncrash 1";
-
-/// The first half of Figure 8: n1 led t1 and n3 led t2, each with an entry that nobody else has. n1 is back, and has
-/// heard of t2.
-const FIGURE_8: &str = "timeout 1\ndeliver 1→2\ndeliver 2→1\ndeliver 1→2\ndeliver 2→1\ndrop 1\ncrash 1\n\
-    timeout 3\ndeliver 3→2\ndeliver 2→3\ndrop 3\n\
-    timeout 3\ndeliver 3→2\ndeliver 2→3\ndeliver 3→2\ndeliver 2→3\ndrop 3\n\
-    timeout 1\ndeliver 1→2\ndeliver 2→1\ndrop 1";
-
-/// About a minute on two cores, together.
-pub const CI: &[Profile] = &[
-    Profile {
-        name: "elections",
-        story: "candidates run against each other from blank disks; votes are remembered",
-        remember_messages: true,
-        budget: Budget { elections: 2, ..NONE },
-        meets: &[Milestone::Leader, Milestone::TwoLeaders, Milestone::Deposed],
-        ..PLAIN
-    },
-    Profile {
-        name: "crashing-elections",
-        story: "candidates run against each other and crash; what is under way to a disk is lost or torn",
-        in_order: true,
-        quick_disks: false,
-        budget: Budget { elections: 2, crashes: 1, ..NONE },
-        meets: &[Milestone::Leader, Milestone::WriteLost, Milestone::WriteTorn, Milestone::Restarted],
-        ..PLAIN
-    },
-    Profile {
-        name: "overtaking",
-        story: "a leader takes two writes; messages overtake each other, and come twice",
-        opening: ESTABLISHED,
-        budget: Budget { writes: 2, duplicates: 1, ..NONE },
-        meets: &[Milestone::WriteAnswered, Milestone::Twice],
-        ..PLAIN
-    },
-    Profile {
-        name: "takeover",
-        story: "a leader takes a write while another takes over; messages overtake each other",
-        opening: ESTABLISHED,
-        budget: Budget { elections: 1, writes: 1, heartbeats: 1, ..NONE },
-        meets: &[Milestone::WriteAnswered, Milestone::TwoLeaders, Milestone::Overwritten],
-        ..PLAIN
-    },
-    Profile {
-        name: "crashing-writes",
-        story: "a leader takes a write while another takes over, and a node crashes; promises are remembered",
-        remember_messages: true,
-        opening: ESTABLISHED,
-        quick_disks: false,
-        in_order: true,
-        budget: Budget { elections: 1, writes: 1, crashes: 1, ..NONE },
-        meets: &[Milestone::WriteAnswered, Milestone::WriteLost, Milestone::Restarted],
-        ..PLAIN
-    },
-    Profile {
-        name: "reads",
-        story: "clients read while another leader takes over",
-        opening: ESTABLISHED,
-        in_order: true,
-        budget: Budget { elections: 1, reads: 2, heartbeats: 1, ..NONE },
-        meets: &[Milestone::ReadAnswered, Milestone::TwoLeaders],
-        ..PLAIN
-    },
-    Profile {
-        name: "register",
-        story: "a client writes and another reads while another leader takes over",
-        opening: ESTABLISHED,
-        in_order: true,
-        budget: Budget { elections: 1, writes: 1, reads: 1, ..NONE },
-        meets: &[Milestone::ReadAnswered, Milestone::WriteAnswered, Milestone::TwoLeaders],
-        ..PLAIN
-    },
-    Profile {
-        name: "sent-on",
-        story: "clients ask nodes that do not lead, a message is lost on its way",
-        opening: ESTABLISHED,
-        in_order: true,
-        ask_anyone: true,
-        budget: Budget { writes: 1, reads: 1, heartbeats: 1, losses: 1, ..NONE },
-        meets: &[Milestone::Forwarded, Milestone::ReadAnswered, Milestone::WriteAnswered, Milestone::Lost],
-        ..PLAIN
-    },
-    Profile {
-        name: "rivals",
-        story: "an old leader with entries of its own comes back while another leads",
-        opening: FORSAKEN,
-        in_order: true,
-        budget: Budget { elections: 2, writes: 1, ..NONE },
-        meets: &[Milestone::TwoLeaders, Milestone::Overwritten, Milestone::OldEntryCommitted],
-        ..PLAIN
-    },
-    Profile {
-        name: "figure-8",
-        story: "two old leaders, each with an entry of its own, lead again in turn",
-        opening: FIGURE_8,
-        in_order: true,
-        small_appends: true,
-        budget: Budget { elections: 2, ..NONE },
-        meets: &[Milestone::TwoLeaders, Milestone::Overwritten, Milestone::OldEntryCommitted],
-        ..PLAIN
-    },
-];
-
-/// Ten minutes or more: the same stories with more in them.
-pub const DEEP: &[Profile] = &[
-    Profile {
-        name: "three-candidates",
-        story: "three elections from blank disks, on links that keep the order",
-        in_order: true,
-        budget: Budget { elections: 3, ..NONE },
-        meets: &[Milestone::Leader, Milestone::TwoLeaders, Milestone::Deposed, Milestone::Overwritten],
-        ..PLAIN
-    },
-    Profile {
-        name: "two-crashes",
-        story: "candidates run against each other, and two nodes crash, or one twice",
-        in_order: true,
-        quick_disks: false,
-        remember_messages: true,
-        budget: Budget { elections: 2, crashes: 2, ..NONE },
-        meets: &[Milestone::Leader, Milestone::WriteLost, Milestone::WriteTorn, Milestone::Restarted],
-        ..PLAIN
-    },
-    Profile {
-        name: "busy-takeover",
-        story: "a leader takes two writes while another takes over; messages overtake each other",
-        opening: ESTABLISHED,
-        budget: Budget { elections: 1, writes: 2, ..NONE },
-        meets: &[Milestone::WriteAnswered, Milestone::TwoLeaders, Milestone::Overwritten],
-        ..PLAIN
-    },
-    Profile {
-        name: "two-takeovers",
-        story: "a leader takes a write while two others take over, one after the other",
-        opening: ESTABLISHED,
-        in_order: true,
-        budget: Budget { elections: 2, writes: 1, ..NONE },
-        meets: &[Milestone::WriteAnswered, Milestone::TwoLeaders, Milestone::Overwritten],
-        ..PLAIN
-    },
-    Profile {
-        name: "crashing-takeover",
-        story: "a leader takes two writes while another takes over and a node crashes",
-        opening: ESTABLISHED,
-        in_order: true,
-        quick_disks: false,
-        remember_messages: true,
-        budget: Budget { elections: 1, writes: 2, crashes: 1, ..NONE },
-        meets: &[Milestone::WriteAnswered, Milestone::WriteLost, Milestone::Restarted],
-        ..PLAIN
-    },
-    Profile {
-        name: "busy-register",
-        story: "clients write and read while another leader takes over, and leaders beat",
-        opening: ESTABLISHED,
-        in_order: true,
-        budget: Budget { elections: 1, writes: 1, reads: 2, heartbeats: 1, ..NONE },
-        meets: &[Milestone::ReadAnswered, Milestone::WriteAnswered, Milestone::TwoLeaders],
-        ..PLAIN
-    },
-    Profile {
-        name: "three-rivals",
-        story: "an old leader with entries of its own comes back, and three leaders follow each other",
-        opening: FORSAKEN,
-        in_order: true,
-        small_appends: true,
-        budget: Budget { elections: 3, ..NONE },
-        meets: &[Milestone::TwoLeaders, Milestone::Overwritten, Milestone::OldEntryCommitted],
-        ..PLAIN
-    },
-    Profile {
-        name: "five",
-        story: "a leader of five nodes takes a write while another takes over",
-        nodes: 5,
-        opening: ESTABLISHED,
-        in_order: true,
-        budget: Budget { elections: 1, ..NONE },
-        meets: &[Milestone::TwoLeaders, Milestone::Deposed],
-        ..PLAIN
-    },
-];
 
 /// A named set of profiles.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -280,7 +173,7 @@ impl Bounds {
     /// All of them.
     pub const ALL: [Bounds; 2] = [
         Bounds { name: "ci", story: "about a minute on two cores", profiles: CI },
-        Bounds { name: "deep", story: "ten minutes or more, and some gigabytes", profiles: DEEP },
+        Bounds { name: "deep", story: "up to an hour, and some gigabytes", profiles: DEEP },
     ];
 
     /// By its name.

@@ -2,8 +2,12 @@
 //!
 //! A cluster that does nothing breaks no property of safety. So wherever a story ends, that is where its budget is
 //! spent and nothing is under way, peace begins: no message is lost, disks are quick, leaders send heartbeats,
-//! and where nobody leads one node after the other runs for election. Within a few rounds all must
-//! follow one leader, and execute what it is then asked to write.
+//! snapshots that were offered are fetched, a transfer that nobody took over is given up, and where nobody leads one
+//! node after the other runs for election. Within a few rounds all members must follow one leader, and execute what it
+//! is then asked to write.
+//!
+//! A profile may ask the same once more for each leader that there is, if the others can decide without it: it is
+//! *deaf* then, and hears nobody, but is heard. Who hears a leader does not run; so the leader has to notice.
 //!
 //! This is one fair way to go on, not all of them: it finds clusters that are stuck for good, and says
 //! nothing of how long an election may take. A cluster in peace does the same whatever its past was, so the
@@ -12,9 +16,10 @@
 use raft::{NodeId, Role};
 use smallvec::SmallVec;
 
+use super::RaftModel;
+use super::cause::{ABANDON, BEAT, ELECT, PASS, WRITE};
 use super::node::Make;
 use super::state::{Letter, State, Traits, place};
-use super::{BEAT, ELECT, RaftModel, WRITE};
 use crate::mark::Mark;
 use crate::ops::Value;
 
@@ -32,22 +37,46 @@ impl RaftModel {
     pub(super) fn is_over(&self, state: &State) -> bool {
         let idle = |mark: &Mark| self.turn(state.nodes[place(Letter(*mark).to())], *mark).quiet;
         state.left.is_spent()
-            && state.nodes.iter().all(|node| !Traits::of(*node).writes())
+            && self.ids().all(|node| !self.owes(&state.nodes, node))
             && if self.profile.in_order { state.mail.is_empty() } else { state.mail.iter().all(idle) }
+    }
+
+    /// Whether something will happen to this node by itself.
+    fn owes(&self, nodes: &[Mark], node: NodeId) -> bool {
+        let traits = Traits::of(nodes[place(node)]);
+        let gives_up = || traits.gives_away() && !self.turn(nodes[place(node)], Mark(ABANDON)).quiet;
+        traits.writes() || gives_up() || (traits.wants() && self.offered(nodes, node).is_some())
     }
 
     /// How these nodes stand if they cannot serve, though they are left in peace.
     pub(super) fn stuck(&self, nodes: &SmallVec<[Mark; 3]>) -> Option<Mark> {
         self.peace.answer(nodes.clone(), |nodes| {
-            let make = Make { quick_disks: true, ..self.make.clone() };
-            let mut peace = Peace { model: self, make, nodes: nodes.clone(), mail: Vec::new() };
-            let rounds = ROUNDS * self.profile.nodes;
-            let serves = (0..rounds).any(|round| {
-                peace.round(round);
-                peace.serves()
-            });
-            (!serves).then(|| self.keep_end(super::End::Stuck(peace.to_string())))
+            let spared = |node: &NodeId| self.profile.deafens && self.can_spare(nodes, *node);
+            let deaf = self.ids().filter(spared).map(Some);
+            std::iter::once(None).chain(deaf).find_map(|deaf| self.stuck_with(nodes, deaf))
         })
+    }
+
+    fn stuck_with(&self, nodes: &SmallVec<[Mark; 3]>, deaf: Option<NodeId>) -> Option<Mark> {
+        let make = Make { quick_disks: true, ..self.make.clone() };
+        let mut peace = Peace { model: self, make, nodes: nodes.clone(), mail: Vec::new(), deaf };
+        let rounds = ROUNDS * self.profile.nodes;
+        let serves = (0..rounds).any(|round| {
+            peace.round(round);
+            peace.serves()
+        });
+        (!serves).then(|| self.keep_end(super::End::Stuck(peace.to_string())))
+    }
+
+    /// Whether `leader` leads, and those who are members by anybody's log can decide without it.
+    fn can_spare(&self, nodes: &[Mark], leader: NodeId) -> bool {
+        let others = self.ids().filter(|node| *node != leader).collect();
+        let decides = |node: &Mark| {
+            let node = self.nodes.get(*node);
+            let members = node.core().log().membership();
+            members.voters().is_empty() || members.decide(&others)
+        };
+        Traits::of(nodes[place(leader)]).leads() && nodes.iter().all(decides)
     }
 }
 
@@ -56,23 +85,54 @@ struct Peace<'a> {
     make: Make,
     nodes: SmallVec<[Mark; 3]>,
     mail: Vec<Mark>,
+    /// A leader that hears nobody.
+    deaf: Option<NodeId>,
 }
 
 impl Peace<'_> {
     fn leaders(&self) -> Vec<NodeId> {
         let leads = |node: &NodeId| Traits::of(self.nodes[place(*node)]).leads();
-        self.make.voters.iter().filter(leads).collect()
+        self.model.ids().filter(leads).collect()
     }
 
     fn round(&mut self, round: u16) {
+        self.pass();
         let leaders = self.leaders();
         for leader in &leaders {
             self.happen(*leader, Mark(BEAT));
+            if Some(*leader) == self.deaf {
+                self.happen(*leader, Mark(ELECT));
+            }
         }
-        if leaders.is_empty() {
-            self.happen(NodeId(round % self.model.profile.nodes + 1), Mark(ELECT));
+        let next = NodeId(round % self.model.profile.nodes + 1);
+        if leaders.is_empty() && Some(next) != self.deaf {
+            self.happen(next, Mark(ELECT));
         }
         self.settle();
+        for node in self.model.ids() {
+            if Traits::of(self.nodes[place(node)]).gives_away() {
+                self.happen(node, Mark(ABANDON));
+            }
+            let offered = if Traits::of(self.nodes[place(node)]).wants() {
+                self.model.offered(&self.nodes, node)
+            } else {
+                None
+            };
+            if let Some(fetch) = offered {
+                self.happen(node, fetch);
+            }
+        }
+        self.settle();
+    }
+
+    /// Where time passes, so much does that nobody is loyal to a leader that is not heard.
+    fn pass(&mut self) {
+        let Some(clocks) = self.make.clocks else { return };
+        for _ in 0..=clocks.patience / clocks.rates.0.min(clocks.rates.1).max(1) {
+            for node in self.model.ids() {
+                self.happen(node, Mark(PASS));
+            }
+        }
     }
 
     fn settle(&mut self) {
@@ -81,22 +141,28 @@ impl Peace<'_> {
                 return;
             }
             let mark = self.mail.remove(0);
-            self.happen(Letter(mark).to(), mark);
+            if Some(Letter(mark).to()) != self.deaf {
+                self.happen(Letter(mark).to(), mark);
+            }
         }
     }
 
-    /// Asks the leader that all follow for a write, and whether all have executed it.
+    /// Asks the leader that all members follow for a write, and whether they all have executed it.
     fn serves(&mut self) -> bool {
         let [leader] = self.leaders()[..] else { return false };
-        let follows = |mark: &Mark| self.model.nodes.get(*mark).core().leader() == Some(leader);
-        if !self.nodes.iter().all(follows) {
+        let members = self.model.nodes.get(self.nodes[place(leader)]).core().log().membership().nodes();
+        // A member that nobody ever started can do nothing.
+        let runs = |node: &NodeId| node.0 <= self.model.profile.nodes && Some(*node) != self.deaf;
+        let hearing: Vec<usize> = members.into_iter().filter(runs).map(place).collect();
+        let core = |at: &usize| self.model.nodes.get(self.nodes[*at]);
+        if Some(leader) == self.deaf || !hearing.iter().all(|at| core(at).core().leader() == Some(leader)) {
             return false;
         }
         self.happen(leader, Mark(WRITE | u64::from(LAST) << 8));
         self.settle();
         self.happen(leader, Mark(BEAT));
         self.settle();
-        self.nodes.iter().all(|mark| self.model.nodes.get(*mark).value() == LAST)
+        hearing.iter().all(|at| self.model.nodes.get(self.nodes[*at]).value() == LAST)
     }
 
     fn happen(&mut self, node: NodeId, cause: Mark) {
@@ -115,6 +181,7 @@ impl std::fmt::Display for Peace<'_> {
         }
         let leads =
             self.nodes.iter().filter(|node| self.model.nodes.get(**node).core().role() == Role::Leader);
-        write!(f, " ({} of them lead)", leads.count())
+        write!(f, " ({} of them lead)", leads.count())?;
+        self.deaf.map_or(Ok(()), |deaf| write!(f, "; {deaf} is heard, and hears nobody"))
     }
 }

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use raft::{Envelope, NodeId};
 use smallvec::SmallVec;
 
-use super::node::Node;
+use super::node::{Make, Node};
 use super::profile::Budget;
 use crate::mark::Mark;
 use crate::ops::Ops;
@@ -52,6 +52,18 @@ pub enum Move {
     Write(NodeId),
     /// A client asks a node to read.
     Read(NodeId),
+    /// Somebody asks a node for other members: the change of that number among those of the profile.
+    Change(NodeId, u8),
+    /// Somebody asks a node to give the lead to another.
+    Transfer(NodeId, NodeId),
+    /// The time that a node has to give the lead away is over.
+    Abandon(NodeId),
+    /// A node takes a snapshot.
+    Snapshot(NodeId),
+    /// A node fetches the snapshot that it was offered.
+    Fetch(NodeId),
+    /// Some time passes, everywhere.
+    Pass,
 }
 
 /// A message, by its mark, which says from where and to where it goes.
@@ -82,12 +94,18 @@ impl Traits {
     const LEADS: u8 = 1;
     const WRITES: u8 = 2;
     const CAN_TEAR: u8 = 4;
+    const WANTS: u8 = 8;
+    const GIVES_AWAY: u8 = 16;
+    const RIPE: u8 = 32;
 
-    pub(super) fn tag(node: &Node) -> u8 {
+    pub(super) fn tag(node: &Node, make: &Make) -> u8 {
         let bit = |is: bool, bit: u8| if is { bit } else { 0 };
         bit(node.leads(), Traits::LEADS)
             | bit(node.writes(), Traits::WRITES)
             | bit(node.can_tear(), Traits::CAN_TEAR)
+            | bit(node.wanted().is_some(), Traits::WANTS)
+            | bit(node.core().gives_away(), Traits::GIVES_AWAY)
+            | bit(node.may_run_out(make), Traits::RIPE)
     }
 
     pub(super) fn of(node: Mark) -> Traits {
@@ -104,6 +122,21 @@ impl Traits {
 
     pub(super) fn can_tear(self) -> bool {
         self.0 & Traits::CAN_TEAR != 0
+    }
+
+    /// Whether it should fetch a snapshot.
+    pub(super) fn wants(self) -> bool {
+        self.0 & Traits::WANTS != 0
+    }
+
+    /// Whether it leads, and gives the lead away.
+    pub(super) fn gives_away(self) -> bool {
+        self.0 & Traits::GIVES_AWAY != 0
+    }
+
+    /// Whether its election timer may run out.
+    pub(super) fn is_ripe(self) -> bool {
+        self.0 & Traits::RIPE != 0
     }
 }
 

@@ -8,10 +8,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::RaftModel;
 use super::opening::Opened;
 use super::state::{Letter, Move, State, place};
-use super::{RaftModel, cause};
 use crate::mark::Mark;
+use raft::NodeId;
 use stateright::Model as _;
 
 /// One step of a path.
@@ -60,9 +61,15 @@ impl RaftModel {
     }
 
     fn script_with(&self, path: &[Move], before_each: &str) -> String {
-        let mut text = format!("cluster nodes={}", self.profile.nodes);
+        let mut text = format!("cluster nodes={}", self.profile.voters);
         if self.profile.small_appends {
             text.push_str(" append=1");
+        }
+        if let Some(tail) = self.profile.tail {
+            let _ = write!(text, " tail={tail}");
+        }
+        if let Some(clocks) = self.profile.clocks {
+            let _ = write!(text, " lease={}", clocks.drift);
         }
         if !self.profile.quick_disks {
             text.push_str(" disks=slow");
@@ -70,6 +77,9 @@ impl RaftModel {
         let bugs: Vec<&str> = self.make.bugs.iter().map(raft::Bug::name).collect();
         if !bugs.is_empty() {
             let _ = write!(text, " bugs={}", bugs.join(","));
+        }
+        for node in self.profile.voters + 1..=self.profile.nodes {
+            let _ = write!(text, "\n\njoin {node}");
         }
         let opening = self.opened().script;
         let first = opening.lines().map(|line| (line.to_owned(), None));
@@ -93,6 +103,7 @@ impl RaftModel {
             Move::Deliver(letter) => self.letters.get(letter.0).to_string(),
             Move::Twice(letter) => format!("{}, and once more later", self.letters.get(letter.0)),
             Move::Lose(letter) => format!("{} is lost", self.letters.get(letter.0)),
+            Move::Elect(node) if self.profile.clocks.is_some() => format!("timeout {} at once", node.0),
             Move::Elect(node) => format!("timeout {}", node.0),
             Move::Beat(node) => format!("heartbeat {}", node.0),
             Move::Sync(node) => format!("persist {}", node.0),
@@ -102,7 +113,28 @@ impl RaftModel {
             }
             Move::Write(node) => format!("propose {}", node.0),
             Move::Read(node) => format!("read {}", node.0),
+            Move::Change(node, number) => {
+                format!("change {} {}", node.0, self.profile.changes[usize::from(number)])
+            }
+            Move::Transfer(node, to) => format!("transfer {} {}", node.0, to.0),
+            Move::Abandon(node) => format!("abandon {}", node.0),
+            Move::Snapshot(node) => format!("snapshot {}", node.0),
+            Move::Fetch(node) => format!("fetch {}", node.0),
+            Move::Pass => self.passing(),
         }
+    }
+
+    /// A step of time: so much for the slowest clock, and more for the others.
+    fn passing(&self) -> String {
+        let Some(clocks) = self.profile.clocks else { return String::new() };
+        let rate = |node: &u16| clocks.rate(NodeId(*node));
+        let least = (1..=self.profile.nodes).map(|node| rate(&node)).min().unwrap_or_default();
+        let faster = (1..=self.profile.nodes).filter(|node| rate(node) > least);
+        let mut text = format!("wait {least}");
+        for node in faster {
+            let _ = write!(text, "\nhurry {node} {}", rate(&node) - least);
+        }
+        text
     }
 
     /// The nodes and the messages of a state, a line each.
@@ -149,10 +181,10 @@ impl Teller<'_> {
     }
 
     fn sent(&self, step: Move) -> Vec<Mark> {
-        if let Move::Lose(_) = step {
+        if let Move::Lose(_) | Move::Pass = step {
             return Vec::new();
         }
-        let (node, cause) = cause(&self.state, step);
+        let (node, cause) = self.model.cause(&self.state, step);
         self.model.turn(self.state.nodes[place(node)], cause).sent.to_vec()
     }
 
