@@ -65,7 +65,11 @@ fn render(shared: &Shared) -> String {
     page.gauge("raft_commit_index", "How far it knows the log to be committed", status.replica.commit.0);
     page.gauge("raft_applied_index", "How far it has executed the log", status.replica.applied.0);
     page.gauge("raft_snapshot_index", "The last entry of its latest snapshot", status.replica.snapshot.0);
-    page.gauge("raft_base_index", "The last entry that its log does not keep any more", status.replica.base.0);
+    page.gauge(
+        "raft_base_index",
+        "The last entry that its log does not keep any more",
+        status.replica.base.0,
+    );
     let members = shared.members();
     page.gauge("raft_voters", "Members that decide", members.voters().len() as u64);
     page.gauge("raft_learners", "Members that only learn", members.learners().len() as u64);

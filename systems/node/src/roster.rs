@@ -8,10 +8,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use raft::NodeId;
 use tokio::time::Instant;
-use tonic::Status;
 use tonic::transport::{Endpoint, Uri};
+use tonic::{Code, Status};
 use wire::peer::peer_client::PeerClient;
 use wire::peer::{About, RosterRequest, RosterResponse};
 
@@ -48,12 +50,12 @@ pub struct Silence {
     last: String,
 }
 
-/// Asks those at `peers`, one after the other and again and again, until one answers or time is up; each at least
+/// Asks those at `peers`, all at once and again and again, until one answers or time is up; each at least
 /// once. `detours` leads to
 /// some of them; see [`Config::detours`](crate::Config::detours).
 ///
 /// # Errors
-/// Nobody answered in time.
+/// Nobody answered in time, or somebody belongs to another cluster.
 pub async fn roster(
     cluster: &str,
     peers: &[String],
@@ -63,26 +65,42 @@ pub async fn roster(
     let mut last = "nobody was asked".to_owned();
     let start = Instant::now();
     loop {
-        for url in peers {
-            let uri = detour(detours, url).or_else(|| url.parse().ok());
-            let answer = match uri {
-                Some(uri) => tokio::time::timeout(ANSWER, ask(cluster, uri)).await,
-                None => Ok(Err(Status::invalid_argument("this is no URL"))),
-            };
+        let mut answers: FuturesUnordered<_> = peers.iter().map(|url| ask(cluster, url, detours)).collect();
+        while let Some(answer) = answers.next().await {
             match answer {
-                Ok(Ok(answer)) => return Ok(read(answer)),
-                Ok(Err(status)) => last = format!("{url}: {}", status.message()),
-                Err(_) => last = format!("{url}: no answer"),
+                Ok(answer) => return Ok(read(answer)),
+                // Asking again would not make it a member of this cluster.
+                Err((Code::PermissionDenied, why)) => return Err(silence(peers, start, why)),
+                Err((_, why)) => last = why,
             }
         }
         if start.elapsed() >= patience {
-            return Err(Silence { asked: peers.join(", "), seconds: patience.as_secs(), last });
+            return Err(silence(peers, start, last));
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn ask(cluster: &str, uri: Uri) -> Result<RosterResponse, Status> {
+fn silence(peers: &[String], start: Instant, last: String) -> Silence {
+    Silence { asked: peers.join(", "), seconds: start.elapsed().as_secs(), last }
+}
+
+/// Asks one.
+async fn ask(
+    cluster: &str,
+    url: &str,
+    detours: &BTreeMap<String, Uri>,
+) -> Result<RosterResponse, (Code, String)> {
+    let Some(uri) = detour(detours, url).or_else(|| url.parse().ok()) else {
+        return Err((Code::InvalidArgument, format!("{url}: this is no URL")));
+    };
+    match tokio::time::timeout(ANSWER, call(cluster, uri)).await {
+        Ok(answer) => answer.map_err(|status| (status.code(), format!("{url}: {}", status.message()))),
+        Err(_) => Err((Code::DeadlineExceeded, format!("{url}: no answer"))),
+    }
+}
+
+async fn call(cluster: &str, uri: Uri) -> Result<RosterResponse, Status> {
     let connected = Endpoint::from(uri).connect().await;
     let channel = connected.map_err(|error| Status::unavailable(crate::peers::chain(&error)))?;
     let request = RosterRequest { cluster: cluster.to_owned() };

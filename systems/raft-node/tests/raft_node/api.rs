@@ -290,7 +290,8 @@ async fn messages_for_a_hundred_reads(lease: bool) -> u64 {
     let before = eventually("it counts", received).await;
     let mut client = leader.kv();
     for _ in 0..100 {
-        assert_eq!(client.range(range("a")).await.unwrap().into_inner().count, 1);
+        let answer = client.range(range("a")).await.expect("a leader answers");
+        assert_eq!(answer.into_inner().count, 1);
     }
     eventually("it counts", received).await - before
 }
