@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use nemesis_net::Port;
 use node::{Config, Doors, End, Handle};
 use raft::machine::Unreadable;
 use raft::{
@@ -75,8 +76,8 @@ const MEMBERS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 struct Cluster {
     folder: TempDir,
     addresses: BTreeMap<NodeId, std::net::SocketAddr>,
-    /// Bound from the start, so that nobody else takes a port before its node does.
-    unused: BTreeMap<NodeId, TcpListener>,
+    /// Held for as long as the cluster is there, so that nobody else is given a port while no node listens.
+    _ports: Vec<Port>,
     nodes: BTreeMap<NodeId, Handle<Journal>>,
     dial: BTreeMap<NodeId, BTreeMap<NodeId, Uri>>,
     boots: u64,
@@ -84,12 +85,11 @@ struct Cluster {
 
 impl Cluster {
     fn new() -> Cluster {
-        let unused: BTreeMap<NodeId, TcpListener> =
-            MEMBERS.iter().map(|id| (*id, TcpListener::bind("127.0.0.1:0").unwrap())).collect();
-        let addresses = unused.iter().map(|(id, door)| (*id, door.local_addr().unwrap())).collect();
+        let ports: Vec<Port> = MEMBERS.iter().map(|_| Port::reserve().unwrap()).collect();
+        let addresses = MEMBERS.into_iter().zip(ports.iter().map(Port::address)).collect();
         let folder = tempfile::tempdir().unwrap();
         let (nodes, dial) = (BTreeMap::new(), BTreeMap::new());
-        Cluster { folder, addresses, unused, nodes, dial, boots: 0 }
+        Cluster { folder, addresses, _ports: ports, nodes, dial, boots: 0 }
     }
 
     async fn started() -> Cluster {
@@ -116,10 +116,7 @@ impl Cluster {
 
     async fn start(&mut self, id: NodeId, name: &str, admin: Option<TcpListener>) {
         let config = self.config(id, name);
-        let peers = match self.unused.remove(&id) {
-            Some(door) => door,
-            None => TcpListener::bind(self.addresses[&id]).unwrap(),
-        };
+        let peers = TcpListener::bind(self.addresses[&id]).unwrap();
         let handle = node::start(config, Doors { peers, admin }, Journal::default()).await.unwrap();
         self.nodes.insert(id, handle);
     }
@@ -363,7 +360,7 @@ async fn a_full_queue_refuses_at_once() {
     let mut cluster = Cluster::new();
     let mut config = cluster.config(NodeId(1), "test");
     config.queue = 2;
-    let peers = cluster.unused.remove(&NodeId(1)).unwrap();
+    let peers = TcpListener::bind(cluster.addresses[&NodeId(1)]).unwrap();
     let handle = node::start(config, Doors { peers, admin: None }, Journal::default()).await.unwrap();
     // All of these ask before the node's loop, on the same thread, gets a turn.
     let calls = (0..10).map(|_| handle.stale(()));
