@@ -153,7 +153,8 @@ impl Cluster {
     /// has started again since are not forgotten.
     pub fn obituaries(&mut self) -> Vec<String> {
         let mut all = self.obituaries.clone();
-        all.extend(self.ended().into_iter().map(|(node, status)| self.obituary(node, &describe(status))));
+        let ended = self.ended().into_iter().filter(|(node, _)| !self.seats.is_doubtful(*node));
+        all.extend(ended.map(|(node, status)| self.obituary(node, &describe(status))));
         all
     }
 
@@ -325,7 +326,7 @@ impl Target for Cluster {
         for (node, mut process, earlier) in struck {
             let ending = process.wait(earlier)?;
             let (pid, status, killed) = (process.pid(), describe(ending.status), ending.killed());
-            if !killed {
+            if !killed && !self.seats.is_doubtful(node) {
                 self.obituaries.push(self.obituary(node, &status));
             }
             if let Some(bytes) = self.member(node)?.doors.unsynced() {
@@ -350,7 +351,7 @@ impl Target for Cluster {
         for ((node, process), ending) in asked.into_iter().zip(endings) {
             let ending = ending?;
             let (pid, status, killed) = (process.pid(), describe(ending.status), ending.stopped());
-            if ending.earlier {
+            if ending.earlier && !self.seats.is_doubtful(node) {
                 self.obituaries.push(self.obituary(node, &status));
             }
             deaths.push(Death { node, pid, status, killed });

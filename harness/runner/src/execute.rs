@@ -12,7 +12,8 @@
 //! have bitten; of every kind of op that was asked, one must have been acknowledged; no node may have
 //! ended by itself; the cluster must have come back after the heal, and every final read must have been
 //! answered. Otherwise a history without contradiction is *unknown*, with the reason. A contradiction is
-//! *invalid* whatever else went wrong; so is an answer that is no value of the workload at all.
+//! *invalid* whatever else went wrong; so is an answer that is no value of the workload at all, and so are
+//! nodes that hold different stores at one revision when all is over.
 //!
 //! A kind of fault of which none bit, beside others that did, leaves the verdict as it is and is named
 //! next to it: the verdict says nothing about that kind.
@@ -46,7 +47,8 @@ use crate::play::{Played, Player, untested, vacuous};
 use crate::probe::Leadership;
 use crate::progress::{Live, Phase, Progress};
 use crate::recorder::{Recorder, Tally, Violation};
-use crate::report::{Check, Figures, Report};
+use crate::report::{Check, Failings, Figures, Report};
+use crate::stores;
 use crate::system::System;
 
 /// How long a healed cluster may take to serve again.
@@ -69,7 +71,9 @@ pub async fn run(
     let folder = Folder::create(&plan, SystemTime::now())?;
     progress.begun(plan.seed, folder.path());
     let overseer = Overseer::absent();
-    let run = Run { doubts: Vec::new(), notes: Vec::new(), system, plan, folder, progress, cancel, overseer };
+    let failings = Failings::default();
+    let (doubts, notes) = (Vec::new(), Vec::new());
+    let run = Run { system, plan, folder, progress, cancel, overseer, doubts, notes, failings };
     run.carry_out().await
 }
 
@@ -86,6 +90,8 @@ struct Run {
     doubts: Vec<String>,
     /// What people should know.
     notes: Vec<String>,
+    /// What nodes did wrong beside their answers.
+    failings: Failings,
 }
 
 impl Run {
@@ -113,8 +119,8 @@ impl Run {
         let _watch = AbortOnDropHandle::new(tokio::spawn(probes.watch(told)));
 
         let (mut cluster, played, lasted) = self.work(cluster, &recorder, &leadership).await?;
-        self.doubts.extend(cluster.obituaries());
-        self.doubts.extend(cluster.doubts());
+        self.failings.ended.extend(cluster.obituaries());
+        self.failings.stuck.extend(cluster.doubts());
         self.notes.extend(cluster.losses());
         self.progress.phase(Phase::Stopping);
         let stopped = tokio::task::spawn_blocking(move || cluster.stop()).await;
@@ -195,13 +201,14 @@ impl Run {
         match drive.run(Instant::now() + FINAL_READS, &self.cancel).await? {
             End::Done => match drive.given_up() {
                 0 => {}
-                some => self.doubts.push(format!("{some} of the final reads were never answered")),
+                some => self.failings.stuck.push(format!("{some} of the final reads were never answered")),
             },
             End::OutOfTime => {
-                self.doubts.push(format!("the final reads did not end within {FINAL_READS:?}"));
+                self.failings.stuck.push(format!("the final reads did not end within {FINAL_READS:?}"));
             }
             End::Cancelled => self.doubts.push("interrupted during the final reads".to_owned()),
         }
+        self.failings.disagreement = stores::disagreement(&cluster.addresses()).await;
         Ok((cluster, played, lasted))
     }
 
@@ -223,7 +230,7 @@ impl Run {
         recorder.nemesis("await-health", json!({ "healthy": missing.is_empty(), "missing": missing }))?;
         if !missing.is_empty() {
             let who = itertools::join(&missing, " ");
-            self.doubts.push(format!("{who} did not serve again after the heal"));
+            self.failings.stuck.push(format!("{who} did not serve again after the heal"));
         }
         Ok(())
     }
@@ -258,6 +265,8 @@ impl Run {
         self.progress.phase(Phase::Checking);
         let (history, tally) = recorder.finish();
         let (mut doubts, mut notes) = (mem::take(&mut self.doubts), mem::take(&mut self.notes));
+        let failings = mem::take(&mut self.failings);
+        doubts.extend(failings.ended.iter().chain(&failings.stuck).cloned());
         let broken = mem::replace(&mut self.overseer, Overseer::absent()).conclude();
         let asked = self.plan.faults();
         // Who ends a run early cannot blame its faults for not having come.
@@ -280,7 +289,7 @@ impl Run {
         self.draw(&history, &checks)?;
         keep_certificates(&self.folder, &mut checks)?;
         let violations = recorder.violations();
-        let (verdict, reason) = together(&checks, &violations, &doubts);
+        let (verdict, reason) = together(&checks, &violations, failings.disagreement.as_deref(), &doubts);
         if verdict == "invalid" {
             notes.append(&mut doubts); // they did not decide, and may still explain
         }
@@ -289,6 +298,7 @@ impl Run {
             reason,
             checks,
             violations,
+            failings,
             seed: self.plan.seed,
             folder: self.folder.path().to_owned(),
             faults: played.faults,
@@ -413,13 +423,19 @@ fn unacknowledged(tally: &Tally) -> Vec<String> {
 }
 
 /// The worst of all checks; and what looks valid is not, while there is a doubt.
-fn together(checks: &[Check], violations: &[Violation], doubts: &[String]) -> (&'static str, Option<String>) {
+fn together(
+    checks: &[Check],
+    violations: &[Violation],
+    disagreement: Option<&str>,
+    doubts: &[String],
+) -> (&'static str, Option<String>) {
     if let Some(violation) = violations.first() {
         return ("invalid", Some(violation.sentence.clone()));
     }
     let worst = checks.iter().map(|check| check.verdict.clone()).reduce(Verdict::and);
     match worst {
         Some(Verdict::Invalid { witness }) => ("invalid", Some(witness.sentence)),
+        _ if disagreement.is_some() => ("invalid", disagreement.map(str::to_owned)),
         _ if !doubts.is_empty() => ("unknown", Some(doubts.join("; "))),
         Some(Verdict::Unknown { why: Why::OutOfTime }) => {
             ("unknown", Some("the checker ran out of time".to_owned()))
@@ -476,13 +492,15 @@ mod tests {
         };
         let invalid = check(Verdict::Invalid { witness: Box::new(witness) });
         let doubt = ["no fault bit".to_owned()];
-        assert_eq!(together(&[valid()], &[], &[]), ("valid", None));
-        assert_eq!(together(&[valid()], &[], &doubt), ("unknown", Some("no fault bit".to_owned())));
+        assert_eq!(together(&[valid()], &[], None, &[]), ("valid", None));
+        assert_eq!(together(&[valid()], &[], None, &doubt), ("unknown", Some("no fault bit".to_owned())));
         let sentence = Some("n1 answered 1 after 2".to_owned());
-        assert_eq!(together(&[valid(), invalid], &[], &doubt), ("invalid", sentence));
+        assert_eq!(together(&[valid(), invalid], &[], None, &doubt), ("invalid", sentence));
+        let differ = ("invalid", Some("n1 and n2 differ".to_owned()));
+        assert_eq!(together(&[valid()], &[], Some("n1 and n2 differ"), &doubt), differ);
         let unknown = check(Verdict::Unknown { why: Why::OutOfTime });
-        assert_eq!(together(&[valid(), unknown], &[], &[]).0, "unknown");
-        assert_eq!(together(&[], &[], &[]).0, "unknown");
+        assert_eq!(together(&[valid(), unknown], &[], None, &[]).0, "unknown");
+        assert_eq!(together(&[], &[], None, &[]).0, "unknown");
         let violation = Violation {
             sentence: "n1 answered with `x`".to_owned(),
             index: 3,
@@ -491,6 +509,6 @@ mod tests {
             key: None,
         };
         let nonsense = ("invalid", Some("n1 answered with `x`".to_owned()));
-        assert_eq!(together(&[valid()], &[violation], &doubt), nonsense);
+        assert_eq!(together(&[valid()], &[violation], None, &doubt), nonsense);
     }
 }

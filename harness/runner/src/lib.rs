@@ -37,10 +37,11 @@ pub mod progress;
 pub mod recorder;
 pub mod report;
 mod seats;
+mod stores;
 pub mod system;
 
 pub use error::Error;
 pub use execute::run;
 pub use plan::{Disk, Plan};
 pub use progress::{Live, Phase, Progress, Silent};
-pub use report::{Check, FaultReport, Report, Standing};
+pub use report::{Check, Failings, FaultReport, Report, Standing};

@@ -26,6 +26,8 @@ pub struct Report {
     pub seed: u64,
     /// Where everything is.
     pub folder: PathBuf,
+    /// What nodes did wrong that no client saw as a wrong answer.
+    pub failings: Failings,
     /// What was broken, and whether it bit.
     pub faults: Vec<FaultReport>,
     /// What was to be broken and was not, and why.
@@ -36,6 +38,18 @@ pub struct Report {
     pub notes: Vec<String>,
     /// Figures.
     pub figures: Figures,
+}
+
+/// What nodes did wrong that no client saw as a wrong answer. Some of it is reason enough for a verdict, all of it
+/// for a doubt.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Failings {
+    /// Who ended and was not asked to, each with its last words.
+    pub ended: Vec<String>,
+    /// What was to be as before when all was healed, and was not.
+    pub stuck: Vec<String>,
+    /// Where nodes hold different stores at one revision: then the run is `invalid`.
+    pub disagreement: Option<String>,
 }
 
 /// A checker's word.

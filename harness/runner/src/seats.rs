@@ -5,8 +5,9 @@
 //! start, and a schedule that replaced a member can be repeated.
 //!
 //! *Removing* can fail for good reasons: no quorum, a change under way, a member that the others cannot do without.
-//! Then nothing is done to the node. If nobody can be asked how it ended, the seat is in doubt, and whoever is to
-//! fill it looks first.
+//! Then nothing is done to the node. But a request that was refused or lost may have left one behind that is carried out
+//! later. So the seat is in doubt: whoever is to fill it looks first, and a node that finds out that it was removed and
+//! ends in good order is not called dead of something else.
 //!
 //! *Joining* is done as an operator does it: the member is added as a learner, so that a quorum never has to wait for
 //! somebody who knows nothing; its process starts; and it gets its vote once the leader says that it has caught up. A
@@ -37,7 +38,7 @@ const REST: Duration = Duration::from_millis(500);
 pub(crate) struct Seats {
     /// Nobody sits there.
     empty: BTreeSet<NodeId>,
-    /// Nobody knows whether the removal was carried out.
+    /// A removal was asked for, and may be carried out yet.
     doubtful: BTreeSet<NodeId>,
     /// What people should know who read the verdict.
     doubts: Vec<String>,
@@ -47,6 +48,11 @@ impl Seats {
     /// Whether nobody sits there, so that nobody can be started.
     pub(crate) fn is_empty(&self, node: NodeId) -> bool {
         self.empty.contains(&node)
+    }
+
+    /// Whether the member there may have been removed, and may end of that.
+    pub(crate) fn is_doubtful(&self, node: NodeId) -> bool {
+        self.doubtful.contains(&node)
     }
 
     /// Those that stayed empty, or whose member never got its vote, each with the reason.
@@ -87,7 +93,10 @@ impl Cluster {
         let named = number(member.id);
         match self.wait_for(council.remove(&member, deadline)) {
             Changed::Done(_) => {}
-            Changed::Refused(why) => return Ok((removal(named, Some(why)), Vec::new())),
+            Changed::Refused(why) => {
+                self.seats.doubtful.insert(node);
+                return Ok((removal(named, Some(why)), Vec::new()));
+            }
             Changed::Unknown(why) => {
                 self.seats.doubtful.insert(node);
                 let why = format!("and nobody knows whether it was removed: {why}");
@@ -103,14 +112,20 @@ impl Cluster {
         let url = self.known_as(node)?;
         let leader = self.wait_for(self.probes().sighting()).map(|seen| seen.leader);
         let mut council = self.council(node, leader);
-        if self.seats.doubtful.remove(&node) && self.wait_for(council.at(&url)) == Some(None) {
-            self.clear_seat(node)?;
+        let began = Instant::now();
+        let deadline = began + JOIN;
+        while self.seats.doubtful.contains(&node) {
+            match self.wait_for(council.at(&url)) {
+                None if Instant::now() < deadline => continue,
+                None => self.seats.doubts.push(format!("nobody says whether {node} is a member")),
+                Some(Some(_)) => {}
+                Some(None) => drop(self.clear_seat(node)?),
+            }
+            self.seats.doubtful.remove(&node);
         }
         if !self.seats.is_empty(node) {
             return Ok((None, Vec::new()));
         }
-        let began = Instant::now();
-        let deadline = began + JOIN;
         let member = match self.wait_for(council.add(&url, deadline)) {
             Changed::Done(member) => member,
             Changed::Refused(why) | Changed::Unknown(why) => {
