@@ -17,7 +17,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use runner::bench::{Bench, Contender, Kind};
+use runner::bench::{Bench, Contender, Failover, Kind};
 
 use crate::common::{LONGEST, seconds};
 use crate::exit::{Exit, Refusal};
@@ -42,10 +42,14 @@ enum Subject {
 /// turns that were neighbours. Clients ask the leader, each its next request when the last is answered.
 /// Both have the timers that etcd has by itself. A turn in which the lead passed on or a request failed
 /// is taken again, and said.
+///
+/// With --failover, leaders are killed instead, and what counts is how long nobody is served, with the settings that
+/// each system has by itself.
 #[derive(Args, Debug)]
 #[command(after_help = "Exit code: 0 measured, 2 a row has no figures, 254 wrong arguments,
            255 the harness itself failed.
-Example:   harness bench raft --against etcd --clients 1,64 --rounds 3")]
+Example:   harness bench raft --against etcd --clients 1,64 --rounds 3
+           harness bench raft --against etcd --failover 30")]
 struct RaftArgs {
     /// A system to measure beside it, in this build of it if one is given [see: harness list]
     #[arg(long, value_name = "SYSTEM[=BINARY]")]
@@ -66,6 +70,10 @@ struct RaftArgs {
     /// How many turns each system gets for a row
     #[arg(long, value_name = "N", default_value_t = 5)]
     rounds: usize,
+
+    /// Kill so many leaders of each system instead, and measure until a client is served again
+    #[arg(long, value_name = "N", conflicts_with_all = ["clients", "turn", "rounds"])]
+    failover: Option<usize>,
 
     /// Make every sync of raft-node's disk take this much longer
     #[arg(long, value_name = "MS", default_value_t = 0)]
@@ -121,8 +129,33 @@ fn raft(args: RaftArgs) -> Result<Exit, Refusal> {
     }
     let ours = Contender { system: "raft".to_owned(), bin: None, settings };
     let peer = |Against { system, bin }| Contender { system, bin, settings: BTreeMap::new() };
+    let systems: Vec<Contender> = std::iter::once(ours).chain(args.against.map(peer)).collect();
+    let out = args.out.unwrap_or_else(|| folder.path().to_owned());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(Refusal::broken)?;
+    let refused = |error: runner::Error| {
+        if error.is_users() { Refusal::wrong(&error) } else { Refusal::broken(&error) }
+    };
+    if let Some(kills) = args.failover {
+        if kills == 0 || args.nodes < 3 {
+            return Err(Refusal::wrong(
+                "--failover: at least 1 kill, of a leader that 2 others can do without",
+            ));
+        }
+        let asked = Failover { systems, nodes: args.nodes, kills, out };
+        let outages = runtime.block_on(runner::bench::failover(&asked, tell)).map_err(refused)?;
+        if args.json {
+            render::json(&outages)?;
+        } else {
+            render::text(&format!("{outages}\n"))?;
+        }
+        return Ok(Exit::Valid);
+    }
     let bench = Bench {
-        systems: std::iter::once(ours).chain(args.against.map(peer)).collect(),
+        systems,
         nodes: args.nodes,
         clients: args.clients,
         kinds: Kind::ALL.to_vec(),
@@ -130,16 +163,9 @@ fn raft(args: RaftArgs) -> Result<Exit, Refusal> {
         rounds: args.rounds,
         keys: KEYS,
         patience: PATIENCE,
-        out: args.out.unwrap_or_else(|| folder.path().to_owned()),
+        out,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(Refusal::broken)?;
-    let table = runtime
-        .block_on(runner::bench::bench(&bench, tell))
-        .map_err(|error| if error.is_users() { Refusal::wrong(&error) } else { Refusal::broken(&error) })?;
+    let table = runtime.block_on(runner::bench::bench(&bench, tell)).map_err(refused)?;
     if args.json {
         render::json(&table)?;
     } else {

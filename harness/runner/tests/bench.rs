@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use runner::Error;
-use runner::bench::{Bench, Contender, Kind, Row, Table, bench};
+use runner::bench::{Bench, Contender, Failover, Kind, Row, Table, bench, failover};
 use tempfile::TempDir;
 
 /// The server of `examples/forgetful.rs`, which cargo builds beside the tests.
@@ -116,5 +116,19 @@ async fn what_cannot_be_measured_is_refused_before_anything_is_started() {
         let error = bench(&wrong, |line| panic!("{line}")).await.unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
         assert_eq!(error.exit_code(), 254);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_leader_dies_once_in_a_round_and_the_time_until_somebody_is_served_is_told() {
+    let out = tempfile::tempdir().unwrap();
+    let systems = vec![contender(forgetful(), "even"), contender(forgetful(), "even")];
+    let asked = Failover { systems, nodes: 3, kills: 2, out: out.path().to_owned() };
+    let outages = failover(&asked, |_| {}).await.unwrap();
+    assert_eq!(outages.systems.len(), 2);
+    for outage in &outages.systems {
+        assert_eq!(outage.millis.len(), 2);
+        assert!(outage.median_ms > 0.0 && outage.median_ms <= outage.max_ms, "{outages}");
+        assert!(!outage.system.settings.contains_key("election-timeout"), "as each system is by itself");
     }
 }

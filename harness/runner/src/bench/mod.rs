@@ -15,6 +15,7 @@
 //! fastest of all. Such a turn is taken again a few times, and every attempt is reported with its reason.
 //! When a node dies, the measurement ends.
 
+mod failover;
 mod load;
 mod table;
 mod usage;
@@ -33,6 +34,7 @@ use crate::folder::Folder;
 use crate::plan::Plan;
 use crate::probe::Sighting;
 use crate::system::System;
+pub use failover::{Failover, Outage, Outages, failover};
 pub use load::Kind;
 use load::{Done, Load};
 use table::count;
