@@ -1,9 +1,10 @@
 //! `harness suite`: many runs under one name.
 //!
-//! There is one so far: every planted mistake of Raft is hunted in the simulator, all in the same way, and the
-//! code without mistakes goes through the same sweep for many times as long.
+//! There is one so far: every planted mistake of Raft is hunted, in the simulator or with real processes, all in the
+//! same way, and the code without mistakes goes through the same sweep for longer.
 
 mod junit;
+mod real;
 mod table;
 
 use std::path::PathBuf;
@@ -26,14 +27,17 @@ use crate::sim::stop_on_signal;
 use crate::threads;
 
 /// All suites, with a line each.
-pub(crate) const SUITES: [(&str, &str); 1] =
-    [("bugs-raft", "sim: every planted mistake of raft is hunted in the same way, then raft without one")];
+pub(crate) const SUITES: [(&str, &str); 1] = [(
+    "bugs-raft",
+    "sim, real: every planted mistake of raft is hunted in the same way, then raft without one",
+)];
 
 /// Run a whole suite, and print a table of what came of it.
 ///
 /// bugs-raft hunts every planted mistake of raft. Seed after seed lives by the next plan of one list, the same
 /// for all mistakes, until a life is bad or the budget is spent. Then raft without a mistake lives by the same
-/// list for many times as long as the longest hunt that found something: no life may be bad.
+/// list for many times as long as the longest hunt that found something: no life may be bad. With real processes,
+/// a run of some seconds takes the place of a life.
 #[derive(Args, Debug)]
 #[command(after_help = "Exit code: 0 every mistake was found and the control is good, 1 the control is bad,
            2 a mistake was not found, 254 wrong arguments, 255 the harness itself failed.
@@ -47,13 +51,15 @@ pub(crate) struct SuiteArgs {
     #[arg(long, value_name = "WORLD", value_enum, default_value_t = WorldArg::Sim)]
     world: WorldArg,
 
-    /// For how long each mistake is hunted at most, in virtual seconds: on any machine, the same lives
-    #[arg(long, value_name = "SECONDS", default_value_t = 60_000.0, allow_negative_numbers = true)]
-    budget: f64,
+    /// For how long each mistake is hunted at most, in seconds: virtual ones in the simulator, so that on any machine
+    /// it is the same lives, and real ones with processes [default: 60000, or 120]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    budget: Option<f64>,
 
-    /// For how many times the longest hunt the code without a mistake must be good
-    #[arg(long, value_name = "TIMES", default_value_t = 20)]
-    control: u32,
+    /// For how many times the longest hunt the code without a mistake must be good; with real processes, how often
+    /// it goes through all plans [default: 20, or 3]
+    #[arg(long, value_name = "TIMES")]
+    control: Option<u32>,
 
     /// Hunt only this mistake, by name or number; may be repeated [see: harness list]
     #[arg(long, value_name = "BUG", conflicts_with = "control_only")]
@@ -72,7 +78,7 @@ pub(crate) struct SuiteArgs {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 
-    /// Lives at a time [default: one per core]
+    /// Lives or clusters at a time [default: one per core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 
@@ -86,8 +92,14 @@ pub(crate) struct SuiteArgs {
 enum WorldArg {
     /// In a simulator
     Sim,
+    /// In processes of their own
+    Real,
 }
 
+/// How long a mistake is hunted in the simulator, if nothing is said.
+const BUDGET: Duration = Duration::from_mins(1_000);
+/// How many times the longest hunt its control lasts, if nothing is said.
+const CONTROL: u32 = 20;
 /// Nobody hunts for longer, in virtual time: thirty years.
 const LONGEST: Duration = Duration::from_hours(30 * 365 * 24);
 
@@ -127,17 +139,27 @@ pub(crate) fn suite(args: &SuiteArgs) -> Result<Exit, Refusal> {
     if !cfg!(feature = "bugs") && !args.control_only {
         return Err(Refusal::wrong("this build has no planted bugs: only --control-only makes sense"));
     }
-    let WorldArg::Sim = args.world;
-    let budget = seconds("--budget", args.budget, LONGEST)?;
+    let budget = args.budget.map(|budget| seconds("--budget", budget, LONGEST)).transpose()?;
     let only = bugs("--only", &args.only)?;
     args.junit.as_deref().map(|path| writable_file("--junit", path)).transpose()?;
     args.out.as_deref().map(|path| writable_folder("--out", path)).transpose()?;
     threads::use_threads(args.threads)?;
-    let bugs = match (args.control_only, only.is_empty()) {
-        (true, _) => Vec::new(),
-        (_, true) => hunt::within(),
-        (_, false) => only,
+    let all = only.is_empty() && !args.control_only;
+    let bugs = match (args.control_only, only.is_empty(), args.world) {
+        (true, ..) => Vec::new(),
+        (_, false, _) => only,
+        (_, true, WorldArg::Sim) => hunt::within(),
+        (_, true, WorldArg::Real) => real::within(),
     };
+    if args.world == WorldArg::Real {
+        if args.junit.is_some() {
+            return Err(Refusal::wrong("--junit: only with --world sim so far"));
+        }
+        let out = args.out.clone().unwrap_or_else(|| PathBuf::from("histories/runs"));
+        let (budget, rounds) = (budget.unwrap_or(real::BUDGET), args.control.unwrap_or(real::ROUNDS));
+        return real::suite(&real::Hunts { bugs: &bugs, budget, rounds, out: &out, all }, args.json);
+    }
+    let budget = budget.unwrap_or(BUDGET);
     let outcome = bugs_raft(&bugs, budget, args);
     if let Some(path) = &args.junit {
         let written = std::fs::write(path, junit::report(&outcome));
@@ -171,7 +193,7 @@ fn bugs_raft(bugs: &[Bug], budget: Duration, args: &SuiteArgs) -> Outcome {
     let rows: Vec<Row> = bugs.par_iter().with_max_len(1).map(hunt).collect();
     let longest = rows.iter().filter(|row| row.hunt.found.is_some()).map(|row| row.hunt.virtual_time()).max();
     let length = match longest {
-        Some(longest) => longest.saturating_mul(args.control),
+        Some(longest) => longest.saturating_mul(args.control.unwrap_or(CONTROL)),
         None => budget,
     };
     let started = Instant::now();

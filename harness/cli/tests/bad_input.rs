@@ -201,7 +201,8 @@ fn a_life_that_cannot_be_lived_is_refused_with_a_cure() {
     refused(&["suite", "bugs-rafft"], &["bugs-rafft", "bugs-raft"]);
     refused(&["suite", "bugs-raft", "--only", "heisenbug"], &["--only", "heisenbug", "skip-read-quorum"]);
     refused(&["suite", "bugs-raft", "--budget", "0"], &["--budget"]);
-    refused(&["suite", "bugs-raft", "--world", "real"], &["real", "sim"]);
+    refused(&["suite", "bugs-raft", "--world", "moon"], &["moon", "sim", "real"]);
+    refused(&["suite", "bugs-raft", "--world", "real", "--junit", "x.xml"], &["--junit"]);
 }
 
 #[test]
@@ -300,6 +301,9 @@ fn help_is_an_answer() {
 #[test]
 fn a_bench_that_cannot_be_is_refused_before_a_node_is_started() {
     refused(&["bench", "raft", "--nodes", "0"], &["0 nodes"]);
+    refused(&["bench", "raft", "--failover", "0"], &["--failover"]);
+    refused(&["bench", "raft", "--failover", "3", "--nodes", "2"], &["--failover", "2 others"]);
+    refused(&["bench", "raft", "--failover", "3", "--rounds", "2"], &["--failover", "--rounds"]);
     refused(&["bench", "raft", "--against", "nothing"], &["unknown system `nothing`"]);
     refused(&["bench", "raft", "--clients", "1,0"], &["--clients"]);
     refused(&["bench", "raft", "--clients", "1,1000000"], &["1000000 clients"]);
