@@ -58,7 +58,7 @@ impl Kind {
     pub const REAL: [Kind; 5] = [Kind::Partition, Kind::Kill, Kind::Pause, Kind::Restart, Kind::Membership];
 
     /// Those that a simulator mixes when it is asked for `all`.
-    pub const SIMULATED: [Kind; 10] = [
+    pub const SIMULATED: [Kind; 12] = [
         Kind::Partition,
         Kind::Kill,
         Kind::Pause,
@@ -69,6 +69,8 @@ impl Kind {
         Kind::FullDisk,
         Kind::FailedSync,
         Kind::BitFlip,
+        Kind::Restart,
+        Kind::Membership,
     ];
 
     /// Whether a system that keeps its promises must keep them under this kind. Those that it need not

@@ -19,7 +19,7 @@ use workload::{Generator, PATIENCE, Seats, Turn};
 
 use crate::asking::{Asked, Asking, Call, Nonsense};
 use crate::request::{Heard, PAUSE, Request, SILENCE, Session};
-use crate::world::World;
+use crate::world::{World, place};
 
 /// The cluster that is asked.
 type Cluster = World<kv::Store>;
@@ -175,7 +175,7 @@ impl<W: Asking> Clients<W> {
     fn attempt(&mut self, world: &mut Cluster, mut open: Open<W>) {
         self.last_call += 1;
         open.call = CallId(self.last_call);
-        world.call(raft::NodeId(open.node.0), open.call, open.request.attempt());
+        world.call(place(open.node), open.call, open.request.attempt());
         if open.request.is_named() {
             world.wake_at(world.now + SILENCE, Alarm::Silence(open.call).name());
         }
@@ -365,6 +365,8 @@ pub(crate) enum Alarm {
     Again(CallId),
     /// The connections to this node break.
     Broken(NodeId),
+    /// The operator looks around.
+    Operator,
 }
 
 impl Alarm {
@@ -378,6 +380,7 @@ impl Alarm {
             Alarm::Broken(node) => (2 * Alarm::KIND) | u64::from(node.0),
             Alarm::Silence(call) => (3 * Alarm::KIND) | call.0,
             Alarm::Again(call) => (4 * Alarm::KIND) | call.0,
+            Alarm::Operator => 5 * Alarm::KIND,
         }
     }
 
@@ -388,6 +391,7 @@ impl Alarm {
             1 => Alarm::Patience(number),
             3 => Alarm::Silence(CallId(number)),
             4 => Alarm::Again(CallId(number)),
+            5 => Alarm::Operator,
             2 => Alarm::Broken(NodeId(u16::try_from(number).expect("a node's number is small"))),
             _ => Alarm::Look,
         }

@@ -11,8 +11,9 @@ pub(crate) struct Clock {
     /// The true time at which `mono` was right.
     since: u64,
     mono: u64,
-    /// How much faster than true time it runs, in percent.
+    /// How much faster than true time it runs, in percent; and how much when nobody meddles with it.
     drift: i8,
+    usual_drift: i8,
     /// How far the wall clock is from the true time.
     offset: i64,
     /// How far it was from it when it was made: as right as it gets.
@@ -29,12 +30,23 @@ const EPOCH: u64 = 1_700_000_000_000_000_000;
 impl Clock {
     /// A clock that starts now, and is right.
     pub(crate) fn starting(now: u64, offset: i64) -> Clock {
-        Clock { since: now, mono: 0, drift: 0, offset, usual: offset, jumps: 0, began: now }
+        Clock { since: now, mono: 0, drift: 0, usual_drift: 0, offset, usual: offset, jumps: 0, began: now }
     }
 
     /// The clocks of a new process on the same machine: the monotonic one begins again.
     pub(crate) fn restarted(&self, now: u64) -> Clock {
         Clock { since: now, mono: 0, began: now, ..self.clone() }
+    }
+
+    /// The same, of a make that always runs so many percent too fast.
+    #[must_use]
+    pub(crate) fn running(self, percent: i8) -> Clock {
+        Clock { drift: percent, usual_drift: percent, ..self }
+    }
+
+    /// How much too fast it runs when nobody meddles with it, in percent.
+    pub(crate) fn usual_drift(&self) -> i8 {
+        self.usual_drift
     }
 
     /// What a node reads at this true time.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use nemesis::Kind;
+use raft::Membership;
 use serde::Serialize;
 
 /// What a life met.
@@ -38,13 +39,25 @@ pub struct Coverage {
     pub compactions: u64,
     /// Reads that a leader answered by its lease, asking nobody.
     pub lease_reads: u64,
+    /// Members that were removed.
+    pub removed: u64,
+    /// Members that were added, as learners or as voters.
+    pub added: u64,
+    /// Learners that were given a vote.
+    pub promoted: u64,
+    /// Memberships in which two sets of voters decided.
+    pub joint: u64,
+    /// Leads that were given away, and taken over.
+    pub transfers: u64,
+    /// Members that joined later, and began with another's snapshot.
+    pub joined_by_snapshot: u64,
     /// Faults injected, and those of them that had an effect, by kind.
     #[serde(skip)]
     pub faults: BTreeMap<Kind, (u64, u64)>,
 }
 
 /// What can be met besides faults, by name.
-pub const MARKS: [&str; 13] = [
+pub const MARKS: [&str; 19] = [
     "leader change",
     "log cut back",
     "torn tail",
@@ -58,6 +71,12 @@ pub const MARKS: [&str; 13] = [
     "fetch cut short",
     "log shortened",
     "read by lease",
+    "member removed",
+    "member added",
+    "learner promoted",
+    "joint membership",
+    "lead handed over",
+    "joined by snapshot",
 ];
 
 impl Coverage {
@@ -77,8 +96,24 @@ impl Coverage {
             self.cut_fetches,
             self.compactions,
             self.lease_reads,
+            self.removed,
+            self.added,
+            self.promoted,
+            self.joint,
+            self.transfers,
+            self.joined_by_snapshot,
         ];
         std::array::from_fn(|place| (MARKS[place], met[place]))
+    }
+
+    /// The members were these, and are those now.
+    pub(crate) fn members_changed(&mut self, before: &Membership, now: &Membership) {
+        let (old, new) = (before.nodes(), now.nodes());
+        self.removed += old.difference(&new).count() as u64;
+        self.added += new.difference(&old).count() as u64;
+        let promoted = before.learners().iter().filter(|node| now.voters().contains(**node));
+        self.promoted += promoted.count() as u64;
+        self.joint += u64::from(now.is_joint());
     }
 
     /// A fault of this kind ended, with an effect or without.

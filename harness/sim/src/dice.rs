@@ -20,6 +20,8 @@ pub(crate) enum Dice {
     Deaths,
     /// In which order a node that stood still looks at things, whether power goes twice, what of a disk fails.
     Whims,
+    /// What the operator wishes for, and when.
+    Operator,
     Disk(u16),
     Timers(u16),
 }
@@ -37,6 +39,7 @@ impl Dice {
             Dice::Wall => 7,
             Dice::Deaths => 8,
             Dice::Whims => 9,
+            Dice::Operator => 10,
             Dice::Disk(node) => 1_000 + u64::from(node),
             Dice::Timers(node) => 100_000 + u64::from(node),
         };

@@ -11,6 +11,7 @@
 //! To read it:
 //! * [`life`] is the story: clients and faults, heal, demand progress, judge;
 //! * `world` is the loop, `network`, [`disk`] and `clock` are what can go wrong;
+//! * `operator` is who replaces members and asks for other leaders;
 //! * `target` is where a [`nemesis::Fault`] becomes a few assignments;
 //! * [`mod@sweep`] lives many lives, `shrink` makes a bad one small, [`hunt`] looks for what was planted.
 //!
@@ -35,6 +36,7 @@ pub mod life;
 mod life_file;
 mod network;
 mod node;
+mod operator;
 mod panics;
 mod plan;
 mod request;

@@ -4,7 +4,7 @@
 //! start all nodes, wait until one leads
 //! safety    clients work, faults come and go, invariants are checked after every step
 //! heal      everything is mended, whoever can be started is
-//! liveness  progress is demanded: every final read must be answered, every node must catch up
+//! liveness  progress is demanded: every final read must be answered, every node must take a change in and catch up
 //! judge     what clients saw is held against what they were promised; equal logs must be equal states
 //! ```
 //!
@@ -13,6 +13,7 @@
 //! the same seed is the same life.
 
 mod faults;
+mod members;
 
 use std::fmt::Write as _;
 use std::hash::Hash;
@@ -24,10 +25,11 @@ use history::Line;
 use nemesis::{Deed, Nemesis, Schedule, Time, cluster};
 use raft::Bugs;
 use raft::script::Move;
-use replica::{Replica, Sessions};
+use replica::{CallId, Replica, Sessions};
 
 use self::faults::Lasting;
-use crate::asking::Asking;
+use self::members::Replacing;
+use crate::asking::{Asking, a_change};
 use crate::audience::Audience;
 use crate::clients::{Alarm, Asks, Clients, Counts, Given, paired};
 use crate::coverage::Coverage;
@@ -35,10 +37,11 @@ use crate::dice::Dice;
 use crate::digest::Digest;
 use crate::ending::Ending;
 use crate::node::{Node, Standing};
+use crate::operator::Operator;
 use crate::panics;
 use crate::request::Heard;
 use crate::settings::Settings;
-use crate::world::{Constitution, Kind, Outside, World};
+use crate::world::{Constitution, Kind, Outside, World, place, seat};
 
 /// The store that is simulated: what `raft-node` serves.
 type Cluster = World<kv::Store>;
@@ -54,6 +57,12 @@ const RESIDUE: u64 = 3 * SECOND;
 /// How long a healed cluster may take until all its nodes follow one of them and have executed the same, from when
 /// it was last closer to that than ever before: who has far to go, on a slow disk, is not stuck as long as he goes.
 const CATCH_UP: u64 = 20 * SECOND;
+
+/// Calls from here on ask whether a change is taken in.
+const PROOF: CallId = CallId(1 << 52);
+
+/// How often the members may change until then: each seat twice or so, with a learner and joint members between.
+const MOST_CHANGES: u32 = 50;
 
 /// All that a node has made of its log, as a number.
 fn state_of(store: &kv::Store, sessions: &Sessions<kv::Reply>) -> u64 {
@@ -160,6 +169,11 @@ struct Living<'a, W: Asking> {
     clients: Clients<W>,
     nemesis: Nemesis,
     lasting: Vec<Lasting>,
+    /// Who changes members and asks for leaders, in lives in which anybody does.
+    operator: Option<Operator>,
+    replacing: Vec<Replacing>,
+    /// The last change that was asked for to see whether one is taken in; and whether it was made.
+    proof: (CallId, bool),
     /// Time 0 of the history and of the schedule, on the world's clock.
     start: u64,
     /// When we will be woken.
@@ -189,6 +203,10 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         let nemesis_seed = rand::Rng::next_u64(&mut Dice::Nemesis.of(frame.seed));
         let limit = Time::default().after(frame.time_limit);
         let nemesis = Nemesis::new(frame.schedule.clone(), cluster(frame.nodes), nemesis_seed, limit);
+        let wishes = frame.settings.wishes.map(|every| every.0);
+        let replaces = frame.schedule.kinds().as_slice().contains(&nemesis::Kind::Membership);
+        let operator = (replaces || wishes.is_some())
+            .then(|| Operator::new(usize::from(frame.nodes), wishes, Dice::Operator.of(frame.seed)));
         Living {
             frame,
             audience,
@@ -197,6 +215,9 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             clients,
             nemesis,
             lasting: Vec::new(),
+            operator,
+            replacing: Vec::new(),
+            proof: (PROOF, false),
             start: 0,
             look: None,
             concluded: usize::MAX,
@@ -230,7 +251,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
 
     fn birth(&mut self) {
         for id in cluster(self.frame.nodes) {
-            self.world.start_again(raft::NodeId(id.0));
+            self.world.start_again(place(id));
         }
         while self.world.leader().is_none() && self.world.now < FIRST_ELECTION {
             self.world.wake_at(self.world.now + 10_000_000, Alarm::Look.name());
@@ -240,6 +261,15 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         }
         self.start = self.world.now;
         self.clients.begin_history(self.start);
+        self.operate();
+    }
+
+    /// The operator looks around, and will again.
+    fn operate(&mut self) {
+        let Some(operator) = &mut self.operator else { return };
+        operator.look(&mut self.world);
+        self.world.wake_at(self.world.now + operator.rests(), Alarm::Operator.name());
+        self.look_at_members();
     }
 
     /// Clients work and faults come and go. Whether nothing that cannot be has happened.
@@ -265,6 +295,9 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         for fault in self.nemesis.stop(Time(self.world.now - self.start)) {
             self.heal_fault(&fault);
         }
+        if let Some(operator) = &mut self.operator {
+            operator.hurry();
+        }
         self.world.mend_all();
         let limit = self.world.now + 10 * SECOND;
         while !self.clients.idle() {
@@ -286,7 +319,8 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
     /// Demands progress.
     fn liveness(&mut self) -> bool {
         self.concluded = self.clients.lines().len();
-        let up = self.replicas().map(|replica| nemesis::NodeId(replica.raft().id().0)).collect();
+        let up = self.world.nodes.iter().enumerate().filter(|(_, node)| node.replica.is_some());
+        let up = up.map(|(place, _)| seat(place)).collect();
         self.clients.conclude(up);
         let limit = self.world.now + RECOVERY;
         while let Given::Until(until) = self.clients.hand_out(&mut self.world) {
@@ -297,13 +331,44 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
                 return false;
             }
         }
-        self.clients.given_up() == 0 && self.catch_up()
+        self.clients.given_up() == 0 && self.everybody_changes() && self.catch_up()
+    }
+
+    /// Whether each node has a change made, if it is asked again and again: nothing that was begun before holds it up
+    /// for ever.
+    fn everybody_changes(&mut self) -> bool {
+        let limit = self.world.now + RECOVERY;
+        (0..self.world.nodes.len())
+            .all(|at| self.world.nodes[at].replica.is_none() || self.changes(at, limit))
+    }
+
+    fn changes(&mut self, at: usize, limit: u64) -> bool {
+        while self.world.now < limit {
+            self.proof = (CallId(self.proof.0.0 + 1), false);
+            self.world.call(at, self.proof.0, a_change());
+            let patience = self.world.now + SECOND;
+            self.world.wake_at(patience, Alarm::Look.name());
+            while !self.proof.1 && self.world.now < patience {
+                if !self.wait(limit) {
+                    return false;
+                }
+            }
+            if self.proof.1 {
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether all nodes that live come to follow one of them, and to have executed the same.
     fn catch_up(&mut self) -> bool {
         let (mut limit, mut closest) = (self.world.now, u64::MAX);
+        // Whoever comes as a new member has everything before him, and that is no step back.
+        let (mut members, mut changes) = (self.who_is_there(), 0);
         while !(self.complete() && self.agreed() && self.level()) {
+            if members != self.who_is_there() && changes < MOST_CHANGES {
+                (members, changes, closest) = (self.who_is_there(), changes + 1, u64::MAX);
+            }
             let behind = self.behind();
             if behind < closest {
                 (limit, closest) = (self.world.now + CATCH_UP, behind);
@@ -323,8 +388,22 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         first.is_some() && leaders.all(|other| other == first)
     }
 
-    /// Whether everybody lives but those who found their disks damaged.
+    /// Since when the members are those that they are, and who sits where.
+    fn who_is_there(&self) -> (raft::Index, Vec<raft::NodeId>) {
+        (self.world.members.0, self.world.nodes.iter().map(|node| node.id).collect())
+    }
+
+    /// How much the operator has left to do.
+    fn undone(&self) -> u64 {
+        if self.operator.is_some() { Operator::undone(&self.world) } else { 0 }
+    }
+
+    /// Whether everybody lives but those who found their disks damaged. Where somebody replaces members, those are
+    /// replaced, too.
     fn complete(&self) -> bool {
+        if self.undone() > 0 {
+            return false;
+        }
         let excused = |node: &Node<kv::Store>| node.damaged && matches!(node.standing, Standing::Refused(_));
         self.world.nodes.iter().all(|node| node.replica.is_some() || excused(node))
     }
@@ -358,12 +437,24 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         let Some(news) = self.next_news(limit) else { return false };
         for node in std::mem::take(&mut self.world.ended) {
             // What is under way to its clients arrives first.
-            self.world.wake_at(self.world.now + 500_000, Alarm::Broken(nemesis::NodeId(node.0)).name());
+            self.world.wake_at(self.world.now + 500_000, Alarm::Broken(seat(node)).name());
         }
         let world = &mut self.world;
         match news {
-            Outside::Answer(call, outcome) => self.clients.hear(world, call, Heard::Said(outcome)),
-            Outside::Refused(call) => self.clients.hear(world, call, Heard::Refused),
+            Outside::Answer(call, outcome) if call >= PROOF => {
+                self.proof.1 |= call == self.proof.0 && matches!(outcome, replica::Outcome::Done(_));
+            }
+            Outside::Answer(call, outcome) => {
+                let his = self.operator.as_mut().is_some_and(|operator| operator.hear(world, call, &outcome));
+                if !his {
+                    self.clients.hear(world, call, Heard::Said(outcome));
+                }
+            }
+            Outside::Refused(call) => {
+                if !self.operator.as_mut().is_some_and(|operator| operator.refused(call)) {
+                    self.clients.hear(world, call, Heard::Refused);
+                }
+            }
             Outside::Ended => {}
             Outside::Wake(name) => match Alarm::named(name) {
                 Alarm::Look => self.look = self.look.filter(|at| *at > self.world.now),
@@ -371,6 +462,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
                 Alarm::Silence(call) => self.clients.hear(world, call, Heard::Nothing("no answer for long")),
                 Alarm::Again(call) => self.clients.ask_again(world, call),
                 Alarm::Broken(node) => self.clients.disconnected(world, node),
+                Alarm::Operator => self.operate(),
             },
         }
         true

@@ -12,11 +12,13 @@
 //! does not read from a connection of the last one. Of what it had sent itself, nobody can say how far it
 //! came: some of it is in buffers of its own machine, some on the wire, some in buffers of the
 //! receiver. So the [fate](Fate) of that is drawn for each death.
+//!
+//! Links lead from seat to seat. Who sits there may change, as behind an address.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use nemesis::{Link, Sever, Weather};
-use raft::{Envelope, NodeId};
+use nemesis::{Link, NodeId, Sever, Weather};
+use raft::Envelope;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -132,8 +134,8 @@ impl Network {
     }
 
     /// A message leaves. If the link is cut, this is the last of it for now.
-    pub(crate) fn send(&mut self, now: u64, envelope: Envelope) -> Arrivals {
-        let place = self.place(envelope.from, envelope.to);
+    pub(crate) fn send(&mut self, now: u64, link: Link, envelope: Envelope) -> Arrivals {
+        let place = self.place(link);
         if self.wires[place].cut.is_some() {
             let number = self.wires[place].number();
             self.wires[place].stop(number, envelope);
@@ -170,8 +172,8 @@ impl Network {
     }
 
     /// A message would arrive now, if nothing has come between.
-    pub(crate) fn arrives(&mut self, from: NodeId, to: NodeId, number: u64) -> Option<Envelope> {
-        let place = self.place(from, to);
+    pub(crate) fn arrives(&mut self, link: Link, number: u64) -> Option<Envelope> {
+        let place = self.place(link);
         let wire = &mut self.wires[place];
         let turn = wire.under_way.binary_search_by_key(&number, |(number, _)| *number).ok()?;
         let (_, envelope) = wire.under_way.remove(turn)?;
@@ -188,7 +190,7 @@ impl Network {
         let fate = Fate::draw(&mut self.fates);
         let mut lost = 0;
         for other in (1..=u16::try_from(self.nodes).expect("nodes are numbered in 16 bits")).map(NodeId) {
-            let (to, from) = (self.place(other, node), self.place(node, other));
+            let (to, from) = (self.place(Link::new(other, node)), self.place(Link::new(node, other)));
             lost += self.wires[to].lose_all_but(0);
             let keeps = fate.keeps(self.wires[from].on_it(), &mut self.fates);
             lost += self.wires[from].lose_all_but(keeps);
@@ -248,12 +250,12 @@ impl Network {
     }
 
     fn wire(&mut self, link: Link) -> &mut Wire {
-        let place = self.place(NodeId(link.from.0), NodeId(link.to.0));
+        let place = self.place(link);
         &mut self.wires[place]
     }
 
-    fn place(&self, from: NodeId, to: NodeId) -> usize {
-        (usize::from(from.0) - 1) * self.nodes + usize::from(to.0) - 1
+    fn place(&self, link: Link) -> usize {
+        (usize::from(link.from.0) - 1) * self.nodes + usize::from(link.to.0) - 1
     }
 }
 
@@ -320,8 +322,7 @@ fn up_to(most: u64, dice: &mut ChaCha8Rng) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use nemesis::NodeId as Name;
-    use raft::{Message, Term};
+    use raft::{Message, NodeId as Member, Term};
     use rand::SeedableRng;
 
     use super::*;
@@ -337,28 +338,30 @@ mod tests {
     /// The term tells one message from another.
     fn message(from: u16, to: u16, term: u64) -> Envelope {
         Envelope {
-            from: NodeId(from),
-            to: NodeId(to),
+            from: Member(from),
+            to: Member(to),
             term: Term(term),
             message: Message::Vote { granted: true },
         }
     }
 
     fn link(from: u16, to: u16) -> Link {
-        Link::new(Name(from), Name(to))
+        Link::new(NodeId(from), NodeId(to))
     }
 
     /// Sends so many over a link, and says when they will arrive.
     fn send(network: &mut Network, from: u16, to: u16, count: u64) -> Vec<Arrival> {
         let terms = 0..count;
-        terms.map(|term| network.send(10 * term, message(from, to, term)).first.unwrap()).collect()
+        terms
+            .map(|term| network.send(10 * term, link(from, to), message(from, to, term)).first.unwrap())
+            .collect()
     }
 
     /// The terms of those that arrive, in the order of their times.
     fn arriving(network: &mut Network, from: u16, to: u16, mut under_way: Vec<Arrival>) -> Vec<u64> {
         under_way.sort_by_key(|arrival| arrival.at);
         let numbers = under_way.into_iter().map(|arrival| arrival.number);
-        let arrived = numbers.filter_map(|number| network.arrives(NodeId(from), NodeId(to), number));
+        let arrived = numbers.filter_map(|number| network.arrives(link(from, to), number));
         arrived.map(|envelope| envelope.term.0).collect()
     }
 
@@ -382,7 +385,7 @@ mod tests {
         let mut network = network(1);
         let (to_it, others) = (send(&mut network, 2, 1, 3), send(&mut network, 2, 3, 3));
         network.sever(&[link(3, 1)].into(), Sever::Hold);
-        network.send(0, message(3, 1, 0));
+        network.send(0, link(3, 1), message(3, 1, 0));
         assert_eq!(network.process_ends(NodeId(1)), 4);
         assert!(arriving(&mut network, 2, 1, to_it).is_empty());
         assert!(network.mend(100, link(3, 1)).0.is_empty(), "nor what a cut held");
@@ -397,14 +400,14 @@ mod tests {
             let mut network = network(seed);
             let mut under_way = send(&mut network, 1, 2, 2);
             network.sever(&[link(1, 2)].into(), Sever::Hold);
-            assert_eq!(network.arrives(NodeId(1), NodeId(2), under_way[0].number), None, "it meets the cut");
+            assert_eq!(network.arrives(link(1, 2), under_way[0].number), None, "it meets the cut");
             for term in 2..6 {
-                assert_eq!(network.send(50, message(1, 2, term)), Arrivals::default());
+                assert_eq!(network.send(50, link(1, 2), message(1, 2, term)), Arrivals::default());
             }
             let (released, stopped) = network.mend(60, link(1, 2));
             assert_eq!(stopped, Stopped { held: 5, refused: 0 });
             under_way.extend(released);
-            under_way.push(network.send(61, message(1, 2, 6)).first.unwrap());
+            under_way.push(network.send(61, link(1, 2), message(1, 2, 6)).first.unwrap());
             assert_eq!(arriving(&mut network, 1, 2, under_way), [0, 1, 2, 3, 4, 5, 6]);
         }
     }
@@ -414,9 +417,9 @@ mod tests {
         let mut network = network(1);
         let weather = Weather { loss: 100, ..Weather::default() };
         network.weather(link(1, 2), Some(weather));
-        network.send(0, message(1, 2, 0));
+        network.send(0, link(1, 2), message(1, 2, 0));
         network.sever(&[link(1, 2)].into(), Sever::Cut);
-        network.send(0, message(1, 2, 1));
+        network.send(0, link(1, 2), message(1, 2, 1));
         assert_eq!(network.mend(0, link(1, 2)).1, Stopped { held: 0, refused: 1 });
         assert_eq!(network.weather(link(1, 2), None), Traffic { lost: 1, ..Traffic::default() });
     }

@@ -21,6 +21,8 @@ pub(crate) enum Standing {
     Halted(String),
     /// It found its log damaged, and does not start any more.
     Refused(String),
+    /// It was removed from the cluster and switched off, and nobody has taken its seat yet.
+    Vacant,
 }
 
 pub(crate) struct Node<M: StateMachine> {

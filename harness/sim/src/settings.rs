@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use nemesis::{Aim, Harm, Kind, Schedule, Skew};
+use nemesis::{Aim, Harm, Kind, Schedule, Skew, Span};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,9 @@ pub struct Settings {
     /// that. Then nothing may make a clock worse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<u32>,
+    /// About how often somebody asks for another leader or other members, without need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wishes: Option<Span>,
     /// Whether clients have sessions: then they ask again what they do not know.
     pub sessions: bool,
 }
@@ -78,11 +81,15 @@ impl Settings {
             election: (Duration::from_millis(300), Duration::from_millis(600)),
             snapshots: None,
             lease: None,
+            wishes: None,
             sessions: dice.random_bool(0.5),
         };
         let snapshots = dice.random_bool(0.75).then(|| often(dice));
-        let lease = dice.random_bool(0.25).then(|| *pick(dice, &[50, 150, 300]));
-        Settings { snapshots, lease, ..drawn }
+        let lease = dice.random_bool(0.25).then(|| *pick(dice, &[10, 50, 300]));
+        let wishes = dice.random_bool(0.5).then(|| Span::millis(*pick(dice, &[700, 3_000, 10_000])));
+        // Where messages overtake each other, a wide window of small appends is mostly sent in vain.
+        let window = if drawn.pace.ordered { drawn.window } else { drawn.window.min(8) };
+        Settings { window, snapshots, lease, wishes, ..drawn }
     }
 
     /// Everything fast, in order and alike: for tests that want nothing left to chance.
@@ -102,6 +109,7 @@ impl Settings {
             election: (Duration::from_millis(300), Duration::from_millis(600)),
             snapshots: None,
             lease: None,
+            wishes: None,
             sessions: false,
         }
     }
@@ -114,10 +122,17 @@ impl Settings {
         Settings { lease, ..self }
     }
 
+    /// By how many percent a clock runs too fast when nobody meddles with it: not at all, or as much as a lease bears,
+    /// one way or the other.
+    pub(crate) fn usual_drift(&self, dice: &mut ChaCha8Rng) -> i8 {
+        let most = self.lease.map_or(0, percent);
+        if most == 0 { 0 } else { *pick(dice, &[-most, 0, most]) }
+    }
+
     /// The same faults, with clocks no worse than leases bear.
     pub(crate) fn spare_leases(&self, mut schedule: Schedule) -> Schedule {
         let Some(lease) = self.lease else { return schedule };
-        let most = i8::try_from(lease / 10).unwrap_or(i8::MAX);
+        let most = percent(lease);
         for step in &mut schedule.steps {
             if let Aim::Harm { harm: Harm::Clock(Skew::Drift { percent }), .. } = &mut step.aim {
                 *percent = (*percent).clamp(-most, most);
@@ -125,6 +140,11 @@ impl Settings {
         }
         schedule
     }
+}
+
+/// Thousandths as percent, none too many.
+fn percent(thousandths: u32) -> i8 {
+    i8::try_from(thousandths / 10).unwrap_or(i8::MAX)
 }
 
 /// Snapshots so often that a life sees many of them, and a tail so short that whoever is away for a moment needs one.
@@ -163,6 +183,9 @@ mod tests {
         let leased = Settings { lease: Some(150), ..Settings::plain() };
         assert_eq!(leased.spare_leases(schedule()).steps, [at(15), at(-15), at(3)]);
         assert_eq!(Settings::plain().spare_leases(schedule()).steps, schedule().steps);
+        let mut dice = ChaCha8Rng::seed_from_u64(1);
+        assert!((0..50).map(|_| leased.usual_drift(&mut dice)).all(|drift| [-15, 0, 15].contains(&drift)));
+        assert_eq!(Settings::plain().usual_drift(&mut dice), 0);
         assert_eq!(leased.beside(&schedule()).lease, None, "whoever asks for wrong clocks gets them");
     }
 }

@@ -298,11 +298,11 @@ where
     /// Circumstances of which nothing is special: all of them at once, or else one after the other.
     fn calm(&mut self) {
         let plain = Settings::plain();
-        let calmer: [fn(&mut Settings, &Settings); 10] = [
+        let calmer: [fn(&mut Settings, &Settings); 11] = [
             |settings, plain| settings.clone_from(plain),
             |settings, plain| {
-                let Settings { snapshots, lease, .. } = *settings;
-                *settings = Settings { snapshots, lease, ..plain.clone() };
+                let Settings { snapshots, lease, wishes, .. } = *settings;
+                *settings = Settings { snapshots, lease, wishes, ..plain.clone() };
             },
             |settings, plain| settings.pace = plain.pace,
             |settings, _| settings.pace.ordered = true,
@@ -312,6 +312,7 @@ where
             |settings, plain| settings.sessions = plain.sessions,
             |settings, plain| settings.snapshots = plain.snapshots,
             |settings, plain| settings.lease = plain.lease,
+            |settings, plain| settings.wishes = plain.wishes,
         ];
         for calm in calmer {
             let mut script = self.script();

@@ -23,14 +23,10 @@ use rand::RngExt;
 use crate::disk::Failing;
 use crate::node::{Node, Standing};
 use crate::settings::Settings;
-use crate::world::World;
+use crate::world::{World, place};
 
 /// A message in the simulator has no size; what a cut held is counted as if each had this one.
 const MESSAGE: u64 = 64;
-
-fn raft_id(node: NodeId) -> raft::NodeId {
-    raft::NodeId(node.0)
-}
 
 /// The how-manieth bit of which file.
 fn as_rot((file, bit): (String, u64)) -> Rot {
@@ -39,14 +35,14 @@ fn as_rot((file, bit): (String, u64)) -> Rot {
 
 impl<M: StateMachine<Reply: Hash>> World<M> {
     fn node(&self, id: NodeId) -> &Node<M> {
-        &self.nodes[usize::from(id.0) - 1]
+        &self.nodes[place(id)]
     }
 
     fn node_mut(&mut self, id: NodeId) -> &mut Node<M> {
-        &mut self.nodes[usize::from(id.0) - 1]
+        &mut self.nodes[place(id)]
     }
 
-    fn pid(&self, id: NodeId) -> u32 {
+    pub(crate) fn pid(&self, id: NodeId) -> u32 {
         u32::from(id.0) * 100_000 + self.node(id).boot
     }
 
@@ -59,7 +55,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             _ => status,
         };
         if killed {
-            self.end(raft_id(id), Standing::Dead);
+            self.end(place(id), Standing::Dead);
         }
         Death { node: id, pid, status: status.to_owned(), killed }
     }
@@ -88,8 +84,9 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
 
     /// Whether one more node may find its disk damaged, or is one of those that may already.
     fn may_rot(&self, id: NodeId) -> bool {
-        let others = self.nodes.iter().filter(|node| node.damaged && node.id.0 != id.0).count();
-        others < (self.nodes.len() - 1) / 2
+        let damaged = |(at, node): (usize, &Node<M>)| node.damaged && at != place(id);
+        let others = self.nodes.iter().enumerate().filter(|node| damaged(*node)).count();
+        others < (self.nodes.len() - 1) / 2 && self.can_spare(place(id))
     }
 
     /// Starts whoever is not running and may, lets go on whoever stands still, and makes links quick: the end of
@@ -97,9 +94,8 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
     pub(crate) fn mend_all(&mut self) {
         self.network.calm(Settings::plain().pace);
         for place in 0..self.nodes.len() {
-            let id = self.nodes[place].id;
-            self.resume(id);
-            self.start_again(id);
+            self.resume(place);
+            self.start_again(place);
         }
     }
 }
@@ -114,7 +110,7 @@ impl<M: StateMachine<Reply: Hash>> Target for World<M> {
         let mut counts = BTreeMap::new();
         for link in links {
             let (arrivals, stopped) = self.network.mend(self.now, *link);
-            self.note_arrivals(raft_id(link.from), raft_id(link.to), arrivals);
+            self.note_arrivals(*link, arrivals);
             let bytes = stopped.held * MESSAGE;
             let kept = LinkCounts {
                 refused: stopped.refused,
@@ -141,9 +137,19 @@ impl<M: StateMachine<Reply: Hash>> Target for World<M> {
     }
 
     fn restart(&mut self, nodes: &Nodes) -> io::Result<Vec<Birth>> {
-        let started: Vec<NodeId> =
-            nodes.iter().copied().filter(|id| self.start_again(raft_id(*id))).collect();
+        let started: Vec<NodeId> = nodes.iter().copied().filter(|id| self.start_again(place(*id))).collect();
         Ok(started.into_iter().map(|node| Birth { node, pid: self.pid(node) }).collect())
+    }
+
+    fn stop(&mut self, nodes: &Nodes) -> io::Result<Vec<Death>> {
+        let stop = |id: &NodeId| {
+            let pid = self.pid(*id);
+            if self.close(place(*id)) {
+                return Death { node: *id, pid, status: "exit 0".to_owned(), killed: true };
+            }
+            self.strike(*id, "exit 1")
+        };
+        Ok(nodes.iter().map(stop).collect())
     }
 
     fn pause(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>> {
@@ -161,7 +167,9 @@ impl<M: StateMachine<Reply: Hash>> Target for World<M> {
             let state = match self.node(*id).standing {
                 Standing::Up => 'S',
                 Standing::Paused => ProcessState::STOPPED,
-                Standing::Dead | Standing::Halted(_) | Standing::Refused(_) => return None,
+                Standing::Dead | Standing::Halted(_) | Standing::Refused(_) | Standing::Vacant => {
+                    return None;
+                }
             };
             Some(ProcessState { node: *id, pid: self.pid(*id), state })
         };
@@ -170,7 +178,7 @@ impl<M: StateMachine<Reply: Hash>> Target for World<M> {
 
     fn resume(&mut self, nodes: &Nodes) -> io::Result<Vec<ProcessState>> {
         for id in nodes {
-            World::resume(self, raft_id(*id));
+            World::resume(self, place(*id));
         }
         self.states(nodes)
     }
@@ -223,7 +231,7 @@ impl<M: StateMachine<Reply: Hash>> Target for World<M> {
             let bytes = image.values().map(|file| file.len() as u64).sum();
             losses.insert(*id, Loss { bytes, names: image.len() as u64 });
             self.node(*id).disk.wipe();
-            self.lost_disk(raft_id(*id));
+            self.lost_disk(place(*id));
         }
         Ok(losses)
     }
@@ -256,15 +264,16 @@ impl<M: StateMachine<Reply: Hash>> Target for World<M> {
         }
         Ok(self.read_around(nodes, |world, id| match skew {
             Skew::Jump { by } => world.node_mut(id).clock.jump(by.0),
-            Skew::Drift { percent } => world.drift(raft_id(id), percent),
-            Skew::Strobe { by, every } => world.strobe(raft_id(id), by.0, every.0),
+            Skew::Drift { percent } => world.drift(place(id), percent),
+            Skew::Strobe { by, every } => world.strobe(place(id), by.0, every.0),
         }))
     }
 
     fn set_right(&mut self, nodes: &Nodes) -> io::Result<BTreeMap<NodeId, ClockReading>> {
         Ok(self.read_around(nodes, |world, id| {
-            world.drift(raft_id(id), 0);
-            world.end_strobe(raft_id(id));
+            let usual = world.node(id).clock.usual_drift();
+            world.drift(place(id), usual);
+            world.end_strobe(place(id));
             world.node_mut(id).clock.set_right();
         }))
     }
@@ -295,7 +304,7 @@ impl<M: StateMachine<Reply: Hash>> Target for World<M> {
                 Trouble::Slow(Pace::Sync(_)) => node.disk.slow(None),
                 Trouble::Slow(Pace::Stuck) => {
                     let done = node.disk.release(now);
-                    self.note_disk(raft_id(*id), done);
+                    self.note_disk(place(*id), done);
                 }
                 Trouble::Full => node.disk.fill(false),
                 Trouble::FailedSync => node.disk.fail_next(None),

@@ -9,17 +9,23 @@
 //! The world decides nothing. What is random is drawn from dice whose seed it was given, each purpose
 //! having dice of its own, so that one more message on a link does not change what the disks do.
 //!
+//! A node sits in a *seat*: what has an address, and a disk. A member that was removed is switched off, and another
+//! machine takes its seat, under the next number. Links, faults and clients know seats; the protocol knows numbers.
+//!
 //! After every step of a node the invariants are checked. The first thing that cannot be, be it a
 //! broken invariant or a node that says so itself, is kept, and ends the life.
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 
+use nemesis::Link;
 use raft::script::{Move, What};
-use raft::{Bugs, EntryId, Membership, NodeId, Role, SessionId, StateMachine, Term, Window};
+use raft::{Bugs, EntryId, Index, Membership, NodeId, Role, SessionId, StateMachine, Term, Window};
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use replica::{Call, CallId, Config, Effects, Event, Halt, OpenError, Outcome, Replica, Sessions, Wanted};
@@ -50,7 +56,7 @@ const MOST_EVENTS: u64 = 100_000_000;
 /// What happens.
 pub(crate) enum Happening<M: StateMachine> {
     /// A message reaches its node, if the link lets it: which of those on the link.
-    Arrives { from: NodeId, to: NodeId, number: u64 },
+    Arrives { link: Link, number: u64 },
     /// A node takes its turn.
     Turn { node: usize, boot: u32 },
     /// A disk is done with a change.
@@ -112,8 +118,12 @@ pub(crate) struct World<M: StateMachine> {
     pub(crate) coverage: Coverage,
     /// What cannot be, and yet is.
     pub(crate) breach: Option<Breach>,
-    /// The nodes whose process ended since somebody last looked: their clients' connections break.
-    pub(crate) ended: Vec<NodeId>,
+    /// The seats whose process ended since somebody last looked: their clients' connections break.
+    pub(crate) ended: Vec<usize>,
+    /// Who belongs to the cluster, as far as anybody knows that it is committed; and since which entry.
+    pub(crate) members: (Index, Arc<Membership>),
+    /// Until then nobody knows what becomes of a change of the members that somebody asked for.
+    pub(crate) unsure_until: u64,
     /// What is happening, line by line, for those who want to read it.
     pub(crate) trace: Option<Vec<(u64, String)>>,
     constitution: Constitution,
@@ -127,7 +137,7 @@ pub(crate) struct World<M: StateMachine> {
     /// The last entry of each node's log, to see when one is cut.
     lasts: Vec<EntryId>,
     /// How far each node's latest snapshot came, and how much of its log it gave up, when it was last looked at.
-    kept: Vec<(raft::Index, raft::Index)>,
+    kept: Vec<(Index, Index)>,
     /// The last term that had a leader, and who it was.
     led: (Term, Option<NodeId>),
 }
@@ -142,8 +152,9 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             let disk = SimDisk::new(Dice::Disk(id.0).of(seed).next_u64());
             let disk = disk.slower(Duration::from_nanos(constitution.settings.sync));
             let mut node = Node::new(id, disk, Dice::Timers(id.0).of(seed));
-            // Real clocks are never quite right.
-            node.clock = Clock::starting(0, i64::from(wall.next_u32() % 100_000_000) - 50_000_000);
+            // Real clocks are never quite right. Where leases allow for that, they are as wrong as allowed.
+            let offset = i64::from(wall.next_u32() % 100_000_000) - 50_000_000;
+            node.clock = Clock::starting(0, offset).running(constitution.settings.usual_drift(&mut wall));
             node
         });
         let nodes: Vec<Node<M>> = nodes.collect();
@@ -155,6 +166,8 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             coverage: Coverage::default(),
             breach: None,
             ended: Vec::new(),
+            members: (Index(0), Arc::new(Membership::of(ids))),
+            unsure_until: 0,
             trace: None,
             kind,
             agenda: Agenda::new(),
@@ -163,7 +176,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             whims: Dice::Whims.of(seed),
             digest: Digest::default(),
             lasts: vec![EntryId::default(); nodes.len()],
-            kept: vec![(raft::Index(0), raft::Index(0)); nodes.len()],
+            kept: vec![(Index(0), Index(0)); nodes.len()],
             led: (Term::default(), None),
             nodes,
             constitution,
@@ -188,13 +201,13 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             }
             match happening {
                 Happening::Outside(news) => return Some(news),
-                Happening::Arrives { from, to, number } => self.arrives(from, to, number),
+                Happening::Arrives { link, number } => self.arrives(link, number),
                 Happening::Turn { node, boot } => self.on_turn(node, boot),
                 Happening::Disk { node, boot, ticket } => self.on_disk(node, boot, ticket),
                 Happening::Strobe { node, strobe } => self.on_strobe(node, strobe),
                 Happening::PowerBack { node, boot } => {
                     if self.nodes[node].boot == boot {
-                        self.start_again(self.nodes[node].id);
+                        self.start_again(node);
                     }
                 }
                 Happening::Call { node, id, call } => {
@@ -220,18 +233,23 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         self.agenda.note(time.max(self.now), Happening::Outside(Outside::Wake(name)));
     }
 
-    /// A client sends a call.
-    pub(crate) fn call(&mut self, node: NodeId, id: CallId, call: Call<M::Query>) {
+    /// A client sends a call to the node in this seat.
+    pub(crate) fn call(&mut self, node: usize, id: CallId, call: Call<M::Query>) {
         let at = self.now + self.client_delay();
-        self.agenda.note(at, Happening::Call { node: place(node), id, call });
+        self.agenda.note(at, Happening::Call { node, id, call });
     }
 
-    /// Who leads, as the newest of those who think so says.
-    pub(crate) fn leader(&self) -> Option<NodeId> {
-        let leaders = self.nodes.iter().filter(|node| node.standing == Standing::Up);
-        let leaders = leaders.filter_map(|node| node.replica.as_ref()).map(Replica::raft);
-        let leaders = leaders.filter(|raft| raft.role() == Role::Leader);
-        leaders.max_by_key(|raft| raft.term()).map(raft::Raft::id)
+    /// Where the leader sits, as the newest of those who think that they lead says.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let leaders = self.nodes.iter().enumerate().filter(|(_, node)| node.standing == Standing::Up);
+        let leaders = leaders.filter_map(|(place, node)| Some((place, node.replica.as_ref()?.raft())));
+        let leaders = leaders.filter(|(_, raft)| raft.role() == Role::Leader);
+        leaders.max_by_key(|(_, raft)| raft.term()).map(|(place, _)| place)
+    }
+
+    /// Where the member of this number sits, if it does.
+    pub(crate) fn seat_of(&self, id: NodeId) -> Option<usize> {
+        self.nodes.iter().position(|node| node.id == id && node.standing != Standing::Vacant)
     }
 
     /// What happened so far, to the content of each message, what every disk was told, and what every machine
@@ -286,14 +304,14 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
 
     /// Starts a process on what the disk kept, unless one runs already or the disk was found damaged. Whether
     /// it was started.
-    pub(crate) fn start_again(&mut self, id: NodeId) -> bool {
-        let node = &self.nodes[place(id)];
+    pub(crate) fn start_again(&mut self, place: usize) -> bool {
+        let node = &self.nodes[place];
         if !node.can_start() {
             return false;
         }
         self.coverage.restarts += u64::from(node.boot > 0);
         let mut effects = Effects::default();
-        let opened = self.open(id, &mut effects);
+        let opened = self.open(place, &mut effects);
         match opened {
             Ok(mut replica) => {
                 replica.keep_journal(Wanted {
@@ -305,18 +323,18 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
                 self.known.restarted(self.now, replica.raft()).unwrap_or_else(|breach| {
                     self.breach.get_or_insert(breach);
                 });
-                self.lasts[place(id)] = replica.raft().log().last();
-                self.kept[place(id)] = (replica.status().snapshot, replica.status().base);
-                let node = &mut self.nodes[place(id)];
+                self.lasts[place] = replica.raft().log().last();
+                self.kept[place] = (replica.status().snapshot, replica.status().base);
+                let node = &mut self.nodes[place];
                 node.standing = Standing::Up;
                 node.replica = Some(replica);
                 node.busy_until = self.now;
-                self.tell_state(place(id), "starts as");
-                self.carry_out(place(id), effects);
+                self.tell_state(place, "starts as");
+                self.carry_out(place, effects);
                 true
             }
             Err(error) => {
-                self.refuses(id, &error);
+                self.refuses(place, &error);
                 false
             }
         }
@@ -326,13 +344,14 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
     /// go again meanwhile: then another process tries.
     fn open(
         &mut self,
-        id: NodeId,
+        place: usize,
         effects: &mut Effects<M::Reply>,
     ) -> Result<Replica<M, SimDisk>, OpenError> {
         loop {
-            let config = self.config(id);
-            let relapse = self.relapse(id);
-            let node = &mut self.nodes[place(id)];
+            let config = self.config(place);
+            let relapse = self.relapse(place);
+            let node = &mut self.nodes[place];
+            let id = node.id;
             node.clock = node.clock.restarted(self.now);
             node.boot += 1;
             let now = node.clock.read(self.now);
@@ -362,22 +381,24 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
 
     /// After how many calls to its disk the power of a node goes again, if it went before and will go again
     /// before recovery is done with so many.
-    fn relapse(&mut self, id: NodeId) -> Option<u64> {
+    fn relapse(&mut self, place: usize) -> Option<u64> {
         // At some time it stays.
         let percent = u32::from(self.constitution.settings.relapse.min(90));
-        let lost_power = std::mem::take(&mut self.nodes[place(id)].lost_power);
+        let lost_power = std::mem::take(&mut self.nodes[place].lost_power);
         let again = lost_power && self.whims.random_ratio(percent, 100);
-        self.nodes[place(id)].lost_power = again;
+        self.nodes[place].lost_power = again;
         again.then(|| self.whims.random_range(0..RECOVERY_CALLS))
     }
 
-    fn refuses(&mut self, id: NodeId, error: &OpenError) {
-        if self.nodes[place(id)].disk.is_cut() {
-            return self.power_fails(id);
+    fn refuses(&mut self, place: usize, error: &OpenError) {
+        if self.nodes[place].disk.is_cut() {
+            return self.power_fails(place);
         }
-        let said = error.to_string();
+        // That process is over; what it was refused is nothing to the next.
+        self.nodes[place].disk.kill();
+        let (id, said) = (self.nodes[place].id, error.to_string());
         self.tell(|| format!("{id} does not start: {said}"));
-        let node = &mut self.nodes[place(id)];
+        let node = &mut self.nodes[place];
         let disk = matches!(error, OpenError::Log(wal::OpenError::Disk(_)));
         node.standing = if disk { Standing::Dead } else { Standing::Refused(said.clone()) };
         self.coverage.refusals += u64::from(!disk);
@@ -386,10 +407,14 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         }
     }
 
-    fn config(&mut self, id: NodeId) -> Config {
+    fn config(&mut self, place: usize) -> Config {
+        let id = self.nodes[place].id;
         let identity =
             Identity { cluster: "sim".into(), name: id.to_string(), node: id, members: Vec::new() };
-        let members = Membership::of((1..=self.constitution.nodes).map(NodeId));
+        // Who joined later waits to be made a member.
+        let first = (1..=self.constitution.nodes).map(NodeId);
+        let members =
+            if id.0 <= self.constitution.nodes { Membership::of(first) } else { Membership::default() };
         let mut config = Config::new(identity, members, SessionId(self.sessions.next_u64()));
         let settings = &self.constitution.settings;
         config.log.segment_size = settings.segment_size;
@@ -408,59 +433,118 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
     }
 
     /// A process ends, for whatever reason. Its disk has to be told separately how.
-    pub(crate) fn end(&mut self, id: NodeId, standing: Standing) {
-        let fetches = self.nodes[place(id)].replica.as_ref().is_some_and(Replica::fetches);
+    pub(crate) fn end(&mut self, place: usize, standing: Standing) {
+        let node = &mut self.nodes[place];
+        let id = node.id;
+        let fetches = node.replica.as_ref().is_some_and(Replica::fetches);
         self.coverage.cut_fetches += u64::from(fetches);
-        self.nodes[place(id)].end(standing);
-        let messages = self.network.process_ends(id);
+        node.end(standing);
+        let messages = self.network.process_ends(seat(place));
         if messages > 0 {
             self.tell(|| format!("with {id} end {messages} messages that were under way"));
         }
         self.known.note(self.now, id, What::Ended);
-        self.ended.push(id);
+        self.ended.push(place);
         self.digest.mix(&[self.now, 5, u64::from(id.0)]);
     }
 
+    /// Asks a process to stop in good order: it ends what it has begun to write. Whether it ran, and could.
+    pub(crate) fn close(&mut self, place: usize) -> bool {
+        if self.nodes[place].standing != Standing::Up {
+            return false;
+        }
+        let Some(replica) = self.nodes[place].replica.take() else { return false };
+        let closed = replica.close().is_ok();
+        if self.nodes[place].disk.is_cut() {
+            self.power_fails(place);
+        } else {
+            self.end(place, Standing::Dead);
+            self.nodes[place].disk.kill();
+        }
+        closed
+    }
+
     /// A process that stood still goes on.
-    pub(crate) fn resume(&mut self, id: NodeId) {
-        let node = &mut self.nodes[place(id)];
+    pub(crate) fn resume(&mut self, place: usize) {
+        let node = &mut self.nodes[place];
         if node.standing == Standing::Paused {
             node.standing = Standing::Up;
             node.busy_until = self.now;
             node.wakes = Some(Waking::draw(&mut self.whims));
-            self.plan_turn(place(id), self.now);
+            self.plan_turn(place, self.now);
         }
     }
 
     /// The disk of a node is gone, with all that the node ever promised.
-    pub(crate) fn lost_disk(&mut self, id: NodeId) {
-        self.known.invariants.lost_disk(id);
-        self.lasts[place(id)] = EntryId::default();
-        self.kept[place(id)] = (raft::Index(0), raft::Index(0));
-        let node = &mut self.nodes[place(id)];
+    pub(crate) fn lost_disk(&mut self, place: usize) {
+        self.known.invariants.lost_disk(self.nodes[place].id);
+        self.forget_disk(place, Standing::Dead);
+    }
+
+    fn forget_disk(&mut self, place: usize, standing: Standing) {
+        self.lasts[place] = EntryId::default();
+        self.kept[place] = (Index(0), Index(0));
+        let node = &mut self.nodes[place];
         node.damaged = false;
-        node.standing = Standing::Dead;
+        node.lost_power = false;
+        node.standing = standing;
+    }
+
+    /// The machine in this seat is switched off for good, with its disk. Its number belongs to nobody else, so what it
+    /// promised binds nobody.
+    pub(crate) fn vacate(&mut self, place: usize) {
+        if self.nodes[place].lives() {
+            self.end(place, Standing::Dead);
+        }
+        self.nodes[place].disk.kill();
+        self.nodes[place].disk.wipe();
+        self.forget_disk(place, Standing::Vacant);
+        let id = self.nodes[place].id;
+        self.tell(|| format!("{id} is switched off for good"));
+    }
+
+    /// A new machine, with an empty disk, takes a vacant seat under the number that the cluster has given it.
+    pub(crate) fn take_seat(&mut self, place: usize, id: NodeId) {
+        let before = std::mem::replace(&mut self.nodes[place].id, id);
+        self.tell(|| format!("{id} takes the seat of {before}"));
+        self.nodes[place].standing = Standing::Dead;
+        self.start_again(place);
+    }
+
+    /// The members that are there or will come back: whose disks are sound, as far as anybody knows.
+    pub(crate) fn sound(&self) -> BTreeSet<NodeId> {
+        let gone = |node: &&Node<M>| matches!(node.standing, Standing::Vacant | Standing::Refused(_));
+        self.nodes.iter().filter(|node| !gone(node) && !node.damaged).map(|node| node.id).collect()
+    }
+
+    /// Whether the cluster can decide anything without the node in this seat, whichever members count.
+    pub(crate) fn can_spare(&self, place: usize) -> bool {
+        let mut rest = self.sound();
+        rest.remove(&self.nodes[place].id);
+        let believed = self.nodes.iter().filter_map(|node| node.replica.as_ref());
+        let mut believed = believed.map(|replica| replica.raft().membership());
+        let sure = self.now >= self.unsure_until;
+        sure && self.members.1.decide(&rest) && believed.all(|members| members.decide(&rest))
     }
 
     /// From now on, the clocks of a node run so many percent too fast.
-    pub(crate) fn drift(&mut self, id: NodeId, percent: i8) {
-        let place = place(id);
+    pub(crate) fn drift(&mut self, place: usize, percent: i8) {
         self.nodes[place].clock.drift(self.now, percent);
         self.plan_timers(place);
     }
 
     /// From now on, and until it is set right, the wall clock of a node jumps to and fro.
-    pub(crate) fn strobe(&mut self, id: NodeId, by: i64, every: u64) {
-        self.end_strobe(id);
-        let node = &mut self.nodes[place(id)];
+    pub(crate) fn strobe(&mut self, place: usize, by: i64, every: u64) {
+        self.end_strobe(place);
+        let node = &mut self.nodes[place];
         node.clock.jump(by);
         let strobe = Strobe { turn: node.strobes, by: -by, every: every.max(1) };
-        self.agenda.note(self.now + strobe.every, Happening::Strobe { node: place(id), strobe });
+        self.agenda.note(self.now + strobe.every, Happening::Strobe { node: place, strobe });
     }
 
     /// It jumps no more.
-    pub(crate) fn end_strobe(&mut self, id: NodeId) {
-        self.nodes[place(id)].strobes += 1;
+    pub(crate) fn end_strobe(&mut self, place: usize) {
+        self.nodes[place].strobes += 1;
     }
 
     fn on_strobe(&mut self, node: usize, strobe: Strobe) {
@@ -474,10 +558,11 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
 
     // --- what happens -------------------------------------------------------------------------
 
-    fn arrives(&mut self, from: NodeId, to: NodeId, number: u64) {
-        let Some(envelope) = self.network.arrives(from, to, number) else { return };
-        let to = place(envelope.to);
-        if self.nodes[to].lives() {
+    fn arrives(&mut self, link: Link, number: u64) {
+        let Some(envelope) = self.network.arrives(link, number) else { return };
+        let to = place(link.to);
+        // What was meant for a member that sat there before, its successor does not take.
+        if self.nodes[to].id == envelope.to && self.nodes[to].lives() {
             self.digest.mix(&[self.now, 1]);
             envelope.hash(&mut self.digest);
             self.tell(|| envelope.to_string());
@@ -492,20 +577,21 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         let result = self.nodes[node].disk.finish(ticket);
         self.digest.mix(&[self.now, 2, node as u64, ticket.0, u64::from(result.is_ok())]);
         if self.nodes[node].disk.is_cut() {
-            return self.power_fails(self.nodes[node].id);
+            return self.power_fails(node);
         }
         self.comes_in(node, Event::Disk(ticket, result));
     }
 
     /// The power of a node went in the middle of a call to its disk, as the disk was told to let it. It comes
     /// back soon.
-    fn power_fails(&mut self, id: NodeId) {
-        self.end(id, Standing::Dead);
-        let lost = self.nodes[place(id)].disk.cut_power();
-        self.nodes[place(id)].lost_power = true;
+    pub(crate) fn power_fails(&mut self, place: usize) {
+        self.end(place, Standing::Dead);
+        let node = &mut self.nodes[place];
+        let lost = node.disk.cut_power();
+        node.lost_power = true;
+        let (id, boot) = (node.id, node.boot);
         self.tell(|| format!("{id} loses its power, {} bytes and {} names", lost.bytes, lost.names));
-        let boot = self.nodes[place(id)].boot;
-        self.agenda.note(self.now + POWER_BACK, Happening::PowerBack { node: place(id), boot });
+        self.agenda.note(self.now + POWER_BACK, Happening::PowerBack { node: place, boot });
     }
 
     /// Something for a node. It looks at it now, or when it is done with what it is busy with.
@@ -582,6 +668,8 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             watch.look(replica, &effects);
             node.busy_until = self.now + self.constitution.settings.turn;
         }
+        let joined = self.nodes[place].id.0 > self.constitution.nodes && self.kept[place].1 == Index(0);
+        self.coverage.joined_by_snapshot += u64::from(joined && watch.installs() > 0);
         self.coverage.installs += watch.installs();
         self.coverage.lease_reads += watch.lease_reads();
         if let Some(breach) = watch.seen() {
@@ -599,6 +687,11 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         let kept = std::mem::replace(&mut self.kept[place], (status.snapshot, status.base));
         self.coverage.snapshots += u64::from(status.snapshot > kept.0);
         self.coverage.compactions += u64::from(status.base > kept.1);
+        let (since, members) = (raft.log().membership_since(), raft.log().membership());
+        if since > self.members.0 && since <= raft.commit() {
+            self.coverage.members_changed(&self.members.1, members);
+            self.members = (since, members.clone());
+        }
         let last = raft.log().last();
         let before = self.lasts[place];
         let mut stamped = 0;
@@ -636,9 +729,11 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             if let Err(violation) = self.known.invariants.sent(&envelope) {
                 self.breach.get_or_insert(Breach::Invariant(violation));
             }
-            let (from, to) = (envelope.from, envelope.to);
-            let Arrivals { first, again } = self.network.send(self.now, envelope);
-            self.note_arrivals(from, to, first.into_iter().chain(again));
+            // Nobody listens at the address of a member that is switched off, or not there yet.
+            let Some(to) = self.seat_of(envelope.to) else { continue };
+            let link = Link::new(seat(place), seat(to));
+            let Arrivals { first, again } = self.network.send(self.now, link, envelope);
+            self.note_arrivals(link, first.into_iter().chain(again));
         }
         for (call, outcome) in reply {
             let at = self.now + self.client_delay();
@@ -676,36 +771,41 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
     fn halts(&mut self, place: usize, why: &Halt) {
         let id = self.nodes[place].id;
         self.tell(|| format!("{id} halts: {why}"));
-        if let Halt::Diverged(diverged) = why {
-            self.breach.get_or_insert(Breach::Diverged { node: id, why: diverged.to_string() });
+        let wrong = match why {
+            Halt::Diverged(_) => true,
+            Halt::Removed => !self.members.1.removed(id),
+            _ => false,
+        };
+        if wrong {
+            self.breach.get_or_insert(Breach::Diverged { node: id, why: why.to_string() });
         }
         self.coverage.halts += 1;
         self.nodes[place].disk.kill();
-        self.end(id, Standing::Halted(why.to_string()));
+        self.end(place, Standing::Halted(why.to_string()));
     }
 
     /// What a stuck disk owes is done at these times.
-    pub(crate) fn note_disk(&mut self, id: NodeId, done: Vec<(Ticket, u64)>) {
-        let boot = self.nodes[place(id)].boot;
+    pub(crate) fn note_disk(&mut self, place: usize, done: Vec<(Ticket, u64)>) {
+        let boot = self.nodes[place].boot;
         for (ticket, at) in done {
-            self.agenda.note(at, Happening::Disk { node: place(id), boot, ticket });
+            self.agenda.note(at, Happening::Disk { node: place, boot, ticket });
         }
     }
 
     /// These messages are under way on a link.
-    pub(crate) fn note_arrivals(
-        &mut self,
-        from: NodeId,
-        to: NodeId,
-        arrivals: impl IntoIterator<Item = Arrival>,
-    ) {
+    pub(crate) fn note_arrivals(&mut self, link: Link, arrivals: impl IntoIterator<Item = Arrival>) {
         for Arrival { at, number } in arrivals {
-            self.agenda.note(at, Happening::Arrives { from, to, number });
+            self.agenda.note(at, Happening::Arrives { link, number });
         }
     }
 }
 
-/// Where a node stands among the nodes.
-pub(crate) fn place(id: NodeId) -> usize {
-    usize::from(id.0) - 1
+/// Where a seat stands among the seats.
+pub(crate) fn place(seat: nemesis::NodeId) -> usize {
+    usize::from(seat.0) - 1
+}
+
+/// The seat that stands there.
+pub(crate) fn seat(place: usize) -> nemesis::NodeId {
+    nemesis::NodeId(u16::try_from(place + 1).expect("seats are numbered in 16 bits"))
 }

@@ -128,6 +128,11 @@ pub(crate) trait Visitor {
     fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Self::Out;
 }
 
+/// A change that no workload asks for, and that none of them sees.
+pub(crate) fn a_change() -> Call {
+    calls::write(&kv::Command::Put(calls::put(bytes::Bytes::from_static(b"\0proof"), bytes::Bytes::new())))
+}
+
 /// Finds the workload of that name, with its defaults. The one place where a name becomes a type.
 pub(crate) fn with_workload<V: Visitor>(name: Simulated, visitor: V) -> V::Out {
     match name {

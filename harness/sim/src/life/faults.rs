@@ -5,23 +5,24 @@ use std::time::Duration;
 use nemesis::{Action, Evidence, Fault, Met, Seen, Time, bite};
 use serde_json::{Value, json};
 
-use super::Living;
+use super::{Living, members};
 use crate::asking::Asking;
 use crate::clients::Moment;
+use crate::world::seat;
 
 /// A fault that lasts.
 pub(super) struct Lasting {
-    fault: Fault,
-    began: u64,
+    pub(super) fault: Fault,
+    pub(super) began: u64,
     met: Moment,
-    evidence: Evidence,
+    pub(super) evidence: Evidence,
 }
 
 impl<W: Asking + Clone> Living<'_, W> {
     pub(super) fn play(&mut self, limit: u64) {
         loop {
             let seen = Seen {
-                leader: self.world.leader().map(|leader| nemesis::NodeId(leader.0)),
+                leader: self.world.leader().map(seat),
                 ops: self.clients.invoked(),
                 leader_changes: self.world.coverage.leader_changes,
             };
@@ -39,6 +40,11 @@ impl<W: Asking + Clone> Living<'_, W> {
         self.world.tell(|| format!("fault: {fault}"));
         let name = fault.kind().name();
         self.clients.nemesis(self.world.now, name, said(&fault, None));
+        if let Some(seat) = members::seat_of(&fault) {
+            let met = self.clients.moment(&fault.nodes());
+            let evidence = Evidence::default();
+            return self.begin_replacing(seat, Lasting { fault, began: self.world.now, met, evidence });
+        }
         let evidence = fault.inject(&mut self.world).expect("a simulated world does what it is told");
         self.clients.nemesis(self.world.now, name, said(&fault, Some(&evidence)));
         let met = self.clients.moment(&fault.nodes());
@@ -46,6 +52,10 @@ impl<W: Asking + Clone> Living<'_, W> {
     }
 
     pub(super) fn heal_fault(&mut self, fault: &Fault) {
+        if let Some(seat) = members::seat_of(fault) {
+            self.world.tell(|| format!("healed: {fault}"));
+            return self.heal_replacing(seat);
+        }
         let lasting = self.lasting.iter().position(|lasting| lasting.fault == *fault);
         let lasting = self.lasting.remove(lasting.expect("only what was injected is healed"));
         let met = self.met(&lasting);
@@ -58,7 +68,7 @@ impl<W: Asking + Clone> Living<'_, W> {
         self.world.coverage.fault(fault.kind(), bite.bit());
     }
 
-    fn met(&self, lasting: &Lasting) -> Met {
+    pub(super) fn met(&self, lasting: &Lasting) -> Met {
         let (before, after) = (lasting.met, self.clients.moment(&lasting.fault.nodes()));
         Met {
             ops: after.invoked - before.invoked + before.open,
@@ -69,7 +79,7 @@ impl<W: Asking + Clone> Living<'_, W> {
 }
 
 /// A fault as the value of a history's line, with the evidence on the second one.
-fn said(fault: &Fault, evidence: Option<&Evidence>) -> Value {
+pub(super) fn said(fault: &Fault, evidence: Option<&Evidence>) -> Value {
     let mut value = json!(fault);
     if let Value::Object(fields) = &mut value {
         fields.shift_remove("fault"); // `f` says it

@@ -10,8 +10,8 @@ const SECOND: u64 = 1_000_000_000;
 fn world(nodes: u16) -> World<kv::Store> {
     let constitution = Constitution { nodes, seed: 7, settings: Settings::plain(), bugs: Bugs::none() };
     let mut world = World::new(constitution, Kind { new: kv::Store::new, state: |_, _| 0 });
-    for node in 1..=nodes {
-        world.start_again(NodeId(node));
+    for node in 0..usize::from(nodes) {
+        world.start_again(node);
     }
     world
 }
@@ -78,12 +78,13 @@ fn a_follower_that_was_asleep_hears_its_leader_or_asks_for_votes() {
         let mut world = world(3);
         pass(&mut world, 2 * SECOND);
         let leader = world.leader().unwrap();
-        let sleeper = (1..=3).map(NodeId).find(|id| *id != leader).unwrap();
-        world.pause(&[nemesis::NodeId(sleeper.0)].into()).unwrap();
+        let at = (0..3).find(|at| *at != leader).unwrap();
+        let sleeper = world.nodes[at].id;
+        world.pause(&[seat(at)].into()).unwrap();
         pass(&mut world, 3 * SECOND);
         world.trace = Some(Vec::new());
-        world.resume(sleeper);
-        world.nodes[place(sleeper)].wakes = Some(waking);
+        world.resume(at);
+        world.nodes[at].wakes = Some(waking);
         pass(&mut world, 10_000_000);
         let asks = format!("{sleeper}@t1 → ");
         let lines = world.trace.unwrap();
@@ -98,7 +99,8 @@ fn what_is_under_way_to_a_process_dies_with_it() {
     let mut world = world(3);
     pass(&mut world, 2 * SECOND);
     let leader = world.leader().unwrap();
-    let follower = (1..=3).map(NodeId).find(|id| *id != leader).unwrap();
+    let at = (0..3).find(|at| *at != leader).unwrap();
+    let follower = world.nodes[at].id;
     let heartbeat = |world: &World<kv::Store>| {
         let lines = world.trace.as_ref().unwrap();
         lines.iter().filter(|(_, line)| line.contains(&format!("→ {follower} Heartbeat round"))).count()
@@ -121,8 +123,8 @@ fn what_is_under_way_to_a_process_dies_with_it() {
     world.trace = Some(Vec::new());
     let until = sent + 100_000 - world.now;
     pass(&mut world, until);
-    world.kill(&[nemesis::NodeId(follower.0)].into()).unwrap();
-    world.restart(&[nemesis::NodeId(follower.0)].into()).unwrap();
+    world.kill(&[seat(at)].into()).unwrap();
+    world.restart(&[seat(at)].into()).unwrap();
     pass(&mut world, 10_000_000);
     assert_eq!(heartbeat(&world), 0, "{:?}", world.trace);
     pass(&mut world, 50_000_000);
