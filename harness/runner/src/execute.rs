@@ -201,10 +201,10 @@ impl Run {
         match drive.run(Instant::now() + FINAL_READS, &self.cancel).await? {
             End::Done => match drive.given_up() {
                 0 => {}
-                some => self.failings.stuck.push(format!("{some} of the final reads were never answered")),
+                some => self.doubts.push(format!("{some} of the final reads were never answered")),
             },
             End::OutOfTime => {
-                self.failings.stuck.push(format!("the final reads did not end within {FINAL_READS:?}"));
+                self.doubts.push(format!("the final reads did not end within {FINAL_READS:?}"));
             }
             End::Cancelled => self.doubts.push("interrupted during the final reads".to_owned()),
         }

@@ -46,7 +46,8 @@ pub struct Report {
 pub struct Failings {
     /// Who ended and was not asked to, each with its last words.
     pub ended: Vec<String>,
-    /// What was to be as before when all was healed, and was not.
+    /// What was to be as before when all was healed, and was not. Reads that were too slow are none of it: that may be
+    /// the machine's doing.
     pub stuck: Vec<String>,
     /// Where nodes hold different stores at one revision: then the run is `invalid`.
     pub disagreement: Option<String>,

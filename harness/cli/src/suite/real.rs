@@ -202,7 +202,7 @@ fn plan_of(out: &Path, bug: Option<Bug>, seed: u64) -> Plan {
         settings.extend([("heartbeat-interval", "20"), ("election-timeout", "100")]);
     }
     if make.disk == Disk::Lossy {
-        settings.push(("sync-delay", "5")); // what is not synced yet lies there for a while
+        settings.push(("sync-delay", "40")); // what is not synced yet lies there for a while
     }
     Plan {
         nodes: make.nodes,
