@@ -1,10 +1,13 @@
 //! `harness suite`: many runs under one name.
 //!
-//! There is one so far: every planted mistake of Raft is hunted, in the simulator or with real processes, all in the
-//! same way, and the code without mistakes goes through the same sweep for longer.
+//! There is one so far: every planted mistake of Raft is hunted, in the simulator, under the model checker or with real
+//! processes, all in the same way, and the code without mistakes goes through the same sweep for longer. What was found
+//! can be kept as a table of which level finds what.
 
 mod junit;
+mod levels;
 mod real;
+mod search;
 mod table;
 
 use std::path::PathBuf;
@@ -15,6 +18,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use raft::Bug;
 use rayon::prelude::*;
+use serde_json::Value;
 use sim::Swept;
 use sim::hunt::{self, Found, Hunt};
 
@@ -29,7 +33,7 @@ use crate::threads;
 /// All suites, with a line each.
 pub(crate) const SUITES: [(&str, &str); 1] = [(
     "bugs-raft",
-    "sim, real: every planted mistake of raft is hunted in the same way, then raft without one",
+    "sim, model, real: every planted mistake of raft is hunted in the same way, then raft without one",
 )];
 
 /// Run a whole suite, and print a table of what came of it.
@@ -37,19 +41,20 @@ pub(crate) const SUITES: [(&str, &str); 1] = [(
 /// bugs-raft hunts every planted mistake of raft. Seed after seed lives by the next plan of one list, the same
 /// for all mistakes, until a life is bad or the budget is spent. Then raft without a mistake lives by the same
 /// list for many times as long as the longest hunt that found something: no life may be bad. With real processes,
-/// a run of some seconds takes the place of a life.
+/// a run of some seconds takes the place of a life; under the model checker, a profile of the bounds ci.
 #[derive(Args, Debug)]
 #[command(after_help = "Exit code: 0 every mistake was found and the control is good, 1 the control is bad,
            2 a mistake was not found, 254 wrong arguments, 255 the harness itself failed.
-Example:   harness suite bugs-raft --world sim --only forget-vote")]
+Example:   harness suite bugs-raft --world sim --only forget-vote
+           harness suite bugs-raft --world model,sim --table docs/bugs-raft.md")]
 pub(crate) struct SuiteArgs {
     /// Which [see: harness list]
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// Where its systems live
-    #[arg(long, value_name = "WORLD", value_enum, default_value_t = WorldArg::Sim)]
-    world: WorldArg,
+    /// Where its systems live; several are taken one after the other [default: sim]
+    #[arg(long, value_name = "WORLD", value_enum, value_delimiter = ',')]
+    world: Vec<WorldArg>,
 
     /// For how long each mistake is hunted at most, in seconds: virtual ones in the simulator, so that on any machine
     /// it is the same lives, and real ones with processes [default: 60000, or 120]
@@ -57,7 +62,7 @@ pub(crate) struct SuiteArgs {
     budget: Option<f64>,
 
     /// For how many times the longest hunt the code without a mistake must be good; with real processes, how often
-    /// it goes through all plans [default: 20, or 3]
+    /// it goes through all plans; under the model checker it is searched once, unless this is 0 [default: 20, or 3]
     #[arg(long, value_name = "TIMES")]
     control: Option<u32>,
 
@@ -78,6 +83,11 @@ pub(crate) struct SuiteArgs {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 
+    /// Keep what was found beside this page, in a folder of its name, and make its table of levels anew; without
+    /// --world, only that
+    #[arg(long, value_name = "FILE", conflicts_with = "control_only")]
+    table: Option<PathBuf>,
+
     /// Lives or clusters at a time [default: one per core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -88,12 +98,33 @@ pub(crate) struct SuiteArgs {
 }
 
 /// Where the systems of a suite live.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum WorldArg {
+    /// Under a model checker
+    Model,
     /// In a simulator
     Sim,
     /// In processes of their own
     Real,
+}
+
+impl WorldArg {
+    fn name(self) -> &'static str {
+        match self {
+            WorldArg::Model => "model",
+            WorldArg::Sim => "sim",
+            WorldArg::Real => "real",
+        }
+    }
+
+    /// The mistakes that it can show.
+    fn within(self) -> Vec<Bug> {
+        match self {
+            WorldArg::Model => model::within(),
+            WorldArg::Sim => hunt::within(),
+            WorldArg::Real => real::within(),
+        }
+    }
 }
 
 /// How long a mistake is hunted in the simulator, if nothing is said.
@@ -144,33 +175,87 @@ pub(crate) fn suite(args: &SuiteArgs) -> Result<Exit, Refusal> {
     args.junit.as_deref().map(|path| writable_file("--junit", path)).transpose()?;
     args.out.as_deref().map(|path| writable_folder("--out", path)).transpose()?;
     threads::use_threads(args.threads)?;
-    let all = only.is_empty() && !args.control_only;
-    let bugs = match (args.control_only, only.is_empty(), args.world) {
-        (true, ..) => Vec::new(),
-        (_, false, _) => only,
-        (_, true, WorldArg::Sim) => hunt::within(),
-        (_, true, WorldArg::Real) => real::within(),
-    };
-    if args.world == WorldArg::Real {
-        if args.junit.is_some() {
-            return Err(Refusal::wrong("--junit: only with --world sim so far"));
-        }
-        let out = args.out.clone().unwrap_or_else(|| PathBuf::from("histories/runs"));
-        let (budget, rounds) = (budget.unwrap_or(real::BUDGET), args.control.unwrap_or(real::ROUNDS));
-        return real::suite(&real::Hunts { bugs: &bugs, budget, rounds, out: &out, all }, args.json);
+    let page = args.table.as_deref().map(levels::Page::at).transpose()?;
+    let mut worlds = args.world.clone();
+    worlds.sort_unstable();
+    worlds.dedup();
+    if worlds.is_empty() && page.is_none() {
+        worlds.push(WorldArg::Sim);
     }
-    let budget = budget.unwrap_or(BUDGET);
-    let outcome = bugs_raft(&bugs, budget, args);
+    if args.json && worlds.len() != 1 {
+        return Err(Refusal::wrong("--json: of one world at a time"));
+    }
+    if args.junit.is_some() && worlds != [WorldArg::Sim] {
+        return Err(Refusal::wrong("--junit: only with --world sim so far"));
+    }
+    let mut exit = Exit::Valid;
+    for world in worlds {
+        let bugs = match (args.control_only, only.is_empty()) {
+            (true, _) => Vec::new(),
+            (_, true) => world.within(),
+            (_, false) => within(world, &only)?,
+        };
+        let (ended, found) = match world {
+            WorldArg::Model => under_checker(&bugs, args)?,
+            WorldArg::Sim => in_simulator(&bugs, budget, args)?,
+            WorldArg::Real => among_processes(&bugs, budget, args)?,
+        };
+        exit = exit.worse(ended);
+        if let Some(page) = &page {
+            page.keep(world.name(), &found)?;
+        }
+    }
+    page.map_or(Ok(()), |page| page.write())?;
+    Ok(exit)
+}
+
+/// Those that are asked for by name, if this world can show them.
+fn within(world: WorldArg, only: &[Bug]) -> Result<Vec<Bug>, Refusal> {
+    match only.iter().find(|bug| world == WorldArg::Model && !model::shows(**bug)) {
+        Some(bug) => Err(Refusal::wrong(format_args!(
+            "--only {bug}: this mistake is made in the crate {}; the model checker has only the core, and \
+             cannot show it",
+            bug.room()
+        ))),
+        None => Ok(only.to_vec()),
+    }
+}
+
+fn under_checker(bugs: &[Bug], args: &SuiteArgs) -> Result<(Exit, Value), Refusal> {
+    let outcome = search::bugs_raft(bugs, args.control != Some(0));
+    let object = outcome.object();
+    if args.json {
+        render::json(&object)?;
+    } else {
+        render::text(&outcome.text())?;
+    }
+    Ok((outcome.exit(), object))
+}
+
+fn in_simulator(bugs: &[Bug], budget: Option<Duration>, args: &SuiteArgs) -> Result<(Exit, Value), Refusal> {
+    let outcome = bugs_raft(bugs, budget.unwrap_or(BUDGET), args);
     if let Some(path) = &args.junit {
         let written = std::fs::write(path, junit::report(&outcome));
         written.map_err(|error| Refusal::wrong(format_args!("--junit {}: {error}", path.display())))?;
     }
+    let object = table::object(&outcome);
     if args.json {
-        render::json(&table::object(&outcome))?;
+        render::json(&object)?;
     } else {
         render::text(&table::text(&outcome))?;
     }
-    Ok(outcome.exit())
+    Ok((outcome.exit(), object))
+}
+
+fn among_processes(
+    bugs: &[Bug],
+    budget: Option<Duration>,
+    args: &SuiteArgs,
+) -> Result<(Exit, Value), Refusal> {
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("histories/runs"));
+    let (budget, rounds) = (budget.unwrap_or(real::BUDGET), args.control.unwrap_or(real::ROUNDS));
+    let all = args.only.is_empty() && !args.control_only;
+    real::suite(&real::Hunts { bugs, budget, rounds, out: &out, all }, args.json)
 }
 
 fn bugs_raft(bugs: &[Bug], budget: Duration, args: &SuiteArgs) -> Outcome {

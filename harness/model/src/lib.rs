@@ -16,7 +16,6 @@
 #![forbid(unsafe_code)]
 
 mod check;
-#[cfg(feature = "bugs")]
 mod hunt;
 mod mark;
 mod ops;
@@ -25,7 +24,6 @@ mod raft_model;
 mod search;
 
 pub use check::{Report, Unknown, Verdict, check};
-#[cfg(feature = "bugs")]
 pub use hunt::{Found, Row, hunt, shows, within};
 pub use raft_model::explore::Explored;
 pub use raft_model::milestone::Milestone;

@@ -1,7 +1,7 @@
 //! Every mistake that the core can make is found within the bounds `ci`, and the core without one passes them.
 //!
-//! Hunted profile after profile, with nobody told where to look, each is found where it stands here. That takes minutes,
-//! so here each is looked for where it was found.
+//! `harness suite bugs-raft --world model` hunts all of them alike, and tells nobody where to look; `docs/bugs-raft.md` has
+//! what came of it. That takes minutes, so here each is looked for where it was found.
 #![cfg(feature = "bugs")]
 
 use std::collections::BTreeSet;

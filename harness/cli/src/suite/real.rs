@@ -225,7 +225,7 @@ fn plan_of(out: &Path, bug: Option<Bug>, seed: u64) -> Plan {
 }
 
 /// Hunts, and prints what came of it.
-pub(super) fn suite(hunts: &Hunts<'_>, as_json: bool) -> Result<Exit, Refusal> {
+pub(super) fn suite(hunts: &Hunts<'_>, as_json: bool) -> Result<(Exit, Value), Refusal> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -259,12 +259,13 @@ pub(super) fn suite(hunts: &Hunts<'_>, as_json: bool) -> Result<Exit, Refusal> {
     let control = hunt(None, &|row: &Row| row.runs >= length);
     board.end();
     let outcome = Outcome { rows, control, all: hunts.all, stopped: stop.is_cancelled() };
+    let object = outcome.object();
     if as_json {
-        crate::render::json(&outcome.object())?;
+        crate::render::json(&object)?;
     } else {
         crate::render::text(&outcome.text())?;
     }
-    Ok(outcome.exit())
+    Ok((outcome.exit(), object))
 }
 
 /// What a run shows.

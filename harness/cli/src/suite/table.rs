@@ -201,7 +201,7 @@ fn find(found: &Found, outcome: &Outcome) -> Value {
     })
 }
 
-fn rounded(time: Duration) -> f64 {
+pub(super) fn rounded(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e3).round() / 1e3
 }
 
