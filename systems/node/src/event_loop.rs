@@ -170,7 +170,7 @@ impl<M: Machine, D: Disk + Send + 'static> EventLoop<M, D> {
 
     /// Opens links to those who have become members, and lets go of those who are none any more.
     fn follow_members(&mut self) {
-        let (latest, executed) = (self.replica.raft().membership(), self.replica.members());
+        let (latest, executed) = (self.replica.raft().membership(), &self.replica.members().now);
         let same = |(before, known): &(Arc<Membership>, Arc<Membership>)| {
             Arc::ptr_eq(before, latest) && Arc::ptr_eq(known, executed)
         };
@@ -178,7 +178,7 @@ impl<M: Machine, D: Disk + Send + 'static> EventLoop<M, D> {
             return;
         }
         self.shared.links.follow(latest, executed);
-        self.shared.publish_members(Arc::clone(executed));
+        self.shared.publish_members(Arc::clone(executed), Arc::clone(latest));
         self.followed = Some((Arc::clone(latest), Arc::clone(executed)));
     }
 

@@ -43,7 +43,10 @@ fn refused_for_now<R>(outcome: &Outcome<R>) -> bool {
     else {
         return false;
     };
-    matches!(why, Unchanged::Early | Unchanged::Pending | Unchanged::Unfit(Unfit::Joint))
+    matches!(
+        why,
+        Unchanged::Early | Unchanged::Pending | Unchanged::Outdated | Unchanged::Unfit(Unfit::Joint)
+    )
 }
 
 /// A node, to be asked. Clones ask the same node.
@@ -90,15 +93,27 @@ impl<M: StateMachine> Handle<M> {
         self.shared.status()
     }
 
-    /// Changes who belongs to the cluster, in one step. There is one change at a time: while another is under way, or
-    /// the leader is too new to make one, it waits for its turn, for some seconds.
-    pub async fn change(&self, changes: Vec<Change>) -> Outcome<M::Reply> {
+    /// Changes who belongs to the cluster, in one step: as `decide` says, when it is shown who they are. The change is made
+    /// only if they are still those then. There is one change at a time: while another is under way, or the leader
+    /// is too new to make one, or the members have changed meanwhile, it waits for its turn, for some seconds, and
+    /// decides anew. A change that was made cannot be made again by that, since the members are others by then.
+    ///
+    /// # Errors
+    /// Those of `decide`.
+    pub async fn change<E>(
+        &self,
+        decide: impl Fn(&Membership) -> Result<Change, E>,
+    ) -> Result<Outcome<M::Reply>, E> {
         let start = Instant::now();
         loop {
-            let call = Call::Change(changes.clone());
+            let members = match self.members().await {
+                Outcome::Members(members) => members,
+                other => return Ok(other),
+            };
+            let call = Call::Change(vec![Change::Since(members.since), decide(&members)?]);
             let outcome = self.call(call, Outcome::Unknown(Unknown::Halted)).await;
             if !refused_for_now(&outcome) || start.elapsed() > TURN {
-                return outcome;
+                return Ok(outcome);
             }
             tokio::time::sleep(AGAIN).await;
         }

@@ -44,7 +44,8 @@ mod timers;
 
 pub use config::{Config, DiskKind, Doors, Retry};
 pub use handle::{Handle, Machine};
-pub use roster::{Roster, Silence, roster};
+pub use peers::{URL, URLS};
+pub use roster::{Roster, Silence, roster, rosters};
 pub use shared::Status;
 pub use shutdown::{End, asked_to_stop};
 pub use start::{StartError, start};

@@ -2,8 +2,12 @@
 //!
 //! A member is added before it starts: the cluster gives it a number and writes down where it will be found. When it
 //! starts, on an empty folder, it asks those it was told of who the members are, and looks for its own address among
-//! them. The answer is no older than the question. An older one could still list the member that was found at this
+//! them. That answer must be no older than the question. An older one could still list the member that was found at this
 //! address before, and a blank node under the number of one that has voted could break promises that it made.
+//!
+//! Where no leader can be asked, a node says what its own log says. That is enough for one purpose: as proof that
+//! somebody *has* been a member, and must not begin again. So everybody is asked, and one proof counts against any number of
+//! those who know nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,8 +33,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Roster {
     /// The cluster's name, with what recoveries added to it.
     pub cluster: String,
+    /// Whether it is no older than the question.
+    pub fresh: bool,
     /// All members, and what is known of them.
     pub members: BTreeMap<NodeId, About>,
+    /// The greatest number that was ever given to a member.
+    pub last: NodeId,
 }
 
 impl Roster {
@@ -48,41 +56,54 @@ pub struct Silence {
     asked: String,
     seconds: u64,
     last: String,
+    /// All of them belong to another cluster.
+    pub strangers: bool,
 }
 
-/// Asks those at `peers`, all at once and again and again, until one answers or time is up; each at least
-/// once. `detours` leads to
-/// some of them; see [`Config::detours`](crate::Config::detours).
+/// Asks those at `peers`, all at once and again and again, until one of them has a fresh answer or time is up.
+/// `detours` leads to some of them; see [`Config::detours`](crate::Config::detours).
 ///
 /// # Errors
-/// Nobody answered in time, or somebody belongs to another cluster.
+/// Nobody answered in time, or all of them belong to other clusters.
 pub async fn roster(
     cluster: &str,
     peers: &[String],
     detours: &BTreeMap<String, Uri>,
     patience: Duration,
 ) -> Result<Roster, Silence> {
-    let mut last = "nobody was asked".to_owned();
     let start = Instant::now();
     loop {
-        let mut answers: FuturesUnordered<_> = peers.iter().map(|url| ask(cluster, url, detours)).collect();
-        while let Some(answer) = answers.next().await {
-            match answer {
-                Ok(answer) => return Ok(read(answer)),
-                // Asking again would not make it a member of this cluster.
-                Err((Code::PermissionDenied, why)) => return Err(silence(peers, start, why)),
-                Err((_, why)) => last = why,
-            }
+        let (rosters, complaints) = rosters(cluster, peers, detours).await;
+        let known = rosters.len();
+        if let Some(fresh) = rosters.into_iter().find(|roster| roster.fresh) {
+            return Ok(fresh);
         }
-        if start.elapsed() >= patience {
-            return Err(silence(peers, start, last));
+        let strangers = known == 0 && complaints.iter().all(|(code, _)| *code == Code::PermissionDenied);
+        if strangers || start.elapsed() >= patience {
+            let last =
+                complaints.into_iter().next_back().map_or("no leader is known".to_owned(), |(_, why)| why);
+            let (asked, seconds) = (peers.join(", "), start.elapsed().as_secs());
+            return Err(Silence { asked, seconds, last, strangers });
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-fn silence(peers: &[String], start: Instant, last: String) -> Silence {
-    Silence { asked: peers.join(", "), seconds: start.elapsed().as_secs(), last }
+/// Asks all of them, once: what they say, fresh or not, and the complaints of the others.
+pub async fn rosters(
+    cluster: &str,
+    peers: &[String],
+    detours: &BTreeMap<String, Uri>,
+) -> (Vec<Roster>, Vec<(Code, String)>) {
+    let answers: FuturesUnordered<_> = peers.iter().map(|url| ask(cluster, url, detours)).collect();
+    let (mut rosters, mut complaints) = (Vec::new(), Vec::new());
+    for answer in answers.collect::<Vec<_>>().await {
+        match answer {
+            Ok(answer) => rosters.push(read(answer)),
+            Err(why) => complaints.push(why),
+        }
+    }
+    (rosters, complaints)
 }
 
 /// Asks one.
@@ -111,5 +132,7 @@ fn read(answer: RosterResponse) -> Roster {
     let member = |member: wire::peer::RosterMember| {
         Some((NodeId(u16::try_from(member.node).ok()?), member.about.unwrap_or_default()))
     };
-    Roster { cluster: answer.cluster, members: answer.members.into_iter().filter_map(member).collect() }
+    let members = answer.members.into_iter().filter_map(member).collect();
+    let last = NodeId(u16::try_from(answer.last).unwrap_or(u16::MAX));
+    Roster { cluster: answer.cluster, fresh: !answer.stale, members, last }
 }

@@ -71,8 +71,8 @@ pub(crate) struct DiskFigures {
 /// Written by the loop, read by everybody.
 pub(crate) struct Shared {
     standing: RwLock<(replica::Status, Option<Halt>)>,
-    /// Who belongs to the cluster, as far as the log is executed.
-    members: RwLock<Arc<Membership>>,
+    /// Who belongs to the cluster, as far as the log is executed; and by all of the log.
+    members: RwLock<[Arc<Membership>; 2]>,
     pub(crate) links: Arc<Links>,
     pub(crate) counters: Counters,
     pub(crate) disk: DiskFigures,
@@ -85,18 +85,23 @@ impl Shared {
         links: Arc<Links>,
         disk: DiskFigures,
     ) -> Shared {
-        let (standing, members) = (RwLock::new((status, None)), RwLock::new(members));
+        let (standing, members) = (RwLock::new((status, None)), RwLock::new([Arc::clone(&members), members]));
         Shared { standing, members, links, counters: Counters::default(), disk }
     }
 
     /// Who belongs to the cluster, as far as this node has executed the log.
     pub(crate) fn members(&self) -> Arc<Membership> {
-        Arc::clone(&self.members.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.members.read().unwrap_or_else(PoisonError::into_inner)[0])
+    }
+
+    /// Who belongs to it by this node's log, executed or not: for those to whom late news are better than none.
+    pub(crate) fn latest_members(&self) -> Arc<Membership> {
+        Arc::clone(&self.members.read().unwrap_or_else(PoisonError::into_inner)[1])
     }
 
     /// Others belong to it now.
-    pub(crate) fn publish_members(&self, members: Arc<Membership>) {
-        *self.members.write().unwrap_or_else(PoisonError::into_inner) = members;
+    pub(crate) fn publish_members(&self, executed: Arc<Membership>, latest: Arc<Membership>) {
+        *self.members.write().unwrap_or_else(PoisonError::into_inner) = [executed, latest];
     }
 
     /// Says where the replica stands now; gives back where it stood before.

@@ -80,7 +80,7 @@ fn start_on<M: Machine, D: Disk + Send + 'static>(
     let stop = CancellationToken::new();
     let tasks = Tasks { tracker: TaskTracker::new(), stop: stop.clone() };
     let links = Arc::new(Links::new(config, tasks.clone()));
-    let shared = Arc::new(Shared::new(status, Arc::clone(replica.members()), links, figures));
+    let shared = Arc::new(Shared::new(status, Arc::clone(&replica.members().now), links, figures));
     let (queue, requests) = mpsc::channel(config.queue);
     let event_loop = EventLoop {
         replica,

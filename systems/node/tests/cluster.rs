@@ -371,8 +371,9 @@ async fn a_full_queue_refuses_at_once() {
     handle.stop().await;
 }
 
-fn frame(from: NodeId, envelope: Vec<Bytes>) -> Frames {
-    Frames { cluster: "test".into(), from: u32::from(from.0), boot: 1, envelope, peer_urls: Vec::new() }
+fn frame(from: NodeId, to: NodeId, envelope: Vec<Bytes>) -> Frames {
+    let (cluster, from, to) = ("test".into(), u32::from(from.0), u32::from(to.0));
+    Frames { cluster, from, boot: 1, envelope, peer_urls: Vec::new(), to }
 }
 
 /// "I lead in term 9."
@@ -384,12 +385,12 @@ fn claim(from: NodeId, to: NodeId) -> Bytes {
 /// Speaks to a node as one of its peers, for as long as the link is held.
 async fn speak_as(
     from: NodeId,
-    to: std::net::SocketAddr,
+    (node, address): (NodeId, std::net::SocketAddr),
     envelopes: Vec<Bytes>,
 ) -> tokio::sync::mpsc::Sender<Frames> {
     let (link, frames) = tokio::sync::mpsc::channel(1);
-    link.send(frame(from, envelopes)).await.unwrap();
-    let mut client = PeerClient::connect(format!("http://{to}")).await.unwrap();
+    link.send(frame(from, node, envelopes)).await.unwrap();
+    let mut client = PeerClient::connect(format!("http://{address}")).await.unwrap();
     client.link(ReceiverStream::new(frames)).await.unwrap();
     link
 }
@@ -398,17 +399,16 @@ async fn speak_as(
 async fn a_node_that_sees_what_cannot_be_halts_with_code_3() {
     let mut cluster = Cluster::new();
     cluster.start(NodeId(1), "test", None).await;
-    let address = cluster.addresses[&NodeId(1)];
+    let to = (NodeId(1), cluster.addresses[&NodeId(1)]);
     let handle = cluster.nodes[&NodeId(1)].clone();
     // Two leaders in one term: no correct cluster does that. Both keep at it, so that no election comes between.
     let (one, other) = (claim(NodeId(2), NodeId(1)), claim(NodeId(3), NodeId(1)));
-    let links =
-        [speak_as(NodeId(2), address, vec![one]).await, speak_as(NodeId(3), address, vec![other]).await];
+    let links = [speak_as(NodeId(2), to, vec![one]).await, speak_as(NodeId(3), to, vec![other]).await];
     let again = async {
         loop {
             for (link, from) in links.iter().zip([NodeId(2), NodeId(3)]) {
                 // The link ends when the node does.
-                let _ = link.send(frame(from, vec![claim(from, NodeId(1))])).await;
+                let _ = link.send(frame(from, NodeId(1), vec![claim(from, NodeId(1))])).await;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -435,7 +435,7 @@ async fn a_peer_that_talks_nonsense_or_in_anothers_name_loses_its_link_and_no_mo
     let before = cluster.nodes[&leader].status().replica.term;
     assert!(before < Term(9), "the forged message would depose it");
     for envelope in [Bytes::from_static(b"nonsense"), claim(leader, leader)] {
-        let link = speak_as(peer, victim, vec![envelope]).await;
+        let link = speak_as(peer, (leader, victim), vec![envelope]).await;
         in_time(link.closed()).await;
     }
     cluster.write(leader, "still here").await;

@@ -435,7 +435,7 @@ pub(crate) fn host_and_port<'a>(flag: &'static str, url: &'a str) -> Result<&'a 
     }
 }
 
-fn uri(flag: &'static str, url: &str) -> Result<Uri, BadArgs> {
+pub(crate) fn uri(flag: &'static str, url: &str) -> Result<Uri, BadArgs> {
     host_and_port(flag, url)?;
     url.parse().map_err(|why: InvalidUri| BadArgs::Url { flag, url: url.to_owned(), why: why.to_string() })
 }

@@ -22,14 +22,17 @@ use tonic::{Request, Response, Status};
 use wire::etcdserverpb as pb;
 use wire::etcdserverpb::cluster_server::Cluster;
 
-use crate::args::host_and_port;
+use crate::args::uri;
 use crate::door::Door;
 use crate::refusal::{self, Rejected};
 
 impl Door {
-    /// Changes the members, and says who they are then.
-    async fn change(&self, change: Change) -> Result<Members, Status> {
-        let done = self.done(self.handle().change(vec![change]).await)?;
+    /// Changes the members as is decided in view of them, and says who they are then.
+    async fn change(
+        &self,
+        decide: impl Fn(&Membership) -> Result<Change, Rejected>,
+    ) -> Result<Members, Status> {
+        let done = self.done(self.handle().change(decide).await?)?;
         match &done.answer {
             Answer::Members(members) => Ok(self.described(members)),
             _ => Err(done.mismatch()),
@@ -37,7 +40,7 @@ impl Door {
     }
 
     /// The members, no older than the question.
-    async fn members_now(&self) -> Result<std::sync::Arc<Membership>, Status> {
+    async fn members_now(&self) -> Result<replica::Members, Status> {
         match self.handle().members().await {
             Outcome::Members(members) => Ok(members),
             Outcome::Failed(why) => Err(refusal::failed(why)),
@@ -75,7 +78,8 @@ fn about(node: NodeId, members: &Membership) -> About {
 
 /// Where a member shall be found: nowhere that another one is.
 fn peer_urls(urls: &[String], node: Option<NodeId>, members: &Membership) -> Result<Vec<String>, Rejected> {
-    if urls.is_empty() || urls.iter().any(|url| host_and_port("peer-urls", url).is_err()) {
+    let bad = |url: &String| url.len() > node::URL || uri("peer-urls", url).is_err();
+    if urls.is_empty() || urls.len() > node::URLS || urls.iter().any(bad) {
         return Err(Rejected::BadUrls);
     }
     let urls: Vec<String> = urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
@@ -92,7 +96,7 @@ impl Cluster for Door {
         request: Request<pb::MemberListRequest>,
     ) -> Result<Response<pb::MemberListResponse>, Status> {
         let members = if request.into_inner().linearizable {
-            self.members_now().await?
+            self.members_now().await?.now
         } else {
             self.handle().known_members()
         };
@@ -105,10 +109,12 @@ impl Cluster for Door {
         request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
         let request = request.into_inner();
-        let peer_urls = peer_urls(&request.peer_urls, None, &*self.members_now().await?)?;
-        let about = About { peer_urls, to_vote: !request.is_learner, ..About::default() };
-        let context = Bytes::from(about.encode_to_vec());
-        let Members { header, list: members, last } = self.change(Change::AddLearner { context }).await?;
+        let add = |members: &Membership| {
+            let peer_urls = peer_urls(&request.peer_urls, None, members)?;
+            let about = About { peer_urls, to_vote: !request.is_learner, ..About::default() };
+            Ok(Change::AddLearner { context: Bytes::from(about.encode_to_vec()) })
+        };
+        let Members { header, list: members, last } = self.change(add).await?;
         let member = members.iter().find(|member| member.id == last).cloned();
         Ok(Response::new(pb::MemberAddResponse { header: Some(header), member, members }))
     }
@@ -117,8 +123,9 @@ impl Cluster for Door {
         &self,
         request: Request<pb::MemberRemoveRequest>,
     ) -> Result<Response<pb::MemberRemoveResponse>, Status> {
-        let node = self.node(request.into_inner().id).await?;
-        let Members { header, list: members, .. } = self.change(Change::Remove(node)).await?;
+        let id = request.into_inner().id;
+        let remove = |members: &Membership| Ok(Change::Remove(self.node(id, members)?));
+        let Members { header, list: members, .. } = self.change(remove).await?;
         Ok(Response::new(pb::MemberRemoveResponse { header: Some(header), members }))
     }
 
@@ -127,12 +134,13 @@ impl Cluster for Door {
         request: Request<pb::MemberUpdateRequest>,
     ) -> Result<Response<pb::MemberUpdateResponse>, Status> {
         let request = request.into_inner();
-        let now = self.members_now().await?;
-        let node = self.ids().node(request.id, &now).ok_or(Rejected::NoMember)?;
-        let about =
-            About { peer_urls: peer_urls(&request.peer_urls, Some(node), &now)?, ..about(node, &now) };
-        let context = Bytes::from(about.encode_to_vec());
-        let Members { header, list: members, .. } = self.change(Change::Describe { node, context }).await?;
+        let update = |members: &Membership| {
+            let node = self.node(request.id, members)?;
+            let peer_urls = peer_urls(&request.peer_urls, Some(node), members)?;
+            let context = Bytes::from(About { peer_urls, ..about(node, members) }.encode_to_vec());
+            Ok(Change::Describe { node, context })
+        };
+        let Members { header, list: members, .. } = self.change(update).await?;
         Ok(Response::new(pb::MemberUpdateResponse { header: Some(header), members }))
     }
 
@@ -140,16 +148,16 @@ impl Cluster for Door {
         &self,
         request: Request<pb::MemberPromoteRequest>,
     ) -> Result<Response<pb::MemberPromoteResponse>, Status> {
-        let node = self.node(request.into_inner().id).await?;
-        let Members { header, list: members, .. } = self.change(Change::Promote(node)).await?;
+        let id = request.into_inner().id;
+        let promote = |members: &Membership| Ok(Change::Promote(self.node(id, members)?));
+        let Members { header, list: members, .. } = self.change(promote).await?;
         Ok(Response::new(pb::MemberPromoteResponse { header: Some(header), members }))
     }
 }
 
 impl Door {
     /// The member of this id.
-    async fn node(&self, id: u64) -> Result<NodeId, Status> {
-        let members = self.members_now().await?;
-        Ok(self.ids().node(id, &members).ok_or(Rejected::NoMember)?)
+    fn node(&self, id: u64, members: &Membership) -> Result<NodeId, Rejected> {
+        self.ids().node(id, members).ok_or(Rejected::NoMember)
     }
 }

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -107,9 +108,12 @@ fn exit_code(why: &ServeError) -> u8 {
     use replica::OpenError;
     use wal::FolderError;
     match why {
-        ServeError::Place(Misplaced::Blank { .. } | Misplaced::NotAdded { .. })
-        | ServeError::Listen { .. }
-        | ServeError::Folder(FolderError::InUse(_)) => WRONG,
+        ServeError::Place(Misplaced::Silence(silence)) if !silence.strangers => ELSE,
+        ServeError::Place(Misplaced::Folder { source, .. }) if source.kind() == ErrorKind::InvalidData => {
+            FENCED
+        }
+        ServeError::Place(Misplaced::Folder { .. }) => ELSE,
+        ServeError::Place(_) | ServeError::Listen { .. } | ServeError::Folder(FolderError::InUse(_)) => WRONG,
         ServeError::Start { source, .. } => match source {
             StartError::Replica(OpenError::Log(wal::OpenError::WrongIdentity { .. })) => WRONG,
             StartError::Replica(
@@ -117,7 +121,7 @@ fn exit_code(why: &ServeError) -> u8 {
             ) => FENCED,
             _ => ELSE,
         },
-        ServeError::Place(_) | ServeError::Folder(_) | ServeError::System(_) | ServeError::Door(_) => ELSE,
+        ServeError::Folder(_) | ServeError::System(_) | ServeError::Door(_) => ELSE,
     }
 }
 

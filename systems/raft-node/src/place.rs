@@ -8,8 +8,9 @@
 //! **A blank node must not take the place of one that has lived.** What that one promised, a vote say, is
 //! forgotten with its disk, and under the same number the promise could be broken. So a blank node asks, in either case,
 //! whether its place was taken before: a member that has started once has told the cluster where its clients find it.
-//! If nobody answers, a new cluster is believed to be new. What remains is a member whose disk is lost between its
-//! first start and the moment in which the cluster has written down that it started.
+//! Everybody is asked, and says what its log says if no leader can be asked; one proof counts against any number of those who
+//! know nothing. If there is none, a new cluster is believed to be new. What remains is a member whose disk is lost
+//! while nobody who answers has heard yet that it started.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -70,6 +71,18 @@ pub enum Misplaced {
         /// The folder.
         folder: String,
     },
+    /// The cluster is there, and goes on without it.
+    #[error(
+        "cluster {cluster:?} exists, and {node} at {url} is no member of it (any more); add a new one there          (`etcdctl member add`) and start it with --initial-cluster-state existing"
+    )]
+    NotNew {
+        /// The cluster.
+        cluster: String,
+        /// Who it would be.
+        node: NodeId,
+        /// Where it is found.
+        url: String,
+    },
     /// Nobody has added it.
     #[error(
         "no member of the cluster is at {url}; add one there first (`etcdctl member add`); members are {members}"
@@ -93,7 +106,13 @@ pub async fn find(plan: &Plan) -> Result<Place, Misplaced> {
     let folder = plan.data_dir.display().to_string();
     let found = Identity::in_folder(&plan.data_dir);
     match found.map_err(|source| Misplaced::Folder { folder: folder.clone(), source })? {
-        Some(found) => known(plan, found).map_err(|source| Misplaced::Members { folder, source }),
+        Some(found) => {
+            let mut place = known(plan, found).map_err(|source| Misplaced::Members { folder, source })?;
+            if place.identity.members.is_empty() {
+                place.told = others(plan, place.identity.node).await;
+            }
+            Ok(place)
+        }
         None if plan.state == ClusterState::Existing => joining(plan, folder).await,
         None => beginning(plan, folder).await,
     }
@@ -122,8 +141,7 @@ async fn joining(plan: &Plan, folder: String) -> Result<Place, Misplaced> {
         return Err(Misplaced::NotAdded { url, members });
     };
     refuse_second_life(&roster, node, url, folder)?;
-    let told = roster.members.iter().filter(|(member, _)| **member != node);
-    let told = told.filter_map(|(member, about)| Some((*member, about.peer_urls.first()?.clone()))).collect();
+    let told = told_by(&roster, node);
     let identity = Identity { cluster: roster.cluster, name: plan.name.clone(), node, members: Vec::new() };
     tracing::info!(%identity, "joining");
     Ok(Place { identity, membership: Membership::default(), told })
@@ -132,11 +150,28 @@ async fn joining(plan: &Plan, folder: String) -> Result<Place, Misplaced> {
 async fn beginning(plan: &Plan, folder: String) -> Result<Place, Misplaced> {
     let members = &plan.members;
     let cluster = members.token().to_owned();
-    if let Ok(roster) = node::roster(&cluster, &plan.others(), &plan.detours, Duration::ZERO).await {
-        refuse_second_life(&roster, plan.node, plan.peer_urls[0].clone(), folder)?;
+    let (rosters, _) = node::rosters(&cluster, &plan.others(), &plan.detours).await;
+    for roster in rosters {
+        let (node, url) = (plan.node, plan.peer_urls[0].clone());
+        let stranger = roster.last >= node && !roster.members.contains_key(&node);
+        if stranger || roster.cluster != cluster {
+            return Err(Misplaced::NotNew { cluster: roster.cluster, node, url });
+        }
+        refuse_second_life(&roster, node, url, folder.clone())?;
     }
     let identity = Identity { cluster, name: plan.name.clone(), node: plan.node, members: lines(members) };
     Ok(Place { told: urls(members, plan.node), membership: first_membership(members), identity })
+}
+
+/// Where the others are, for a node that joined and may have been stopped before it heard so by itself.
+async fn others(plan: &Plan, own: NodeId) -> BTreeMap<NodeId, String> {
+    let (rosters, _) = node::rosters(plan.members.token(), &plan.others(), &plan.detours).await;
+    rosters.iter().flat_map(|roster| told_by(roster, own)).collect()
+}
+
+fn told_by(roster: &Roster, own: NodeId) -> BTreeMap<NodeId, String> {
+    let others = roster.members.iter().filter(|(member, _)| **member != own);
+    others.filter_map(|(member, about)| Some((*member, about.peer_urls.first()?.clone()))).collect()
 }
 
 fn refuse_second_life(roster: &Roster, node: NodeId, url: String, folder: String) -> Result<(), Misplaced> {

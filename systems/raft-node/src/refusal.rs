@@ -13,6 +13,7 @@
 //! | `etcdserver: leader changed` | `Unavailable` | may have been executed, or may still be: it had left for a leader that leads no more |
 //! | `etcdserver: request timed out` | `Unavailable` | may have been executed, or may still be (a read changed nothing in any case) |
 //! | `etcdserver: server stopped` | `Unavailable` | may have been executed, or may still be: this node stopped while it waited |
+//! | `etcdserver: request timed out, leader transfer took too long` | `Unavailable` | the lead has not moved; it still may |
 //! | `request-id: not remembered …` | `Unknown` | may have been executed: its session no longer tells |
 //!
 //! What stands in no line above, a broken connection say, leaves it open as well.
@@ -127,7 +128,11 @@ fn not_taken(why: Refusal) -> Status {
         Refusal::Full => Status::resource_exhausted("etcdserver: too many requests"),
         Refusal::BadTransferee(_) => Rejected::BadTransferee.into(),
         Refusal::Change(why) => unchanged(why),
-        Refusal::NoLeader | Refusal::NotLeader | Refusal::Transferring | Refusal::Untransferred => {
+        // The target may still lead, later.
+        Refusal::Untransferred => {
+            Status::unavailable("etcdserver: request timed out, leader transfer took too long")
+        }
+        Refusal::NoLeader | Refusal::NotLeader | Refusal::Transferring => {
             Status::unavailable("etcdserver: no leader")
         }
     }
@@ -145,7 +150,7 @@ fn unchanged(why: Unchanged) -> Status {
         Unchanged::NoQuorum { .. } | Unchanged::Unfit(Unfit::LastVoter) => {
             precondition("re-configuration failed due to not enough started members")
         }
-        Unchanged::Early | Unchanged::Pending | Unchanged::Unfit(Unfit::Joint) => {
+        Unchanged::Early | Unchanged::Pending | Unchanged::Outdated | Unchanged::Unfit(Unfit::Joint) => {
             Status::unavailable(format!("etcdserver: {why}"))
         }
         Unchanged::Unfit(why) => precondition(&why.to_string()),

@@ -1,4 +1,4 @@
-//! Everything together: ports first, then the node, then the doors; and down again in good order.
+//! Everything together: ports first, then the place in the cluster, then the node, then the doors; and down again in good order.
 
 use std::io;
 use std::net::TcpListener;
@@ -74,10 +74,11 @@ pub enum ServeError {
 /// Runs a node until it is asked to stop, or cannot go on.
 pub async fn serve(plan: Plan) -> Result<End, ServeError> {
     let clients: Vec<TcpListener> = plan.client_listen.iter().map(bind).collect::<Result<_, _>>()?;
-    let doors =
-        Doors { peers: bind(&plan.peer_listen)?, admin: plan.metrics_listen.as_ref().map(bind).transpose()? };
+    let admin = plan.metrics_listen.as_ref().map(bind).transpose()?;
     let folder = plan.data_dir.display().to_string();
     let place = place::find(&plan).await?;
+    // Not before: others who begin at the same time ask this node, and shall hear at once that nobody is there yet.
+    let doors = Doors { peers: bind(&plan.peer_listen)?, admin };
     let (own, ids) = (place.identity.node, Ids::of(&place.identity.cluster[..]));
     let started = node::start(config(&plan, place), doors, Store::new()).await;
     let handle = started.map_err(|why| match why {

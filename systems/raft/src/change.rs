@@ -34,6 +34,10 @@ impl Raft {
         if pending && !bugs.has(Bug::ChangeTwice) {
             return Err(Unchanged::Pending);
         }
+        let since = self.log.membership_since();
+        if changes.iter().any(|change| matches!(change, Change::Since(other) if *other != since)) {
+            return Err(Unchanged::Outdated);
+        }
         let next = now.change(changes)?;
         self.caught_up(leader, &next)?;
         self.could_decide(leader, &next)?;
@@ -44,7 +48,8 @@ impl Raft {
     fn caught_up(&self, leader: &Leader, next: &Membership) -> Result<(), Unchanged> {
         let last = self.log.last().index;
         let behind = |node: &NodeId| {
-            let matched = leader.followers.get(node).map_or(0, |progress| progress.matched.0);
+            let there = leader.followers.get(node).filter(|progress| progress.present());
+            let matched = there.map_or(0, |progress| progress.matched.0);
             matched == 0 || matched.saturating_add(self.config.catch_up) < last.0
         };
         let promoted = self.log.membership().learners().iter().filter(|node| next.voters().contains(**node));

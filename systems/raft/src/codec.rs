@@ -365,6 +365,7 @@ const PROMOTE: u8 = 2;
 const DEMOTE: u8 = 3;
 const REMOVE: u8 = 4;
 const DESCRIBE: u8 = 5;
+const SINCE: u8 = 6;
 
 fn put_change(change: &Change, out: &mut Vec<u8>) {
     let (kind, node, context) = match change {
@@ -374,6 +375,10 @@ fn put_change(change: &Change, out: &mut Vec<u8>) {
         Change::Demote(node) => (DEMOTE, Some(node), None),
         Change::Remove(node) => (REMOVE, Some(node), None),
         Change::Describe { node, context } => (DESCRIBE, Some(node), Some(context)),
+        Change::Since(index) => {
+            out.put_u8(SINCE);
+            return out.put_u64_le(index.0);
+        }
     };
     out.put_u8(kind);
     if let Some(node) = node {
@@ -392,6 +397,7 @@ fn get_change(from: &mut Bytes) -> Result<Change, Malformed> {
         DEMOTE => Change::Demote(get_node(from)?),
         REMOVE => Change::Remove(get_node(from)?),
         DESCRIBE => Change::Describe { node: get_node(from)?, context: get_bytes(from)? },
+        SINCE => Change::Since(Index(get_u64(from)?)),
         kind => return Err(Malformed::Kind { what: "change", kind }),
     })
 }
@@ -411,6 +417,7 @@ fn put_refusal(why: Refusal, out: &mut Vec<u8>) {
         Refusal::Change(Unchanged::Pending) => (8, 0, 0),
         Refusal::Change(Unchanged::Behind(node)) => (9, node.0, 0),
         Refusal::Change(Unchanged::NoQuorum { heard, needed }) => (10, heard, needed),
+        Refusal::Change(Unchanged::Outdated) => (18, 0, 0),
         Refusal::Change(Unchanged::Unfit(unfit)) => match unfit {
             Unfit::Nothing => (11, 0, 0),
             Unfit::Joint => (12, 0, 0),
@@ -448,6 +455,7 @@ fn get_refusal(from: &mut Bytes) -> Result<Refusal, Malformed> {
         15 => Refusal::Change(Unfit::NoVoter(node).into()),
         16 => Refusal::Change(Unfit::LastVoter.into()),
         17 => Refusal::Change(Unfit::Full.into()),
+        18 => Refusal::Change(Unchanged::Outdated),
         kind => return Err(Malformed::Kind { what: "refusal", kind }),
     };
     let mut again = Vec::with_capacity(5);

@@ -35,7 +35,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::ids::NodeId;
+use crate::ids::{Index, NodeId};
 use crate::quorum::Voters;
 
 /// The most members there may be: each costs the leader a stream of appends.
@@ -80,6 +80,9 @@ pub enum Change {
         /// Where it is reached.
         context: Bytes,
     },
+    /// No change, but a condition of those beside it: the members are still those that this entry named, or, with 0,
+    /// those of the beginning. What was read before can so be the reason for a change.
+    Since(Index),
 }
 
 /// Why members cannot be changed so.
@@ -263,6 +266,7 @@ impl Membership {
                     return Err(Unfit::Stranger(*node));
                 }
             }
+            Change::Since(_) => {}
             Change::Describe { node, context } => {
                 if !voters.contains(node) && !self.learners.contains(node) {
                     return Err(Unfit::Stranger(*node));

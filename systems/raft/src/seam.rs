@@ -208,6 +208,9 @@ pub enum Unchanged {
         /// How many it would take.
         needed: u16,
     },
+    /// It rests on what the members were, and they are others by now.
+    #[error("the members have changed meanwhile")]
+    Outdated,
 }
 
 /// Something that no correct cluster produces: this node's disk, or a peer's, has lost its past.

@@ -38,7 +38,7 @@ mod waiting;
 pub use recover::Salvaged;
 pub use replica::{Config, OpenError, Replica, Wanted};
 pub use seam::{
-    Call, CallId, Effects, Event, Failed, Fate, Halt, Noted, Outcome, Status, Timer, Unknown, Wait,
+    Call, CallId, Effects, Event, Failed, Fate, Halt, Members, Noted, Outcome, Status, Timer, Unknown, Wait,
 };
 pub use sessions::Sessions;
 pub use snapshots::Rule;

@@ -15,8 +15,8 @@
 //! the old folder ──salvage──► state, sessions, last entry ──plant──► a blank folder: identity, one snapshot
 //! ```
 //!
-//! The old folder is only read, but for what every start does to it (a torn tail is cut). The new one holds nothing until
-//! its snapshot has its name; if the power goes before, it is blank, and its owner begins again.
+//! The old folder is only read, but for what every start does to it (a torn tail is cut). The new one is of use when
+//! [`Salvaged::plant`] has returned, and not before: whoever plants gives the folder its name then.
 
 use std::sync::Arc;
 

@@ -12,7 +12,9 @@ use raft::{
 };
 use wal::{Completion, Disk, Group, Identity, Ticket, Wal};
 
-use crate::seam::{Call, CallId, Effects, Event, Failed, Fate, Halt, Noted, Outcome, Status, Timer, Wait};
+use crate::seam::{
+    Call, CallId, Effects, Event, Failed, Fate, Halt, Members, Noted, Outcome, Status, Timer, Wait,
+};
 use crate::sessions::{self, Sessions, Verdict};
 use crate::snapshots::{self, Rule, Snapshots};
 use crate::waiting::Waiting;
@@ -105,7 +107,7 @@ pub struct Replica<M: StateMachine, D: Disk> {
     pub(crate) own: OwnSession,
     pub(crate) applied: Index,
     /// Who belongs to the cluster, as far as the log is executed.
-    pub(crate) members: Arc<Membership>,
+    pub(crate) members: Members,
     /// Writes of the core that are not yet under way, and the last of them.
     unwritten: (Group, PersistId),
     /// The last write of the core that is under way.
@@ -181,7 +183,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             }
             None => (Checkpoint::genesis(config.membership.clone()), Sessions::new(sessions::LIMIT)),
         };
-        let (applied, members) = (base.index(), base.membership.clone());
+        let (applied, members) = (base.index(), Members { now: base.membership.clone(), since: base.since });
         let suffix = Suffix::new(base.id, recovered.entries).ok_or(OpenError::Disorder)?;
         let log = Log::new(base, suffix).ok_or(OpenError::Disorder)?;
         let restored = Restored { hard: recovered.hard, log };
@@ -299,7 +301,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
 
     /// Who belongs to the cluster, as far as this node has executed the log. The core goes by the latest entry of its
     /// log, executed or not: see [`Raft::membership`].
-    pub fn members(&self) -> &Arc<Membership> {
+    pub fn members(&self) -> &Members {
         &self.members
     }
 
@@ -518,7 +520,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         self.snapshots.executed(entry.weight());
         self.waiting.committed(entry, &mut effects.reply);
         if let Payload::Membership(membership) = &entry.payload {
-            self.members = Arc::clone(membership);
+            self.members = Members { now: Arc::clone(membership), since: entry.id.index };
         }
         let fate = self.fate(entry);
         if let Some(journal) = &mut self.journal {
@@ -601,7 +603,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         for (call, query) in self.waiting.due(self.applied) {
             let outcome = match query {
                 Some(query) => Outcome::Done(self.machine.query(&query)),
-                None => Outcome::Members(Arc::clone(&self.members)),
+                None => Outcome::Members(self.members.clone()),
             };
             effects.reply.push((call, outcome));
         }

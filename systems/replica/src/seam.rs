@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,7 +107,24 @@ pub enum Outcome<R> {
     /// It may have happened, or may still.
     Unknown(Unknown),
     /// These belong to the cluster.
-    Members(Arc<Membership>),
+    Members(Members),
+}
+
+/// Who belongs to the cluster, as far as a log is executed.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Members {
+    /// They.
+    pub now: Arc<Membership>,
+    /// The entry that said so; 0 if nobody ever changed them. With [`Change::Since`] it makes a change rest on them.
+    pub since: Index,
+}
+
+impl Deref for Members {
+    type Target = Membership;
+
+    fn deref(&self) -> &Membership {
+        &self.now
+    }
 }
 
 /// Why a call certainly did nothing. Of a write under the client's own request id this speaks of

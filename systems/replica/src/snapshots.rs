@@ -40,7 +40,7 @@ use raft::{Bug, Checkpoint, EntryId, Envelope, Index, Input, Message, NodeId, No
 use wal::{Disk, Source};
 
 use crate::replica::Replica;
-use crate::seam::{Effects, Halt, Noted, Timer, Wait};
+use crate::seam::{Effects, Halt, Members, Noted, Timer, Wait};
 use crate::sessions::{self, Sessions};
 
 /// When a snapshot is taken, and in pieces of which size one is given.
@@ -353,7 +353,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             Err(why) => return self.halt(why, effects),
         }
         self.applied = checkpoint.index();
-        self.members = checkpoint.membership.clone();
+        self.members = Members { now: checkpoint.membership.clone(), since: checkpoint.since };
         self.snapshots.begin_counting(self.applied);
         // A snapshot of an earlier state is of no use any more.
         self.snapshots.taking = None;

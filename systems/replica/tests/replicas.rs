@@ -806,7 +806,7 @@ fn a_new_cluster_begins_with_all_that_a_survivor_has() {
     assert_eq!(left.machine.0[known.len()..], ["alone"]);
 
     let fourth = NodeId(4);
-    let new = Identity { cluster: old.recovered(), name: "n4".into(), node: fourth, members: Vec::new() };
+    let new = Identity { cluster: old.recovered(7), name: "n4".into(), node: fourth, members: Vec::new() };
     let disk = MemoryDisk::new();
     left.plant(&new, Membership::of([fourth]), disk.clone()).unwrap();
     disk.cut_power(|| false);

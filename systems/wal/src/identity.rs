@@ -45,12 +45,15 @@ impl Identity {
 
     /// How often the cluster was recovered from the loss of its quorum.
     pub fn epoch(&self) -> u64 {
-        self.cluster.rsplit_once(RECOVERED).and_then(|(_, epoch)| epoch.parse().ok()).unwrap_or(0)
+        let (_, behind) = self.cluster.rsplit_once(RECOVERED).unwrap_or_default();
+        let epoch = behind.split_once('-').map_or(behind, |(epoch, _)| epoch);
+        epoch.parse().unwrap_or(0)
     }
 
-    /// The cluster's name after one more recovery.
-    pub fn recovered(&self) -> String {
-        format!("{}{RECOVERED}{}", self.token(), self.epoch() + 1)
+    /// The cluster's name after one more recovery: `name#1-1f2e3d4c`. The last part is drawn by whoever recovers, for a
+    /// cluster can be recovered twice from the same remains, and what comes of it are two clusters.
+    pub fn recovered(&self, drawn: u32) -> String {
+        format!("{}{RECOVERED}{}-{drawn:08x}", self.token(), self.epoch() + 1)
     }
 
     /// Whether a cluster may be called so: a name must not look as if it was recovered already.
@@ -106,7 +109,8 @@ impl Identity {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Identity { cluster, name, node, members } = self;
-        write!(f, "{node} ({name:?}) of cluster {cluster:?} with members {}", members.join(", "))
+        write!(f, "{node} ({name:?}) of cluster {cluster:?}")?;
+        if members.is_empty() { Ok(()) } else { write!(f, " with members {}", members.join(", ")) }
     }
 }
 
@@ -149,6 +153,19 @@ mod tests {
                 members: vec![name.into(); 2],
             };
             assert_eq!(Identity::from_text(&identity.to_text()), Some(identity));
+        }
+    }
+
+    #[test]
+    fn a_recovered_cluster_has_another_name_each_time() {
+        let mut identity =
+            Identity { cluster: "c-1".into(), name: "n".into(), node: NodeId(1), members: Vec::new() };
+        assert_eq!((identity.token(), identity.epoch()), ("c-1", 0));
+        assert_ne!(identity.recovered(7), identity.recovered(8));
+        for epoch in 1..4 {
+            identity.cluster = identity.recovered(0xabcd);
+            assert_eq!(identity.cluster, format!("c-1#{epoch}-0000abcd"));
+            assert_eq!((identity.token(), identity.epoch()), ("c-1", epoch));
         }
     }
 

@@ -90,7 +90,7 @@ pub(crate) trait Asking:
             replica::Outcome::Done(reply) => self.replied(op, key, open, reply),
             // No workload asks for another leader, or who the members are.
             replica::Outcome::Leads(node) => Ok(Asked::Over(Outcome::Fail(format!("{node} leads")))),
-            replica::Outcome::Members(members) => Ok(Asked::Over(Outcome::Fail(members.to_string()))),
+            replica::Outcome::Members(members) => Ok(Asked::Over(Outcome::Fail(members.now.to_string()))),
             replica::Outcome::Failed(why) => Ok(Asked::Over(Outcome::Fail(why.to_string()))),
             replica::Outcome::Unknown(why) => Ok(Asked::Over(self.unanswered(op, &open, why.to_string()))),
         }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::Stream;
 use prost::Message as _;
@@ -25,6 +26,8 @@ use crate::start::Tasks;
 
 /// The largest frame that is read. One entry can be as large as the core allows a command to be.
 const LARGEST: usize = 64 << 20;
+/// How often a link that is silent is looked at: whether its peer is still a member.
+const LOOK: Duration = Duration::from_secs(1);
 /// What a peer may have under way before this node has read it.
 const WINDOW: u32 = 4 << 20;
 
@@ -43,6 +46,25 @@ struct Door {
 }
 
 impl Door {
+    /// Whether it is this node that is called. Another one may have been found at this address.
+    fn reached(&self, first: &Frames) -> Result<(), Status> {
+        let id = self.identity.node;
+        if first.to == u32::from(id.0) {
+            return Ok(());
+        }
+        Err(Status::permission_denied(format!("n{} is called, and this is {id}", first.to)))
+    }
+
+    /// Whether a peer has not been removed.
+    fn still(&self, peer: NodeId, members: &Membership) -> Result<(), Status> {
+        if !members.removed(peer) {
+            return Ok(());
+        }
+        let wal::Identity { node, cluster, .. } = &self.identity;
+        let why = format!("{peer} calls {node}, and was removed from cluster {cluster:?}");
+        Err(Status::new(LEFT, why))
+    }
+
     /// The sender of these frames, if it may be one of ours.
     fn admit(&self, frames: &Frames, members: &Membership) -> Result<NodeId, Status> {
         let (id, cluster) = (self.identity.node, &self.identity.cluster);
@@ -53,11 +75,7 @@ impl Door {
             return Err(Status::permission_denied(why));
         }
         match sender {
-            Ok(sender) if members.removed(sender) && sender != NodeId(0) => {
-                let why = format!("{name} calls {id}, and was removed from cluster {cluster:?}");
-                Err(Status::new(LEFT, why))
-            }
-            Ok(sender) if sender != id && sender != NodeId(0) => Ok(sender),
+            Ok(sender) if sender != id && sender != NodeId(0) => self.still(sender, members).map(|()| sender),
             _ => {
                 let why = format!("{name} calls {id}, and can be no peer of it in cluster {cluster:?}");
                 Err(Status::permission_denied(why))
@@ -80,7 +98,11 @@ impl<M: Machine> Peer for Incoming<M> {
         let address = request.remote_addr();
         let mut frames = request.into_inner();
         let first = frames.message().await?.ok_or_else(|| Status::invalid_argument("no frame came"))?;
-        let peer = self.door.admit(&first, &self.shared.members()).inspect_err(|why| {
+        let admitted = self
+            .door
+            .admit(&first, &self.shared.members())
+            .and_then(|peer| self.door.reached(&first).map(|()| peer));
+        let peer = admitted.inspect_err(|why| {
             self.shared.counters.refused_links.add(1);
             tracing::warn!(?address, why = why.message(), "link refused");
         })?;
@@ -111,20 +133,23 @@ impl<M: Machine> Peer for Incoming<M> {
         let full = |_| Status::unavailable(format!("{} has too much to do", identity.node));
         self.queue.try_send(handle::Request::Call(Call::Members, reply)).map_err(full)?;
         match answer.await {
-            Ok(Outcome::Members(members)) => Ok(Response::new(roster(&identity.cluster, &members))),
-            Ok(Outcome::Failed(why)) => Err(Status::unavailable(why.to_string())),
+            Ok(Outcome::Members(members)) => Ok(Response::new(roster(&identity.cluster, &members, false))),
+            Ok(Outcome::Failed(_)) => {
+                Ok(Response::new(roster(&identity.cluster, &self.shared.latest_members(), true)))
+            }
             _ => Err(Status::unavailable(format!("{} has stopped", identity.node))),
         }
     }
 }
 
-fn roster(cluster: &str, members: &Membership) -> RosterResponse {
+fn roster(cluster: &str, members: &Membership, stale: bool) -> RosterResponse {
     let member = |node: NodeId| RosterMember {
         node: u32::from(node.0),
         learner: members.learners().contains(&node),
         about: members.context(node).and_then(|context| About::decode(&context[..]).ok()),
     };
-    RosterResponse { cluster: cluster.to_owned(), members: members.nodes().into_iter().map(member).collect() }
+    let (cluster, last) = (cluster.to_owned(), u32::from(members.last_id().0));
+    RosterResponse { cluster, members: members.nodes().into_iter().map(member).collect(), stale, last }
 }
 
 /// Reads frames until there are no more, or one that does not belong here.
@@ -157,7 +182,13 @@ async fn receive<M: StateMachine>(
                 return Ok(());
             }
         }
-        next = frames.message().await?;
+        // One that has nothing to say must hear, too, that it was removed.
+        next = loop {
+            tokio::select! {
+                frame = frames.message() => break frame?,
+                () = tokio::time::sleep(LOOK) => door.still(peer, &shared.members())?,
+            }
+        };
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use raft::{Envelope, NodeId, SessionId, codec};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Endpoint, Uri};
 use tonic::{Code, Status};
@@ -49,9 +50,11 @@ impl Introduction {
 pub(crate) struct Link {
     introduction: Introduction,
     peer: NodeId,
-    uri: Uri,
+    /// Where it is found: the next if one does not answer.
+    uris: Vec<Uri>,
     up: AtomicBool,
     dials: AtomicU64,
+    sent: AtomicU64,
     waiting: Mutex<Waiting>,
 }
 
@@ -64,19 +67,21 @@ struct Waiting {
 }
 
 impl Link {
-    pub(crate) fn new(introduction: Introduction, peer: NodeId, uri: Uri) -> Link {
+    pub(crate) fn new(introduction: Introduction, peer: NodeId, uris: Vec<Uri>) -> Link {
         Link {
             introduction,
             peer,
-            uri,
+            uris,
             up: AtomicBool::new(false),
             dials: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
             waiting: Mutex::new(Waiting::default()),
         }
     }
 
     /// Queues an envelope. Never blocks; drops the oldest if there is no room.
     pub(crate) fn send(&self, envelope: &Envelope) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
         let mut waiting = self.waiting();
         waiting.queue.push(codec::encode_envelope(envelope));
         if let Some(waker) = waiting.waker.take() {
@@ -92,6 +97,11 @@ impl Link {
     /// How many envelopes were given up for lack of room.
     pub(crate) fn dropped(&self) -> u64 {
         self.waiting().queue.dropped()
+    }
+
+    /// How many envelopes were queued.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// How often it was dialled.
@@ -114,13 +124,13 @@ impl Link {
     fn frame(&self, envelope: Vec<bytes::Bytes>) -> Frames {
         let Introduction { cluster, from, boot, .. } = &self.introduction;
         let (cluster, from, boot) = (cluster.clone(), u32::from(from.0), *boot);
-        Frames { cluster, from, boot, envelope, peer_urls: Vec::new() }
+        Frames { cluster, from, boot, envelope, ..Frames::default() }
     }
 
     /// Dials, and sends until the connection ends. `Ok` if it was up for a while.
-    async fn connect(self: &Arc<Link>) -> Result<(), Status> {
+    async fn connect(self: &Arc<Link>, uri: &Uri) -> Result<(), Status> {
         self.dials.fetch_add(1, Ordering::Relaxed);
-        let endpoint = Endpoint::from(self.uri.clone())
+        let endpoint = Endpoint::from(uri.clone())
             .tcp_nodelay(true)
             .connect_timeout(PATIENCE)
             .http2_keep_alive_interval(PING)
@@ -131,7 +141,7 @@ impl Link {
         let channel = endpoint.connect().await.map_err(|error| Status::unavailable(chain(&error)))?;
         let mut answers = PeerClient::new(channel).link(self.frames()).await?.into_inner();
         self.up.store(true, Ordering::Relaxed);
-        tracing::info!(from = %self.introduction.from, peer = %self.peer, uri = %self.uri, "link is up");
+        tracing::info!(from = %self.introduction.from, peer = %self.peer, %uri, "link is up");
         let mut end = Ok(());
         while end.is_ok() {
             match answers.message().await {
@@ -153,19 +163,22 @@ pub(crate) async fn keep(link: Arc<Link>, retry: Retry, removed: CancellationTok
     let from = link.introduction.from;
     let mut wait = retry.first;
     let mut last = String::new();
-    loop {
-        match link.connect().await {
-            Ok(()) => {
+    for uri in link.uris.iter().cycle() {
+        let begun = Instant::now();
+        match link.connect(uri).await {
+            // One that was up for a moment was turned away, perhaps.
+            Ok(()) if begun.elapsed() > retry.longest => {
                 wait = retry.first;
                 last.clear();
             }
+            Ok(()) => {}
             Err(status) if status.code() == LEFT => {
                 tracing::error!(%from, peer = %link.peer, reason = status.message(), "no member any more");
                 removed.cancel();
             }
             // Once for each new reason: a peer that is down for an hour is not news twice a second.
             Err(status) if status.message() != last => {
-                tracing::warn!(%from, peer = %link.peer, uri = %link.uri, reason = status.message(), "no link");
+                tracing::warn!(%from, peer = %link.peer, %uri, reason = status.message(), "no link");
                 status.message().clone_into(&mut last);
             }
             Err(_) => {}
@@ -200,7 +213,8 @@ impl Stream for FrameStream {
         if !self.introduced {
             self.introduced = true;
             let peer_urls = self.link.introduction.peer_urls.clone();
-            return Poll::Ready(Some(Frames { peer_urls, ..self.link.frame(Vec::new()) }));
+            let to = u32::from(self.link.peer.0);
+            return Poll::Ready(Some(Frames { peer_urls, to, ..self.link.frame(Vec::new()) }));
         }
         let mut waiting = self.link.waiting();
         if waiting.connection != self.connection {

@@ -6,8 +6,7 @@
 //! read it, since it is new itself, goes by what it was told at its start, or by what its callers say of themselves.
 //!
 //! A node that has left is spoken to a little longer, for it has to learn that it left: a link to somebody who is no
-//! member is closed some seconds after it was opened or its member left, and opened again when there is something to
-//! send.
+//! member is closed when nothing was sent over it for some seconds, and opened again when there is something to send.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,8 +22,14 @@ use super::link::{Introduction, Link, keep};
 use crate::config::{Config, Retry, detour};
 use crate::start::Tasks;
 
-/// How long a link to somebody who is no member is kept.
+/// How long a link to somebody who is no member is kept when nothing is sent over it.
 const LINGER: Duration = Duration::from_secs(5);
+/// How many nodes that may be no members are remembered by what they said of themselves.
+const STRANGERS: usize = 256;
+/// How many addresses a member may have.
+pub const URLS: usize = 8;
+/// And how long each may be, in bytes.
+pub const URL: usize = 256;
 
 /// The links of a node.
 pub(crate) struct Links {
@@ -42,27 +47,28 @@ struct Inner {
     open: BTreeMap<NodeId, Open>,
     members: BTreeSet<NodeId>,
     /// Where a node is found, as the log says.
-    written: BTreeMap<NodeId, String>,
+    written: BTreeMap<NodeId, Vec<String>>,
     /// Where it is found, as somebody said.
-    told: BTreeMap<NodeId, String>,
+    told: BTreeMap<NodeId, Vec<String>>,
 }
 
 struct Open {
     link: Arc<Link>,
-    url: String,
+    urls: Vec<String>,
     /// Ends the link when it is dropped.
     _close: DropGuard,
 }
 
 impl Inner {
-    fn url(&self, node: NodeId) -> Option<&String> {
+    fn urls(&self, node: NodeId) -> Option<&Vec<String>> {
         self.written.get(&node).or_else(|| self.told.get(&node))
     }
 }
 
 impl Links {
     pub(crate) fn new(config: &Config, tasks: Tasks) -> Links {
-        let inner = Inner { told: config.peers.clone(), ..Inner::default() };
+        let told = config.peers.iter().map(|(node, url)| (*node, vec![url.clone()])).collect();
+        let inner = Inner { told, ..Inner::default() };
         Links {
             introduction: Introduction::new(config),
             detours: config.detours.clone(),
@@ -99,8 +105,11 @@ impl Links {
 
     /// Where a caller says that it is found. What the log says counts for more.
     pub(crate) fn introduce(&self, peer: NodeId, peer_urls: &[String]) {
-        if let Some(url) = peer_urls.first() {
-            self.inner().told.insert(peer, url.clone());
+        let mut inner = self.inner();
+        let room = inner.told.contains_key(&peer) || inner.told.len() < STRANGERS;
+        let short = peer_urls.len() <= URLS && peer_urls.iter().all(|url| url.len() <= URL);
+        if room && short && !peer_urls.is_empty() {
+            inner.told.insert(peer, peer_urls.to_vec());
         }
     }
 
@@ -108,14 +117,18 @@ impl Links {
     pub(crate) fn follow(self: &Arc<Links>, latest: &Membership, executed: &Membership) {
         let mut inner = self.inner();
         let own = self.introduction.from;
-        let members: BTreeSet<NodeId> =
-            latest.nodes().into_iter().chain(executed.nodes()).filter(|node| *node != own).collect();
+        let mut members: BTreeSet<NodeId> = latest.nodes().into_iter().chain(executed.nodes()).collect();
+        if members.is_empty() {
+            // A node that has yet to hear who the members are calls those it was told of: should it have been
+            // removed already, they will say so.
+            members.extend(inner.told.keys());
+        }
+        members.remove(&own);
         // The latest is told last, and so counts.
         for (node, context) in executed.contexts().iter().chain(latest.contexts()) {
-            if let Some(url) =
-                About::decode(&context[..]).ok().and_then(|about| about.peer_urls.into_iter().next())
-            {
-                inner.written.insert(*node, url);
+            let urls = About::decode(&context[..]).map(|about| about.peer_urls).unwrap_or_default();
+            if !urls.is_empty() {
+                inner.written.insert(*node, urls);
             }
         }
         let left: Vec<NodeId> = inner.members.difference(&members).copied().collect();
@@ -124,7 +137,7 @@ impl Links {
             self.close_later(node);
         }
         for node in inner.members.clone() {
-            let moved = inner.open.get(&node).is_none_or(|open| inner.url(node) != Some(&open.url));
+            let moved = inner.open.get(&node).is_none_or(|open| inner.urls(node) != Some(&open.urls));
             if moved && self.open(&mut inner, node).is_none() {
                 tracing::warn!(from = %own, peer = %node, "nobody knows where this member is");
             }
@@ -133,9 +146,13 @@ impl Links {
 
     /// Opens a link in place of the one there may be.
     fn open(self: &Arc<Links>, inner: &mut Inner, peer: NodeId) -> Option<Arc<Link>> {
-        let url = inner.url(peer)?.clone();
-        let uri = detour(&self.detours, &url).or_else(|| url.parse().ok())?;
-        let link = Arc::new(Link::new(self.introduction.clone(), peer, uri));
+        let urls = inner.urls(peer)?.clone();
+        let uri = |url: &String| detour(&self.detours, url).or_else(|| url.parse().ok());
+        let uris: Vec<Uri> = urls.iter().filter_map(uri).collect();
+        if uris.is_empty() {
+            return None;
+        }
+        let link = Arc::new(Link::new(self.introduction.clone(), peer, uris));
         let close = CancellationToken::new();
         let (keeping, closed) = (keep(Arc::clone(&link), self.retry, self.removed.clone()), close.clone());
         self.tasks.spawn(async move {
@@ -144,7 +161,7 @@ impl Links {
                 () = closed.cancelled() => {}
             }
         });
-        inner.open.insert(peer, Open { link: Arc::clone(&link), url, _close: close.drop_guard() });
+        inner.open.insert(peer, Open { link: Arc::clone(&link), urls, _close: close.drop_guard() });
         Some(link)
     }
 
@@ -152,11 +169,20 @@ impl Links {
     fn close_later(self: &Arc<Links>, node: NodeId) {
         let links = Arc::downgrade(self);
         self.tasks.spawn(async move {
-            tokio::time::sleep(LINGER).await;
-            if let Some(links) = links.upgrade() {
+            let mut sent = 0;
+            loop {
+                tokio::time::sleep(LINGER).await;
+                let Some(links) = links.upgrade() else { return };
                 let mut inner = links.inner();
-                if !inner.members.contains(&node) {
-                    inner.open.remove(&node);
+                let now = inner.open.get(&node).map(|open| open.link.sent());
+                match now {
+                    None => return,
+                    Some(_) if inner.members.contains(&node) => return,
+                    Some(now) if now == sent => {
+                        inner.open.remove(&node);
+                        return;
+                    }
+                    Some(now) => sent = now,
                 }
             }
         });

@@ -22,3 +22,4 @@ mod queue;
 pub(crate) use incoming::{Incoming, listen};
 pub(crate) use link::chain;
 pub(crate) use links::Links;
+pub use links::{URL, URLS};

@@ -128,7 +128,6 @@ async fn a_blank_node_does_not_take_the_place_of_one_that_has_lived() {
     }
     cluster.nodes[2].kill().await;
     std::fs::remove_dir_all(cluster.nodes[2].data()).unwrap();
-    // A leader must be there who can say so.
     put_at_last(&cluster.nodes[0], "a", "1").await;
     for state in ["new", "existing"] {
         let said = refusal(
@@ -139,6 +138,102 @@ async fn a_blank_node_does_not_take_the_place_of_one_that_has_lived() {
         );
         assert!(said.contains("n3") && said.contains("remove that member"), "{state}: {said}");
     }
+    // Nor when nobody leads: one that is left knows from its own log.
+    cluster.nodes[0].kill().await;
+    let lost = || async { (cluster.nodes[1].status().await?.leader == 0).then_some(()) };
+    eventually("nobody leads", lost).await;
+    let said = refusal(&run(&cluster.nodes[2], |_| {}).await);
+    assert!(said.contains("n3") && said.contains("remove that member"), "{said}");
+}
+
+#[tokio::test]
+async fn who_was_removed_does_not_begin_again_on_a_blank_folder() {
+    let mut cluster = Cluster::start(3).await;
+    put_at_last(&cluster.nodes[0], "a", "1").await;
+    let third = id_of(&cluster.nodes[2]).await;
+    gone(&cluster.nodes[0], third).await;
+    cluster.nodes[2].exit().await;
+    std::fs::remove_dir_all(cluster.nodes[2].data()).unwrap();
+    let said = refusal(&run(&cluster.nodes[2], |_| {}).await);
+    assert!(said.contains("n3") && said.contains("no member of it (any more)"), "{said}");
+}
+
+#[tokio::test]
+async fn a_learner_that_is_gone_gets_no_vote_even_from_a_cluster_of_one() {
+    let cluster = Cluster::start(1).await;
+    put_at_last(&cluster.nodes[0], "a", "1").await;
+    let mut second = cluster.joiner("n2");
+    let added = add(&cluster.nodes[0], &second, true).await.unwrap();
+    second.start();
+    has_started(&cluster.nodes[0], added.id).await;
+    second.kill().await;
+    let noticed = || async { (cluster.nodes[0].metric("raft_heard").await? == "0").then_some(()) };
+    eventually("its silence is noticed", noticed).await;
+    let refused = promote(&cluster.nodes[0], added.id).await.unwrap_err();
+    assert!(refused.message().contains("in sync with leader"), "{refused}");
+    put_at_last(&cluster.nodes[0], "a", "2").await;
+}
+
+/// What a node says of itself and what an operator says of it go side by side; neither undoes the other.
+#[tokio::test]
+async fn an_update_and_what_a_member_says_of_itself_are_both_kept() {
+    let mut cluster = Cluster::start(3).await;
+    put_at_last(&cluster.nodes[0], "a", "1").await;
+    let third = id_of(&cluster.nodes[2]).await;
+    has_started(&cluster.nodes[0], third).await;
+    let old = cluster.nodes[2].peer_url.clone();
+    for round in 1..4 {
+        cluster.nodes[2].kill().await;
+        let said = format!("http://127.0.0.1:{round}");
+        cluster.nodes[2].give("--advertise-client-urls", &said);
+        cluster.nodes[2].start();
+        for second in 0..5 {
+            // The first address stays, so that it is found; the second is what the operator says.
+            let peer_urls = vec![old.clone(), format!("http://127.0.0.1:{round}{second}")];
+            let request = pb::MemberUpdateRequest { id: third, peer_urls: peer_urls.clone() };
+            let told = || async { cluster.nodes[0].members().member_update(request.clone()).await.ok() };
+            eventually("the operator is heard", told).await;
+            let kept = || async {
+                let members = list(&cluster.nodes[0]).await;
+                members.into_iter().find(|member| member.id == third && member.peer_urls == peer_urls)
+            };
+            eventually("what the operator said is there", kept).await;
+        }
+        let heard = || async {
+            let members = list(&cluster.nodes[0]).await;
+            members.into_iter().find(|member| member.id == third && member.client_urls.contains(&said))
+        };
+        let member = eventually("what the member said is there", heard).await;
+        assert_eq!(member.peer_urls, [old.clone(), format!("http://127.0.0.1:{round}4")]);
+    }
+}
+
+/// Removes a member for sure, however often that takes.
+async fn gone(through: &Node, id: u64) {
+    let removed = || async {
+        match remove(through, id).await {
+            Ok(_) => Some(()),
+            Err(status) => (status.code() == Code::NotFound).then_some(()),
+        }
+    };
+    eventually("it is removed", removed).await;
+}
+
+#[tokio::test]
+async fn a_joiner_that_nobody_calls_hears_that_it_was_removed() {
+    let cluster = Cluster::start(1).await;
+    put_at_last(&cluster.nodes[0], "a", "1").await;
+    let mut second = cluster.joiner("n2");
+    let added = add(&cluster.nodes[0], &second, true).await.unwrap();
+    // It listens elsewhere than where it is called, so it hears of nobody; but it calls.
+    let elsewhere = cluster.joiner("n3");
+    second.give("--listen-peer-urls", &elsewhere.peer_url);
+    second.start();
+    let called =
+        || async { cluster.nodes[0].log().contains("peer has linked node=n1 peer=n2").then_some(()) };
+    eventually("it calls", called).await;
+    gone(&cluster.nodes[0], added.id).await;
+    assert_eq!(second.exit().await.code(), Some(0), "{}", second.log());
 }
 
 #[tokio::test]
@@ -147,8 +242,7 @@ async fn who_was_removed_while_he_was_away_hears_of_it_when_he_comes_back() {
     put_at_last(&cluster.nodes[0], "a", "1").await;
     let third = id_of(&cluster.nodes[2]).await;
     cluster.nodes[2].kill().await;
-    let removed = || async { remove(&cluster.nodes[0], third).await.ok() };
-    eventually("it is removed", removed).await;
+    gone(&cluster.nodes[0], third).await;
     cluster.nodes[2].start();
     assert_eq!(cluster.nodes[2].exit().await.code(), Some(0), "{}", cluster.nodes[2].log());
     assert!(cluster.nodes[2].log().contains("removed"), "{}", cluster.nodes[2].log());

@@ -1,6 +1,6 @@
 //! Snapshots and lost quorums, as operators meet them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use bytes::Bytes;
@@ -138,7 +138,12 @@ async fn what_a_survivor_has_begins_a_new_cluster_in_which_the_old_one_has_no_sa
 
     // Of three disks one is left.
     let survivor = cluster.nodes[1].data().display().to_string();
+    // The new node is found where n3 was, so that those of the old cluster call it.
     let mut alone = cluster.joiner("n9");
+    alone.peer_url.clone_from(&cluster.nodes[2].peer_url);
+    alone.give("--listen-peer-urls", &alone.peer_url.clone());
+    alone.give("--initial-cluster", &format!("n9={}", alone.peer_url));
+    alone.give("--initial-cluster-state", "new");
     let new = alone.data().display().to_string();
     let output = recover(&[
         ("--from", &survivor),
@@ -148,7 +153,7 @@ async fn what_a_survivor_has_begins_a_new_cluster_in_which_the_old_one_has_no_sa
     ]);
     let story = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(story.contains("n4 (\"n9\") of cluster \"test#1\"") && story.contains("n1 n2 n3"), "{story}");
+    assert!(story.contains("n4 (\"n9\") of cluster \"test#1-") && story.contains("n1 n2 n3"), "{story}");
     alone.start();
     for key in ["a", "b", "c"] {
         let found = eventually("it leads itself", || async { value(&alone, key).await }).await;
@@ -156,8 +161,13 @@ async fn what_a_survivor_has_begins_a_new_cluster_in_which_the_old_one_has_no_sa
     }
     assert_ne!(cluster_id(&alone).await, old_id);
 
-    // One that comes back from the old cluster finds nobody, and changes nothing. A new member does.
+    // One that comes back from the old cluster is turned away. A new member is not.
     cluster.nodes[0].start();
+    let turned_away =
+        || async { alone.metric("peer_refused_links_total").await.filter(|count| count != "0") };
+    eventually("the old one has called", turned_away).await;
+    let log = alone.log();
+    assert!(log.contains("n1 of cluster") && log.contains("calls n4 of cluster"), "{log}");
     let mut second = cluster.joiner("n10");
     let list = format!("n9={},n10={}", alone.peer_url, second.peer_url);
     second.give("--initial-cluster", &list);
@@ -196,8 +206,17 @@ async fn a_saved_store_begins_a_new_cluster() {
         ("--name", "n9"),
         ("--initial-advertise-peer-urls", &alone.peer_url),
     ];
+    let look = recover(&flags[..1]);
+    assert!(String::from_utf8_lossy(&look.stdout).contains("last entry"), "{look:?}");
+    // What is left of an attempt that was cut short is no folder of a node.
+    std::fs::create_dir(format!("{new}.draft")).unwrap();
+    std::fs::write(format!("{new}.draft/identity"), "half").unwrap();
     assert_eq!(recover(&flags).status.code(), Some(0));
-    assert!(refusal(&recover(&flags)).contains("holds data already"), "not twice");
+    let again = [flags[0], ("--data-dir", &format!("{new}-again"))];
+    assert_eq!(recover(&again).status.code(), Some(0));
+    let cluster_in = |folder: &str| wal::Identity::in_folder(Path::new(folder)).unwrap().unwrap().cluster;
+    assert_ne!(cluster_in(&new), cluster_in(&format!("{new}-again")), "two recoveries, two clusters");
+    assert!(refusal(&recover(&flags)).contains("is there already"), "not twice");
     alone.start();
     assert_eq!(
         eventually("it leads itself", || async { value(&alone, "a").await }).await,
@@ -220,6 +239,12 @@ async fn what_cannot_be_recovered_is_refused_by_name() {
         text
     };
     std::fs::create_dir(path("blank")).unwrap();
+    // A node that never heard of anybody.
+    let joined =
+        wal::Identity { cluster: "c".into(), name: "n4".into(), node: raft::NodeId(4), members: Vec::new() };
+    let disk = wal::FolderDisk::open(path("unheard"), |_, _| {}).unwrap();
+    drop(wal::Wal::open(disk, &joined, wal::Options::default()).unwrap());
+    assert!(refused("unheard").contains("nothing to begin with"));
     assert!(refused("blank").contains("no data of a node"));
     assert!(refused("nowhere").contains("No such file"));
     std::fs::write(path("foreign"), "something else").unwrap();
@@ -230,5 +255,5 @@ async fn what_cannot_be_recovered_is_refused_by_name() {
         .concat();
     std::fs::write(path("cut"), &cut[..cut.len() - 1]).unwrap();
     assert!(refused("cut").contains("damaged"));
-    assert!(!folder.path().join("new").join("identity").exists(), "nothing was written");
+    assert!(!folder.path().join("new").exists(), "nothing was written");
 }

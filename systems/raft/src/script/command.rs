@@ -397,6 +397,7 @@ impl fmt::Display for Shown<'_> {
             Change::Demote(node) => write!(f, "demote={}", node.0),
             Change::Remove(node) => write!(f, "-{}", node.0),
             Change::Describe { node, .. } => write!(f, "describe={}", node.0),
+            Change::Since(index) => write!(f, "since={index}"),
         }
     }
 }

@@ -19,6 +19,10 @@ pub struct Frames {
     /// heard of it yet and owe it an answer.
     #[prost(string, repeated, tag = "5")]
     pub peer_urls: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The number of the node that is called, so that a call that reaches another one is turned away. Only the first frame
+    /// of a link says so.
+    #[prost(uint32, tag = "6")]
+    pub to: u32,
 }
 /// What the members of a cluster should know of one of them. It is written down in the log, with the membership.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -52,6 +56,12 @@ pub struct RosterResponse {
     /// Everybody, voters and learners.
     #[prost(message, repeated, tag = "2")]
     pub members: ::prost::alloc::vec::Vec<RosterMember>,
+    /// This is what the answering node's log says, since no leader could be asked: it may be old.
+    #[prost(bool, tag = "3")]
+    pub stale: bool,
+    /// The greatest number that was ever given to a member.
+    #[prost(uint32, tag = "4")]
+    pub last: u32,
 }
 /// One member.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -188,8 +198,8 @@ pub mod peer_client {
             req.extensions_mut().insert(GrpcMethod::new("cluster.peer.v1.Peer", "Link"));
             self.inner.streaming(req, path, codec).await
         }
-        /// Who belongs to the cluster, no older than the question: for a node that is to join it, and has to
-        /// find out which of the members it is.
+        /// Who belongs to the cluster, no older than the question if that can be had: for a node that is to join it, and has
+        /// to find out which of the members it is, and whether it has been one before.
         pub async fn roster(
             &mut self,
             request: impl tonic::IntoRequest<super::RosterRequest>,
@@ -238,8 +248,8 @@ pub mod peer_server {
             &self,
             request: tonic::Request<tonic::Streaming<super::Frames>>,
         ) -> std::result::Result<tonic::Response<Self::LinkStream>, tonic::Status>;
-        /// Who belongs to the cluster, no older than the question: for a node that is to join it, and has to
-        /// find out which of the members it is.
+        /// Who belongs to the cluster, no older than the question if that can be had: for a node that is to join it, and has
+        /// to find out which of the members it is, and whether it has been one before.
         async fn roster(
             &self,
             request: tonic::Request<super::RosterRequest>,
