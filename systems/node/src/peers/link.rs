@@ -166,12 +166,10 @@ pub(crate) async fn keep(link: Arc<Link>, retry: Retry, removed: CancellationTok
     for uri in link.uris.iter().cycle() {
         let begun = Instant::now();
         match link.connect(uri).await {
-            // One that was up for a moment was turned away, perhaps.
             Ok(()) if begun.elapsed() > retry.longest => {
                 wait = retry.first;
                 last.clear();
             }
-            Ok(()) => {}
             Err(status) if status.code() == LEFT => {
                 tracing::error!(%from, peer = %link.peer, reason = status.message(), "no member any more");
                 removed.cancel();
@@ -181,7 +179,8 @@ pub(crate) async fn keep(link: Arc<Link>, retry: Retry, removed: CancellationTok
                 tracing::warn!(%from, peer = %link.peer, %uri, reason = status.message(), "no link");
                 status.message().clone_into(&mut last);
             }
-            Err(_) => {}
+            // One that was up for a moment was turned away, perhaps: that is no success.
+            Ok(()) | Err(_) => {}
         }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(retry.longest);
