@@ -124,9 +124,11 @@ async fn a_node_that_will_not_stop_is_killed_and_that_is_no_restart() {
     fs::write(&script, format!("#!/bin/sh\ntrap '' TERM\nexec '{}' \"$@\"\n", forgetful().display()))
         .unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    let rhythm = Rhythm { off: Duration::from_secs(9), ..plan(&out).rhythm };
-    let plan = Plan { bin: Some(script), nemesis: Kinds::of([Kind::Restart]), rhythm, ..plan(&out) };
-    let report = go(Plan { time_limit: Duration::from_secs(7), ..plan }).await.unwrap();
+    // Five seconds pass until it is killed; clients must be there before and after.
+    let text = "[[step]]\nat = \"300ms\"\nlasting = \"7s\"\nfault = \"restart\"\nnodes = \"one\"\n";
+    let schedule = Schedule::parse(text, &nemesis::cluster(1)).unwrap();
+    let plan = Plan { bin: Some(script), schedule: Some(schedule), ..plan(&out) };
+    let report = go(Plan { time_limit: Duration::from_secs(9), ..plan }).await.unwrap();
     let bite = &report.faults[0].bite;
     assert_eq!((bite.bit, bite.because.as_str()), (false, "no process stopped when it was asked to"));
     let death = &lines(&report.folder, "restart")[1]["value"]["evidence"]["deaths"][0];
