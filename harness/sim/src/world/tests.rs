@@ -4,6 +4,7 @@ use nemesis::{ClockReading, Nodes, Shift, Skew, Span, Target};
 use rand::SeedableRng;
 
 use super::*;
+use crate::node::Waking;
 
 const SECOND: u64 = 1_000_000_000;
 
