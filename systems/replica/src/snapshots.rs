@@ -44,20 +44,34 @@ use crate::seam::{Effects, Halt, Members, Noted, Timer, Wait};
 use crate::sessions::{self, Sessions};
 
 /// When a snapshot is taken, and in pieces of which size one is given.
+///
+/// A snapshot writes the whole state, however little of it has changed. So a large one waits until the entries since
+/// the last have as many bytes as that had: then all snapshots together write no more than the log does, and the log
+/// is never much larger than the state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rule {
     /// After so many entries.
     pub entries: u64,
     /// Or when they have so many bytes.
     pub bytes: u64,
+    /// A state of up to so many bytes is small, and waits for nothing else.
+    pub small: u64,
     /// How much is given at once to a peer that fetches one.
     pub piece: usize,
 }
 
 impl Default for Rule {
-    /// 10,000 entries, 64 MiB; pieces of 256 KiB.
+    /// 10,000 entries, 64 MiB; small is 4 MiB; pieces of 256 KiB.
     fn default() -> Rule {
-        Rule { entries: 10_000, bytes: 64 << 20, piece: 256 << 10 }
+        Rule { entries: 10_000, bytes: 64 << 20, small: 4 << 20, piece: 256 << 10 }
+    }
+}
+
+impl Rule {
+    /// Whether it is time, after so many entries of so many bytes in all, when the last snapshot had `last` bytes.
+    fn is_due(&self, entries: u64, bytes: u64, last: u64) -> bool {
+        let grown = entries >= self.entries || (entries > 0 && bytes >= self.bytes);
+        grown && (last <= self.small || bytes >= last)
     }
 }
 
@@ -149,10 +163,10 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
 
     /// Begins to take a snapshot, if it is time.
     pub(crate) fn take_snapshot(&mut self) {
-        let Rule { entries, bytes, .. } = self.config.snapshots;
-        let grown = self.applied.0.saturating_sub(self.snapshots.since.0);
+        let entries = self.applied.0.saturating_sub(self.snapshots.since.0);
         let rotten = self.wal.snapshot_rotten();
-        let due = rotten || grown >= entries || (grown > 0 && self.snapshots.bytes >= bytes);
+        let last = self.wal.snapshot_size();
+        let due = rotten || self.config.snapshots.is_due(entries, self.snapshots.bytes, last);
         if !due || self.snapshots.taking.is_some() || self.wal.draft(Source::Taken).is_some() {
             return;
         }
@@ -377,5 +391,22 @@ pub(crate) fn read<M: StateMachine, D: Disk>(
     match trouble {
         Some(error) => Err(Halt::Snapshot(error.to_string())),
         None => restored.map_err(|unreadable| Halt::Snapshot(unreadable.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_state_is_written_by_count_and_a_large_one_no_more_often_than_the_log_grows_by_as_much() {
+        let rule = Rule { entries: 10, bytes: 500, small: 100, piece: 1 };
+        assert!(!rule.is_due(9, 499, 0));
+        assert!(rule.is_due(10, 1, 0) && rule.is_due(1, 500, 0), "the first");
+        assert!(!rule.is_due(0, 500, 0), "nothing has changed");
+        assert!(rule.is_due(10, 1, 100), "the state is small");
+        assert!(!rule.is_due(10, 100, 101) && !rule.is_due(1_000, 800, 801), "the state is large");
+        assert!(rule.is_due(10, 101, 101) && rule.is_due(1_000, 801, 801));
+        assert!(!rule.is_due(9, 101, 101), "and still it is by count");
     }
 }

@@ -233,6 +233,11 @@ impl<D: Disk> Wal<D> {
         self.snapshots.last().map(|stored| &stored.checkpoint)
     }
 
+    /// How many bytes the latest snapshot has on disk; 0 if there is none.
+    pub fn snapshot_size(&self) -> u64 {
+        self.snapshots.last().map_or(0, |stored| stored.length)
+    }
+
     /// Whether the latest snapshot was found rotten: another is needed in its place.
     pub fn snapshot_rotten(&self) -> bool {
         self.snapshots.last().is_some_and(|stored| stored.rotten)
