@@ -7,6 +7,20 @@
 //! Two things are never done. A late or repeated append never shortens the log: only an entry that
 //! *contradicts* is cut, not one that the message merely does not mention. And nothing committed is
 //! ever cut: a leader that asks for it has lost its past, or we have, and this node stops.
+//!
+//! A follower can also find that its own disk has forgotten what it acknowledged: an older copy was put back, or
+//! a sync was a lie. Its leader counted on those entries, so it must not go on as if it had never had them; above
+//! all it must not vote. It needs no message of its own. A heartbeat says how far the log is committed *as far as
+//! this follower acknowledged it*; a log that ends before that has lost something, and this node stops.
+//! A refusal would be a worse witness: it may be older than the acknowledgement that overtook it, whereas a
+//! heartbeat that is late only claims less.
+//!
+//! - *Is that in time?* Who has just restarted, or has heard a leader, gives no vote for the shortest election
+//!   timeout, and heartbeats come more often than that.
+//! - *What is not seen.* What was acknowledged and is not committed, until it is. Another entry where the lost one
+//!   stood: it may be executed before the next append contradicts it and stops this node. And whatever was
+//!   acknowledged to an earlier leader: who leads later knows nothing of it. Was it elected by a vote of one who
+//!   forgot, a committed entry can be lost; whoever still has that entry then stops instead of having it overwritten.
 
 use crate::bug::Bug;
 use crate::entry::Suffix;
@@ -122,11 +136,18 @@ impl Raft {
     }
 
     /// The commit index of a heartbeat is at most what we acknowledged to this leader, in this term,
-    /// so those entries are the leader's own.
+    /// so those entries are the leader's own. And they are here: an acknowledgement leaves once they are on
+    /// disk, and nobody cuts them in this term. If they are not, this disk has lost them.
     pub(crate) fn on_heartbeat(&mut self, from: NodeId, round: u64, commit: Index, out: &mut Output) {
-        if self.acknowledge(from, out) {
-            self.commit_upto(commit.min(self.log.last().index));
-            self.send_in_term(from, Message::HeartbeatReply { round }, out);
+        if !self.acknowledge(from, out) {
+            return;
         }
+        let last = self.log.last().index;
+        if commit > last && !self.config.bugs.has(Bug::TrustLeaderCommit) {
+            Raft::halt(Diverged::Forgotten { leader: from, acknowledged: commit, last }, out);
+            return;
+        }
+        self.commit_upto(commit.min(last));
+        self.send_in_term(from, Message::HeartbeatReply { round }, out);
     }
 }

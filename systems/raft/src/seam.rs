@@ -257,6 +257,17 @@ pub enum Diverged {
         /// What there is.
         last: Index,
     },
+    /// This node acknowledged entries to the leader of this term, and does not have them any more: an older copy
+    /// of its disk was put back, or its disk loses what it has synced.
+    #[error("{leader} counts on {acknowledged}, which this node acknowledged, but its log ends at {last}")]
+    Forgotten {
+        /// To whom.
+        leader: NodeId,
+        /// What it acknowledged, as far as that is committed.
+        acknowledged: Index,
+        /// Where its log ends.
+        last: Index,
+    },
 }
 
 /// Leader, candidate or follower, as others may see it.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use raft::script::Cluster;
 use raft::{
-    Answer, Checkpoint, Config, EntryId, Index, Input, Log, Membership, Message, NodeId, Now, Output,
-    Proposal, Raft, Refusal, Request, RequestId, Restored, SessionId, Suffix, Timer, Voters, Wanted,
+    Answer, Checkpoint, Config, Diverged, EntryId, Index, Input, Log, Membership, Message, NodeId, Now,
+    Output, Proposal, Raft, Refusal, Request, RequestId, Restored, SessionId, Suffix, Voters, Wanted,
 };
 
-use crate::{beat, begin_with, elect, entries, running, said, terms};
+use crate::{LATER, beat, begin_with, elect, entries, running, said, terms};
 
 /// A leader of t8 as in Figure 7, and the followers that could be there with it.
 const LEADER: &[u64] = &[1, 1, 1, 4, 4, 5, 5, 6, 6, 6];
@@ -225,10 +225,8 @@ fn what_is_asked_together_is_sent_together_and_written_together() {
     }
 }
 
-/// A disk of last week is put back. Nobody panics and nobody is stopped over and over; the node is short of what it
-/// acknowledged until somebody leads who does not know that, and gets it all back then.
-#[test]
-fn a_disk_of_an_older_day_does_not_bring_anybody_down() {
+/// Three nodes, of which n1 leads. n3 has acknowledged three commands, and then its disk of before is put back.
+fn with_a_disk_of_an_older_day() -> Cluster {
     let mut cluster = Cluster::new(3, |_| {});
     cluster.tolerant = true;
     elect(&mut cluster, NodeId(1));
@@ -241,18 +239,60 @@ fn a_disk_of_an_older_day_does_not_bring_anybody_down() {
     cluster.crash(NodeId(3));
     cluster.nodes.get_mut(&NodeId(3)).unwrap().log = old;
     cluster.start(NodeId(3));
-    for _ in 0..3 {
-        beat(&mut cluster, NodeId(1));
+    cluster
+}
+
+/// A disk of last week is put back. Whoever counted on that disk says so with its next heartbeat, and the node stops.
+#[test]
+fn a_node_with_a_disk_of_an_older_day_is_fenced_with_a_reason() {
+    let mut cluster = with_a_disk_of_an_older_day();
+    assert_eq!(running(&cluster, NodeId(3)).log().last(), EntryId::new(1, 1));
+    beat(&mut cluster, NodeId(1));
+    let why = Diverged::Forgotten { leader: NodeId(1), acknowledged: Index(4), last: Index(1) };
+    assert_eq!(cluster.halted, Some((NodeId(3), why.clone())));
+    let said = "n1 counts on 4, which this node acknowledged, but its log ends at 1";
+    assert_eq!(why.to_string(), said);
+    cluster.propose(NodeId(1), "fig");
+    beat(&mut cluster, NodeId(1));
+    assert_eq!(running(&cluster, NodeId(2)).commit(), Index(5), "the others go on");
+}
+
+/// What was acknowledged and is not committed was promised to nobody. It must not be counted on and missing.
+#[test]
+fn who_forgot_what_is_not_committed_is_fenced_once_it_is() {
+    let mut cluster = Cluster::new(5, |_| {});
+    cluster.tolerant = true;
+    elect(&mut cluster, NodeId(1));
+    beat(&mut cluster, NodeId(1));
+    let old = cluster.nodes[&NodeId(3)].log.clone();
+    for away in [2, 4, 5] {
+        cluster.isolate(NodeId(away));
     }
-    assert_eq!(cluster.halted, None);
-    assert_eq!(cluster.leader(), Some(NodeId(1)));
-    for _ in 0..2 {
-        cluster.timeout(NodeId(1), Timer::Heartbeat);
-        cluster.mail.clear();
-    }
-    elect(&mut cluster, NodeId(2));
+    cluster.propose(NodeId(1), "apple");
+    cluster.settle();
+    cluster.crash(NodeId(3));
+    cluster.nodes.get_mut(&NodeId(3)).unwrap().log = old;
+    cluster.start(NodeId(3));
+    beat(&mut cluster, NodeId(1));
+    assert_eq!((running(&cluster, NodeId(1)).commit(), &cluster.halted), (Index(1), &None));
+    cluster.cut.clear();
+    beat(&mut cluster, NodeId(1));
+    beat(&mut cluster, NodeId(1));
+    let why = Diverged::Forgotten { leader: NodeId(1), acknowledged: Index(2), last: Index(1) };
+    assert_eq!(cluster.halted, Some((NodeId(3), why)));
+}
+
+/// Who leads later was acknowledged nothing: it brings such a disk up to date like any other, and nobody stops.
+#[test]
+fn a_disk_of_an_older_day_does_not_bring_anybody_down() {
+    let mut cluster = with_a_disk_of_an_older_day();
     cluster.isolate(NodeId(1));
+    cluster.advance(LATER);
     elect(&mut cluster, NodeId(2));
+    beat(&mut cluster, NodeId(2));
     assert_eq!(cluster.leader(), Some(NodeId(2)));
     assert_eq!(terms(&cluster, NodeId(3)), terms(&cluster, NodeId(2)));
+    cluster.cut.clear();
+    beat(&mut cluster, NodeId(2));
+    assert_eq!(cluster.halted, None);
 }
