@@ -1,7 +1,9 @@
 //! The receiving side of links.
 
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::Stream;
@@ -31,9 +33,15 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What a peer may have under way before this node has read it.
 const WINDOW: u32 = 4 << 20;
 
+/// How many reasons for turning somebody away are remembered.
+const REASONS: usize = 16;
+/// And how much of each, in characters.
+const LENGTH: usize = 300;
+
 /// Takes in what peers say.
 pub(crate) struct Incoming<M: StateMachine> {
     door: Door,
+    turned_away: Mutex<Reasons>,
     queue: Queue<M>,
     shared: Arc<Shared>,
     tasks: Tasks,
@@ -84,9 +92,37 @@ impl Door {
     }
 }
 
+/// Why strangers were turned away lately. They come again and again, for hours, and each reason names who came: it is
+/// news once.
+#[derive(Debug, Default)]
+struct Reasons(VecDeque<String>);
+
+impl Reasons {
+    /// Whether nobody was turned away for this reason lately. Now somebody was.
+    fn news(&mut self, why: &str) -> bool {
+        // It holds words of the stranger, who may have many.
+        let why: String = why.chars().take(LENGTH).collect();
+        let known = self.0.contains(&why);
+        if !known {
+            self.0.truncate(REASONS - 1);
+            self.0.push_front(why);
+        }
+        !known
+    }
+}
+
 impl<M: StateMachine> Incoming<M> {
     pub(crate) fn new(config: &Config, queue: Queue<M>, shared: Arc<Shared>, tasks: Tasks) -> Incoming<M> {
-        Incoming { door: Door { identity: config.replica.identity.clone() }, queue, shared, tasks }
+        let door = Door { identity: config.replica.identity.clone() };
+        Incoming { door, turned_away: Mutex::default(), queue, shared, tasks }
+    }
+
+    /// Counts whoever is turned away, and says so if that is news.
+    fn turn_away(&self, address: Option<SocketAddr>, why: &str) {
+        self.shared.counters.refused_links.add(1);
+        if self.turned_away.lock().unwrap_or_else(PoisonError::into_inner).news(why) {
+            tracing::warn!(?address, why, "link refused; the next ones for this reason are only counted");
+        }
     }
 }
 
@@ -102,10 +138,7 @@ impl<M: Machine> Peer for Incoming<M> {
             .door
             .admit(&first, &self.shared.members())
             .and_then(|peer| self.door.reached(&first).map(|()| peer));
-        let peer = admitted.inspect_err(|why| {
-            self.shared.counters.refused_links.add(1);
-            tracing::warn!(?address, why = why.message(), "link refused");
-        })?;
+        let peer = admitted.inspect_err(|why| self.turn_away(address, why.message()))?;
         tracing::info!(node = %self.door.identity.node, %peer, boot = first.boot, "peer has linked");
         self.shared.links.introduce(peer, &first.peer_urls);
         let (answer, answers) = mpsc::channel(1);
@@ -220,6 +253,22 @@ mod tests {
 
     fn frames(cluster: &str, from: u32) -> Frames {
         Frames { cluster: cluster.into(), from, boot: 1, ..Frames::default() }
+    }
+
+    #[test]
+    fn a_reason_to_turn_strangers_away_is_news_once() {
+        let mut reasons = Reasons::default();
+        assert!(reasons.news("n2 of another cluster"));
+        assert!(!reasons.news("n2 of another cluster"));
+        assert!(reasons.news("n3 of another cluster"));
+        assert!(!reasons.news("n2 of another cluster"), "they take turns");
+        for stranger in 0..REASONS {
+            assert!(reasons.news(&format!("stranger {stranger}")));
+        }
+        assert_eq!(reasons.0.len(), REASONS, "no more are remembered");
+        assert!(reasons.news("n2 of another cluster"), "so an old one is news again");
+        assert!(reasons.news(&"long ".repeat(1000)));
+        assert_eq!(reasons.0[0].len(), LENGTH);
     }
 
     #[test]
