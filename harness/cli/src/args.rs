@@ -61,6 +61,15 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DISK", value_enum, default_value_t = DiskArg::Real)]
     pub(crate) disk: DiskArg,
 
+    /// How many milliseconds longer everything takes from node to node, each way
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=10_000))]
+    pub(crate) link_delay: u64,
+
+    /// Start every node with this flag of its own as well, such as election-timeout=300, or one of them:
+    /// n1:sync-delay=80; may be repeated
+    #[arg(long = "set", value_name = "FLAG=VALUE", value_parser = setting)]
+    pub(crate) settings: Vec<(String, String)>,
+
     /// Another build of the system's program than the one in this file
     #[arg(long, value_name = "PATH")]
     pub(crate) bin: Option<PathBuf>,
@@ -68,6 +77,13 @@ pub(crate) struct RunArgs {
     /// End the run at the first answer that cannot be explained
     #[arg(long)]
     pub(crate) fail_fast: bool,
+}
+
+/// A flag of a node, without its dashes, and what it is given.
+fn setting(text: &str) -> Result<(String, String), String> {
+    let both = text.split_once('=').filter(|(flag, _)| !flag.is_empty() && !flag.starts_with('-'));
+    let (flag, value) = both.ok_or("a flag without its dashes, and a value: election-timeout=300")?;
+    Ok((flag.to_owned(), value.to_owned()))
 }
 
 /// What a plan is drawn from.

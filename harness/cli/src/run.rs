@@ -1,8 +1,8 @@
 //! `harness run`: from flags to a verdict.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nemesis::{Kinds, Rhythm};
 use runner::plan::{MOST_CLIENTS, MOST_NODES};
@@ -102,7 +102,8 @@ fn plan(args: RunArgs, argv: Vec<String>) -> Result<(Plan, Kinds), Refusal> {
         nemesis,
         nodes: common.nodes,
         bin: args.bin,
-        settings: BTreeMap::new(),
+        settings: args.settings.into_iter().collect(),
+        link_delay: Duration::from_millis(args.link_delay),
         direct: false,
         system: args.common.system,
         out: args.common.out,
@@ -147,7 +148,7 @@ struct Commands {
     program: &'static str,
     /// The command as it was given, with the seed that it got.
     repeat: String,
-    /// What a run with the same faults needs beside their schedule.
+    /// As [`same_faults`] says.
     same: String,
 }
 
@@ -159,23 +160,37 @@ impl Commands {
         if !plan.argv.iter().any(|word| word == "--seed" || word.starts_with("--seed=")) {
             words.extend(["--seed".to_owned(), plan.seed.to_string()]);
         }
-        let mut same = format!(
-            "--system {} --workload {} --nodes {} --concurrency {} --time-limit {} --seed {}",
-            plan.system,
-            plan.workload,
-            plan.nodes,
-            plan.concurrency(),
-            plan.time_limit.as_secs_f64(),
-            plan.seed
-        );
-        for bug in &plan.bugs {
-            let _ = write!(same, " --bug {bug}");
-        }
-        if plan.disk == Disk::Lossy {
-            same.push_str(" --disk lossy");
-        }
-        Commands { program, repeat: words.join(" "), same }
+        Commands { program, repeat: words.join(" "), same: same_faults(plan) }
     }
+}
+
+/// The flags that a run with the same faults needs beside their schedule.
+pub(crate) fn same_faults(plan: &Plan) -> String {
+    let mut same = format!(
+        "--system {} --workload {} --nodes {} --concurrency {} --time-limit {} --seed {}",
+        plan.system,
+        plan.workload,
+        plan.nodes,
+        plan.concurrency(),
+        plan.time_limit.as_secs_f64(),
+        plan.seed
+    );
+    if plan.rate > 0.0 {
+        let _ = write!(same, " --rate {}", plan.rate);
+    }
+    for bug in &plan.bugs {
+        let _ = write!(same, " --bug {bug}");
+    }
+    if plan.disk == Disk::Lossy {
+        same.push_str(" --disk lossy");
+    }
+    if !plan.link_delay.is_zero() {
+        let _ = write!(same, " --link-delay {}", plan.link_delay.as_millis());
+    }
+    for (flag, value) in &plan.settings {
+        let _ = write!(same, " --set {}", quote(&format!("{flag}={value}")));
+    }
+    same
 }
 
 fn describe(report: &Report, commands: &Commands) -> String {

@@ -20,7 +20,7 @@ use raft::Bug;
 use rayon::prelude::*;
 use serde_json::Value;
 use sim::Swept;
-use sim::hunt::{self, Found, Hunt};
+use sim::hunt::{self, Eyes, Found, Hunt};
 
 use crate::common::{bugs, quote, seconds, writable_file, writable_folder};
 use crate::exit::{Exit, Refusal};
@@ -33,7 +33,7 @@ use crate::threads;
 /// All suites, with a line each.
 pub(crate) const SUITES: [(&str, &str); 1] = [(
     "bugs-raft",
-    "sim, model, real: every planted mistake of raft is hunted in the same way, then raft without one",
+    "model, sim, outside, real: every planted mistake of raft is hunted in the same way, then raft without one",
 )];
 
 /// Run a whole suite, and print a table of what came of it.
@@ -52,7 +52,7 @@ pub(crate) struct SuiteArgs {
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// Where its systems live; several are taken one after the other [default: sim]
+    /// Where its systems live, and who looks; several are taken one after the other [default: sim]
     #[arg(long, value_name = "WORLD", value_enum, value_delimiter = ',')]
     world: Vec<WorldArg>,
 
@@ -104,6 +104,8 @@ enum WorldArg {
     Model,
     /// In a simulator
     Sim,
+    /// There, under the faults of processes, and seen as clients see them
+    Outside,
     /// In processes of their own
     Real,
 }
@@ -113,6 +115,7 @@ impl WorldArg {
         match self {
             WorldArg::Model => "model",
             WorldArg::Sim => "sim",
+            WorldArg::Outside => "outside",
             WorldArg::Real => "real",
         }
     }
@@ -121,7 +124,7 @@ impl WorldArg {
     fn within(self) -> Vec<Bug> {
         match self {
             WorldArg::Model => model::within(),
-            WorldArg::Sim => hunt::within(),
+            WorldArg::Sim | WorldArg::Outside => hunt::within(),
             WorldArg::Real => real::within(),
         }
     }
@@ -155,6 +158,8 @@ struct Outcome {
     control: Control,
     /// Whether every mistake there is was hunted, so that the others need a word, too.
     all: bool,
+    /// What was seen of them.
+    eyes: Eyes,
     /// For how long each was hunted at most.
     budget: Duration,
     /// What is added to the commands that are printed.
@@ -197,7 +202,8 @@ pub(crate) fn suite(args: &SuiteArgs) -> Result<Exit, Refusal> {
         };
         let (ended, found) = match world {
             WorldArg::Model => under_checker(&bugs, args)?,
-            WorldArg::Sim => in_simulator(&bugs, budget, args)?,
+            WorldArg::Sim => in_simulator(&bugs, Eyes::All, budget, args)?,
+            WorldArg::Outside => in_simulator(&bugs, Eyes::Clients, budget, args)?,
             WorldArg::Real => among_processes(&bugs, budget, args)?,
         };
         exit = exit.worse(ended);
@@ -232,8 +238,13 @@ fn under_checker(bugs: &[Bug], args: &SuiteArgs) -> Result<(Exit, Value), Refusa
     Ok((outcome.exit(), object))
 }
 
-fn in_simulator(bugs: &[Bug], budget: Option<Duration>, args: &SuiteArgs) -> Result<(Exit, Value), Refusal> {
-    let outcome = bugs_raft(bugs, budget.unwrap_or(BUDGET), args);
+fn in_simulator(
+    bugs: &[Bug],
+    eyes: Eyes,
+    budget: Option<Duration>,
+    args: &SuiteArgs,
+) -> Result<(Exit, Value), Refusal> {
+    let outcome = bugs_raft(bugs, eyes, budget.unwrap_or(BUDGET), args);
     if let Some(path) = &args.junit {
         let written = std::fs::write(path, junit::report(&outcome));
         written.map_err(|error| Refusal::wrong(format_args!("--junit {}: {error}", path.display())))?;
@@ -258,7 +269,7 @@ fn among_processes(
     real::suite(&real::Hunts { bugs, budget, rounds, out: &out, all }, args.json)
 }
 
-fn bugs_raft(bugs: &[Bug], budget: Duration, args: &SuiteArgs) -> Outcome {
+fn bugs_raft(bugs: &[Bug], eyes: Eyes, budget: Duration, args: &SuiteArgs) -> Outcome {
     let board = Board::new();
     let stop = stop_on_signal();
     let over = Mutex::new(0);
@@ -266,6 +277,7 @@ fn bugs_raft(bugs: &[Bug], budget: Duration, args: &SuiteArgs) -> Outcome {
         let started = Instant::now();
         let hunt = hunt::hunt(
             *bug,
+            eyes,
             budget,
             &mut |hunt| board.state(|| format!("{bug}: {} lives", hunt.lives)),
             stop,
@@ -288,18 +300,25 @@ fn bugs_raft(bugs: &[Bug], budget: Duration, args: &SuiteArgs) -> Outcome {
             format!("control: {} lives, {so_far:.0}/{:.0} s", swept.table.lives, length.as_secs_f64())
         });
     };
-    let swept = hunt::control(length, seen, stop);
+    let swept = hunt::control(eyes, length, seen, stop);
     board.end();
-    let accused = hunt::accused(&swept);
+    let accused = hunt::accused(&swept, eyes);
     let all = rows.len() == hunt::within().len();
     let out =
         args.out.as_ref().map_or_else(String::new, |out| format!(" --out {}", quote(&out.to_string_lossy())));
-    Outcome { rows, control: Control { swept, accused, took: started.elapsed() }, all, budget, out }
+    Outcome { rows, control: Control { swept, accused, took: started.elapsed() }, all, eyes, budget, out }
 }
 
 impl Outcome {
     fn found(&self) -> impl Iterator<Item = (&Row, &Found)> {
         self.rows.iter().filter_map(|row| Some((row, row.hunt.found.as_ref()?)))
+    }
+
+    fn world(&self) -> &'static str {
+        match self.eyes {
+            Eyes::All => WorldArg::Sim.name(),
+            Eyes::Clients => WorldArg::Outside.name(),
+        }
     }
 
     /// Why it is not known whether all is well.

@@ -68,7 +68,7 @@ fn every_mistake_stands_in_the_table_and_nearly_all_are_found() {
 #[test]
 fn every_world_says_something_of_every_mistake() {
     let all: BTreeSet<String> = Bug::ALL.into_iter().map(|bug| bug.name().to_owned()).collect();
-    for name in ["model", "sim", "real"] {
+    for name in ["model", "sim", "outside", "real"] {
         let Some(world) = world(name) else { continue };
         let (hunted, beyond) = (names(&world["bugs"]), names(&world["not_in_this_world"]));
         let unknown: Vec<&String> = hunted.union(&beyond).filter(|bug| !all.contains(*bug)).collect();
@@ -78,6 +78,24 @@ fn every_world_says_something_of_every_mistake() {
     }
     let model = world("model").unwrap();
     assert_eq!(names(&model["bugs"]), model::within().iter().map(|bug| bug.name().to_owned()).collect());
+}
+
+#[test]
+fn what_processes_are_said_to_show_too_rarely_clients_of_the_simulator_see_rarely_or_never() {
+    let (Some(real), Some(outside)) = (world("real"), world("outside")) else {
+        panic!("hunt in both worlds")
+    };
+    let rare = real["not_in_this_world"].as_array().unwrap().iter();
+    let rare: Vec<&str> = rare
+        .filter(|row| row["why"].as_str().unwrap().contains("clients of the simulator"))
+        .map(|row| row["bug"].as_str().unwrap())
+        .collect();
+    assert!(!rare.is_empty());
+    for bug in rare {
+        let row = outside["bugs"].as_array().unwrap().iter().find(|row| row["bug"] == bug).unwrap();
+        let lasted = row["virtual_seconds"].as_f64().unwrap();
+        assert!(lasted > 2_000.0, "{bug}: seen after {lasted} s");
+    }
 }
 
 #[test]

@@ -85,6 +85,7 @@ impl Cluster {
                 Network::open_shared(&peers).await?
             }
         };
+        network.lengthen(plan.link_delay);
         let entrance = |(link, peer): &(Link, SocketAddr)| {
             let through = network.entrance(*link);
             (*link, if plan.direct { *peer } else { through.expect("every link was just opened") })

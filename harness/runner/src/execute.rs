@@ -352,6 +352,7 @@ impl Run {
             "disk": plan.disk.as_str(),
             "settings": plan.settings,
             "network": { "chosen": "proxy", "why": "the only network so far" },
+            "link_delay_s": plan.link_delay.as_secs_f64(),
             "machine": {
                 "kernel": kernel.trim(),
                 "cores": std::thread::available_parallelism().map_or(0, usize::from),

@@ -109,36 +109,52 @@ impl Council {
         let promote = async |voice: Channel| {
             ClusterClient::new(voice).member_promote(MemberPromoteRequest { id }).await
         };
-        loop {
+        while Instant::now() < deadline {
             watch()?;
-            let soon = (Instant::now() + PAUSE).min(deadline);
-            match self.change(wanted, promote, soon).await {
-                Changed::Done(member) => return Ok(Changed::Done(member)),
-                other if Instant::now() >= deadline => return Ok(other),
-                _ => {}
+            if let Some(member) = self.attempt(wanted, promote).await {
+                return Ok(Changed::Done(member));
             }
         }
+        Ok(self.outcome(wanted).await)
     }
 
-    /// Looks and asks in turns until it is so or time is up; looks at least once more at the end.
+    /// Looks and asks in turns until it is so or time is up; looks once more at the end.
     async fn change<T>(
         &mut self,
         wanted: impl Fn(&[Member]) -> Option<Member>,
         request: impl AsyncFn(Channel) -> Result<Response<T>, Status>,
         deadline: Instant,
     ) -> Changed {
-        loop {
-            let members = self.members().await;
-            if let Some(done) = members.as_deref().and_then(&wanted) {
-                return Changed::Done(done);
+        while Instant::now() < deadline {
+            if let Some(member) = self.attempt(&wanted, &request).await {
+                return Changed::Done(member);
             }
-            if Instant::now() >= deadline {
-                let last = self.last.clone();
-                return if members.is_some() { Changed::Refused(last) } else { Changed::Unknown(last) };
-            }
-            if self.ask(&request).await.is_none() {
-                tokio::time::sleep(PAUSE).await;
-            }
+        }
+        self.outcome(wanted).await
+    }
+
+    /// Looks whether it is so, and asks for it if it is not, however long the look took.
+    async fn attempt<T>(
+        &mut self,
+        wanted: impl Fn(&[Member]) -> Option<Member>,
+        request: impl AsyncFn(Channel) -> Result<Response<T>, Status>,
+    ) -> Option<Member> {
+        let members = self.members().await;
+        let done = members.as_deref().and_then(wanted);
+        if done.is_none() && self.ask(request).await.is_none() {
+            tokio::time::sleep(PAUSE).await;
+        }
+        done
+    }
+
+    /// Whether it is so in the end.
+    async fn outcome(&mut self, wanted: impl Fn(&[Member]) -> Option<Member>) -> Changed {
+        match self.members().await {
+            None => Changed::Unknown(self.last.clone()),
+            Some(members) => match wanted(&members) {
+                Some(member) => Changed::Done(member),
+                None => Changed::Refused(self.last.clone()),
+            },
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nemesis::{Kinds, Rhythm, Schedule};
+use nemesis::{Kinds, NodeId, Rhythm, Schedule, ids};
 
 use crate::error::Error;
 use crate::system::{self, System};
@@ -43,6 +43,8 @@ pub struct Plan {
     pub bin: Option<PathBuf>,
     /// Settings of the system.
     pub settings: BTreeMap<String, String>,
+    /// How much longer everything takes from node to node, each way.
+    pub link_delay: Duration,
     /// Whether nodes reach each other without proxies between them: for measurements. No link can be cut.
     pub direct: bool,
     /// Where run folders go.
@@ -90,6 +92,7 @@ impl Default for Plan {
             disk: Disk::Real,
             bin: None,
             settings: BTreeMap::new(),
+            link_delay: Duration::ZERO,
             direct: false,
             out: PathBuf::from("histories/runs"),
             argv: Vec::new(),
@@ -115,6 +118,23 @@ impl Plan {
     /// The faults that this run will meet, whoever chose them.
     pub fn faults(&self) -> Kinds {
         self.schedule.as_ref().map_or_else(|| self.nemesis.clone(), Schedule::kinds)
+    }
+
+    /// The settings of this node: those of all, and those that are named after it (`n1:sync-delay`).
+    pub fn settings_of(&self, node: NodeId) -> BTreeMap<&str, &str> {
+        let (own, common): (Vec<_>, Vec<_>) = self
+            .settings
+            .iter()
+            .map(|(name, value)| (name.split_once(':').unwrap_or(("", name)), value.as_str()))
+            .filter(|((whose, _), _)| whose.is_empty() || *whose == node.to_string())
+            .partition(|((whose, _), _)| !whose.is_empty());
+        common.into_iter().chain(own).map(|((_, name), value)| (name, value)).collect()
+    }
+
+    /// Whether a setting that is named after a node has that node.
+    fn has_node_of(&self, name: &str) -> bool {
+        let whose = name.split_once(':').map(|(whose, _)| whose);
+        whose.is_none_or(|whose| ids::cluster(self.nodes).iter().any(|node| node.to_string() == whose))
     }
 
     /// `raft-register-partition+kill`: what a run is called together with others like it.
@@ -147,6 +167,9 @@ impl Plan {
             && self.time_limit > LONGEST_CHANCE
         {
             format!("faults by chance for {:?}: no longer than {LONGEST_CHANCE:?}", self.time_limit)
+        } else if let Some(name) = self.settings.keys().find(|name| !self.has_node_of(name)) {
+            let nodes = itertools::join(ids::cluster(self.nodes), " ");
+            format!("--set {name}: there is no such node among {nodes}")
         } else if let Some(kind) =
             self.faults().as_slice().iter().find(|kind| !system.faults().contains(kind))
         {
@@ -171,6 +194,18 @@ mod tests {
         assert_eq!((plan.title().as_str(), plan.concurrency()), ("raft-register-none", 6));
         let faults = Plan { nemesis: Kinds::of([Kind::Partition, Kind::Kill, Kind::Pause]), ..plan };
         assert_eq!(faults.title(), "raft-register-partition+kill+pause");
+    }
+
+    #[test]
+    fn a_setting_is_for_all_nodes_or_for_the_one_it_is_named_after() {
+        let settings = [("sync-delay", "1"), ("n2:sync-delay", "80"), ("n2:read-lease", "50")];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let plan = Plan { settings: settings.into(), ..Plan::default() };
+        assert!(plan.check().is_ok());
+        assert_eq!(plan.settings_of(NodeId(1)), [("sync-delay", "1")].into());
+        assert_eq!(plan.settings_of(NodeId(2)), [("sync-delay", "80"), ("read-lease", "50")].into());
+        let error = Plan { nodes: 1, ..plan }.check().err().expect("there is no n2");
+        assert_eq!(error.to_string(), "--set n2:read-lease: there is no such node among n1");
     }
 
     #[test]

@@ -154,7 +154,7 @@ impl System for Raft {
             flags.push(("disk".into(), plan.disk.as_str().into()));
         }
         flags.extend(plan.bugs.iter().map(|bug| ("bug".into(), bug.into())));
-        flags.extend(plan.settings.iter().map(|(key, value)| (key.clone(), value.into())));
+        flags.extend(plan.settings_of(node).into_iter().map(|(key, value)| (key.to_owned(), value.into())));
         let arguments = flags.into_iter().flat_map(|(flag, value)| [format!("--{flag}").into(), value]);
         let (program, name) = match &plan.bin {
             Some(path) => (path.clone(), None),

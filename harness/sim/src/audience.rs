@@ -1,8 +1,8 @@
-//! Who a life is lived for: what it writes down of itself, and who may end it.
+//! Who a life is lived for: what it writes down of itself, who may end it, and how much of it they see.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is wanted of a life besides its end. Nothing of it changes what happens.
+/// What is wanted of a life besides its end. Nothing of it changes what happens, only when it is called bad.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Audience<'a> {
     /// What happens, line by line.
@@ -11,6 +11,8 @@ pub struct Audience<'a> {
     pub inputs: bool,
     /// Raised from outside, it ends the life where it stands.
     pub stop: Option<&'a AtomicBool>,
+    /// Nobody looks into the nodes: no invariant ends the life, only what clients and operators notice.
+    pub outside: bool,
 }
 
 impl<'a> Audience<'a> {
@@ -34,6 +36,12 @@ impl<'a> Audience<'a> {
     #[must_use]
     pub fn until(self, stop: &'a AtomicBool) -> Audience<'a> {
         Audience { stop: Some(stop), ..self }
+    }
+
+    /// The same, seen from outside.
+    #[must_use]
+    pub fn outside(self) -> Audience<'a> {
+        Audience { outside: true, ..self }
     }
 
     /// Whether it was.

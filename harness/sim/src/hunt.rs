@@ -5,6 +5,9 @@
 //! from the first on until a life is bad, or until a budget of virtual time is spent; virtual, so that the same
 //! mistakes are found on a slow machine and on a fast one. Whatever is called a find is worth as much as the
 //! same sweep is silent about the code without mistakes, many times as long.
+//!
+//! Who hunts has either all [`Eyes`] or those of a client. The difference is what invariants are worth; and what
+//! clients cannot see here, with all the luck of many thousand seconds, processes will hardly show.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -13,6 +16,7 @@ use nemesis::{Kind, Kinds};
 use raft::{Bug, Bugs};
 use workload::{Name, Simulated};
 
+use crate::audience::Audience;
 use crate::ending::{Ending, Sort};
 use crate::life::Life;
 use crate::life_file::bugs_of;
@@ -29,6 +33,20 @@ const WORKLOADS: [Simulated; 6] = [
     Simulated::UniqueIds,
 ];
 
+/// What a hunt sees.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Eyes {
+    /// All: every node after every step, under all faults that a simulator has.
+    All,
+    /// What clients and operators see, under the faults that processes can be given: what is answered, who ends or
+    /// does not start, whether it goes on in the end, and whether all then hold the same.
+    Clients,
+}
+
+/// Faults that processes can be given, by a lossy disk and a slow one, too.
+const REAL: [Kind; 7] =
+    [Kind::Partition, Kind::Kill, Kind::Pause, Kind::Restart, Kind::Membership, Kind::Power, Kind::SlowDisk];
+
 /// Mistakes that no life can show, and why.
 pub const BEYOND: [(Bug, &str); 1] =
     [(Bug::SkipQuorumCheck, "it harms only while a fault lasts, and progress is demanded after all faults")];
@@ -39,8 +57,12 @@ pub fn within() -> Vec<Bug> {
 }
 
 /// The plans of a hunt, in their order. Each workload on few nodes and on more, at a walk and at a run, under all
-/// faults; and after every six of those, one in fine weather, since a storm can hide what calm shows.
-pub fn plans() -> Vec<Plan> {
+/// faults; and after each round of those, one in fine weather, since a storm can hide what calm shows.
+pub fn plans(eyes: Eyes) -> Vec<Plan> {
+    let (workloads, kinds) = match eyes {
+        Eyes::All => (WORKLOADS.as_slice(), Kind::SIMULATED.as_slice()),
+        Eyes::Clients => (&WORKLOADS[..2], REAL.as_slice()),
+    };
     let mut plans = Vec::new();
     for rate in [30.0, 100.0] {
         for nodes in [3, 5] {
@@ -54,8 +76,8 @@ pub fn plans() -> Vec<Plan> {
                 schedule: None,
                 bugs: Bugs::none(),
             };
-            plans.extend(WORKLOADS.map(|workload| plan(workload, Kinds::of(Kind::SIMULATED))));
-            let calm = WORKLOADS[plans.len() / WORKLOADS.len() % WORKLOADS.len()];
+            plans.extend(workloads.iter().map(|workload| plan(*workload, Kinds::of(kinds.iter().copied()))));
+            let calm = workloads[plans.len() / workloads.len() % workloads.len()];
             plans.push(plan(calm, Kinds::default()));
         }
     }
@@ -102,15 +124,17 @@ pub struct Found {
 }
 
 /// Hunts this mistake, life by life, on one thread. `seen` is told how far it is.
-pub fn hunt(bug: Bug, budget: Duration, seen: &mut dyn FnMut(&Hunt), stop: &AtomicBool) -> Hunt {
-    let plans = with(&plans(), bugs_of(&[bug]));
+pub fn hunt(bug: Bug, eyes: Eyes, budget: Duration, seen: &mut dyn FnMut(&Hunt), stop: &AtomicBool) -> Hunt {
+    let plans = with(&plans(eyes), bugs_of(&[bug]));
     let mut hunt = Hunt::default();
     for seed in 0.. {
         if hunt.lasted >= budget.as_nanos() {
             break;
         }
         let plan = plan_of(&plans, seed);
-        let Life { ending, lasted, .. } = plan.live_until(seed, stop);
+        let nobody = Audience::nobody().until(stop);
+        let audience = if eyes == Eyes::All { nobody } else { nobody.outside() };
+        let Life { ending, lasted, .. } = plan.live_in(&plan.frame(seed), audience);
         if ending == Ending::Stopped {
             hunt.stopped = true;
             break;
@@ -126,17 +150,18 @@ pub fn hunt(bug: Bug, budget: Duration, seen: &mut dyn FnMut(&Hunt), stop: &Atom
     hunt
 }
 
-/// The same sweep through the code without mistakes, on all threads, for at least so long.
-pub fn control(budget: Duration, seen: &mut dyn FnMut(&Swept), stop: &AtomicBool) -> Swept {
-    let plans = plans();
+/// The same sweep through the code without mistakes, on all threads, for at least so long, and with all eyes: what
+/// clients see, those see, too.
+pub fn control(eyes: Eyes, budget: Duration, seen: &mut dyn FnMut(&Swept), stop: &AtomicBool) -> Swept {
+    let plans = plans(eyes);
     let enough = |swept: &Swept| swept.lasted >= budget.as_nanos();
     sweep_by(&|seed| plan_of(&plans, seed), 0..u64::MAX, &enough, seen, stop)
 }
 
 /// What the control found, if it found something: somebody is wrong, the code or the harness.
-pub fn accused(control: &Swept) -> Option<Found> {
+pub fn accused(control: &Swept, eyes: Eyes) -> Option<Found> {
     let (seed, life) = control.bad.as_ref()?;
-    Some(found(*seed, plan_of(&plans(), *seed), &life.ending))
+    Some(found(*seed, plan_of(&plans(eyes), *seed), &life.ending))
 }
 
 fn found(seed: u64, plan: &Plan, ending: &Ending) -> Found {
@@ -153,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_plans_hold_every_workload_on_few_nodes_and_on_more_in_storm_and_in_calm() {
-        let plans = plans();
+        let plans = plans(Eyes::All);
         for workload in WORKLOADS {
             for nodes in [3, 5] {
                 let stormy = plans.iter().filter(|plan| plan.workload == workload && plan.nodes == nodes);
@@ -169,11 +194,27 @@ mod tests {
     fn a_mistake_is_found_and_the_code_without_one_is_not_accused() {
         let stop = AtomicBool::new(false);
         let budget = Duration::from_mins(10);
-        let hunt = hunt(Bug::AckBeforeQuorum, budget, &mut |_| {}, &stop);
+        let hunt = hunt(Bug::AckBeforeQuorum, Eyes::All, budget, &mut |_| {}, &stop);
         let found = hunt.found.expect("a mistake that breaks an invariant at the first election");
         assert_eq!(found.plan.live(found.seed).ending.to_string(), found.sentence, "it is so again");
-        let control = control(budget, &mut |_| {}, &stop);
-        assert!(accused(&control).is_none(), "{:?}", accused(&control));
+        let control = control(Eyes::All, budget, &mut |_| {}, &stop);
+        assert!(accused(&control, Eyes::All).is_none(), "{:?}", accused(&control, Eyes::All));
         assert!(control.lasted >= budget.as_nanos() && !control.stopped);
+    }
+
+    #[test]
+    fn clients_see_less_than_those_who_look_into_the_nodes_and_not_nothing() {
+        let stop = AtomicBool::new(false);
+        let budget = Duration::from_mins(5);
+        let found = |bug, eyes| hunt(bug, eyes, budget, &mut |_| {}, &stop).found;
+        assert!(found(Bug::ForgetVote, Eyes::All).is_some());
+        assert!(
+            found(Bug::ForgetVote, Eyes::Clients).is_none(),
+            "it takes two votes in one term to harm anybody"
+        );
+        let lost = found(Bug::CountHalf, Eyes::Clients).expect("half of the nodes answer what they like");
+        assert_ne!(lost.sort.to_string(), "");
+        let kinds: Vec<Kinds> = plans(Eyes::Clients).into_iter().map(|plan| plan.kinds).collect();
+        assert!(kinds.iter().all(|kinds| kinds.as_slice().iter().all(|kind| REAL.contains(kind))));
     }
 }

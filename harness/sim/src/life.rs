@@ -191,6 +191,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
             bugs: frame.bugs,
         };
         let mut world = World::new(constitution, Kind { new: kv::Store::new, state: state_of });
+        world.outside = audience.outside;
         world.trace = audience.trace.then(Vec::new);
         if audience.inputs {
             world.note_inputs();

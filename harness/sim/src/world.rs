@@ -114,6 +114,8 @@ pub(crate) struct World<M: StateMachine> {
     pub(crate) coverage: Coverage,
     /// What cannot be, and yet is.
     pub(crate) breach: Option<Breach>,
+    /// Nobody looks into the nodes.
+    pub(crate) outside: bool,
     /// The seats whose process ended since somebody last looked: their clients' connections break.
     pub(crate) ended: Vec<usize>,
     /// Who belongs to the cluster, as far as anybody knows that it is committed; and since which entry.
@@ -161,6 +163,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             network,
             coverage: Coverage::default(),
             breach: None,
+            outside: false,
             ended: Vec::new(),
             members: (Index(0), Arc::new(Membership::of(ids))),
             unsure_until: 0,
@@ -413,7 +416,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         self.coverage.installs += watch.installs();
         self.coverage.lease_reads += watch.lease_reads();
         if let Some(breach) = watch.seen() {
-            self.breach.get_or_insert(breach);
+            self.see(breach);
         }
         self.look_at(place);
         self.carry_out(place, effects);
@@ -462,12 +465,19 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         }
     }
 
+    /// Something cannot be, for those who look into the nodes.
+    fn see(&mut self, breach: Breach) {
+        if !self.outside {
+            self.breach.get_or_insert(breach);
+        }
+    }
+
     /// Carries out what a replica owes.
     fn carry_out(&mut self, place: usize, effects: Effects<M::Reply>) {
         let Effects { send, reply, arm, halt } = effects;
         for envelope in send {
             if let Err(violation) = self.known.invariants.sent(&envelope) {
-                self.breach.get_or_insert(Breach::Invariant(violation));
+                self.see(Breach::Invariant(violation));
             }
             // Nobody listens at the address of a member that is switched off, or not there yet.
             let Some(to) = self.seat_of(envelope.to) else { continue };

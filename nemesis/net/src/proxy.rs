@@ -15,8 +15,8 @@
 //! as much as the protocol makes of it.
 //!
 //! [`Network`] decides which links are open; the engine in [`engine`] moves the bytes and knows
-//! nothing of nodes. Delays, limits and the other stages of a Toxiproxy would stand in the engine's
-//! pump, between reading and writing, and need nothing of the policy here.
+//! nothing of nodes. Limits and the other stages of a Toxiproxy would stand in the engine's pump, where delays do,
+//! between reading and writing, and need nothing of the policy here.
 //!
 //! Why this is safe to believe: [`Network::sever`] has taken effect when it returns. A pump writes
 //! only while it holds the gate's read lock, and severing takes the write lock, so no byte passes
@@ -33,6 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use nemesis::{Link, LinkCounts, NodeId, Sever};
 
@@ -118,6 +119,13 @@ impl Network {
     /// From now on, what this process dials, this node dials.
     pub fn owns(&self, node: NodeId, pid: u32) {
         self.owners.insert(node, pid);
+    }
+
+    /// Makes every link so long: each byte takes so much longer from node to node. To be said before anybody dials.
+    pub fn lengthen(&self, delay: Duration) {
+        for valve in self.valves.values().chain(self.strangers.values()) {
+            valve.lengthen(delay);
+        }
     }
 
     /// Severs these links. None of them passes a byte after this returned.

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nemesis::{Link, NodeId, Sever};
 use nemesis_net::{Network, Port};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -84,6 +85,63 @@ async fn an_open_link_carries_bytes_and_the_end_of_the_stream() {
     let both = async { tokio::join!(say, from.read_to_end(&mut heard)) };
     timeout(DEADLINE, both).await.expect("all of it in time").1.unwrap();
     assert_eq!(heard, sent);
+}
+
+/// How long the long links of these tests are.
+const LONG: Duration = Duration::from_millis(40);
+
+#[tokio::test]
+async fn a_long_link_delivers_everything_in_order_and_nothing_before_its_time() {
+    let network = network().await;
+    network.lengthen(LONG);
+    let mut stream = dial(&network, FORTH).await;
+    let began = Instant::now();
+    answers(&mut stream, b"hello").await;
+    assert!(began.elapsed() >= 2 * LONG, "there and back");
+    let sent: Vec<u8> = (0..3_000_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+    let (mut from, mut to) = stream.split();
+    let say = async {
+        to.write_all(&sent).await.unwrap();
+        to.shutdown().await.unwrap();
+    };
+    let mut heard = Vec::new();
+    let both = async { tokio::join!(say, from.read_to_end(&mut heard)) };
+    timeout(DEADLINE, both).await.expect("all of it in time").1.unwrap();
+    assert!(heard == sent, "{} bytes of {}", heard.len(), sent.len());
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_over_a_long_link_is_held_or_lost_with_it() {
+    let network = network().await;
+    network.lengthen(LONG);
+    let mut stream = dial(&network, FORTH).await;
+    stream.write_all(b"held").await.unwrap();
+    network.sever(&only(FORTH), Sever::Hold).unwrap();
+    let mut other = dial(&network, BACK).await;
+    answers(&mut other, b"time passes").await;
+    answers(&mut other, b"more than it takes").await;
+    silent(&stream);
+    network.mend(&only(FORTH)).unwrap();
+    hears(&mut stream, b"held").await;
+    stream.write_all(b"lost").await.unwrap();
+    network.sever(&only(FORTH), Sever::Cut).unwrap();
+    network.mend(&only(FORTH)).unwrap();
+    is_reset(&mut stream).await;
+}
+
+/// Whoever dies has said what he said.
+#[tokio::test]
+async fn what_somebody_said_before_he_died_arrives_over_a_long_link() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let network = Network::open([(FORTH, listener.local_addr().unwrap())]).await.unwrap();
+    network.lengthen(LONG);
+    let mut near = dial(&network, FORTH).await;
+    let (mut far, _) = timeout(DEADLINE, listener.accept()).await.expect("a connection in time").unwrap();
+    near.write_all(b"last words").await.unwrap();
+    SockRef::from(&near).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(near);
+    hears(&mut far, b"last words").await;
+    is_reset(&mut far).await;
 }
 
 #[tokio::test]

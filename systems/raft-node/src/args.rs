@@ -117,6 +117,10 @@ pub struct Args {
     #[arg(long, value_name = "ENTRIES", default_value_t = 5_000)]
     pub snapshot_catchup_entries: u64,
 
+    /// How much of a snapshot is sent at once to a node that fetches it; one piece is under way at a time
+    #[arg(long, value_name = "BYTES", default_value_t = 256 << 10, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub snapshot_piece: u32,
+
     /// Where this node dials another one, instead of where --initial-cluster says (repeatable)
     #[arg(long, value_name = "NAME=URL")]
     pub peer_dial: Vec<String>,
@@ -210,6 +214,8 @@ pub struct Plan {
     pub snapshot_every: u64,
     /// How many are kept behind it.
     pub tail: u64,
+    /// How many bytes of it are sent at once.
+    pub snapshot_piece: usize,
     /// Mistakes to make.
     pub bugs: Bugs,
 }
@@ -347,6 +353,7 @@ impl Args {
             lease: self.read_lease.map(|drift| Lease { drift }),
             snapshot_every: self.snapshot_count,
             tail: self.snapshot_catchup_entries,
+            snapshot_piece: self.snapshot_piece as usize,
             bugs: bugs(&self.bug)?,
             members,
         })

@@ -121,6 +121,7 @@ fn config(plan: &Plan, place: Place) -> node::Config {
     replica.election = plan.election;
     replica.lease = plan.lease;
     replica.snapshots.entries = plan.snapshot_every;
+    replica.snapshots.piece = plan.snapshot_piece;
     replica.tail.usual = plan.tail;
     replica.tail.most = replica.tail.most.max(plan.tail);
     replica.bugs = plan.bugs;

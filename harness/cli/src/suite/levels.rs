@@ -18,7 +18,12 @@ use serde_json::Value;
 use crate::exit::Refusal;
 
 /// The worlds that have a column, each with its heading.
-const WORLDS: [(&str, &str); 3] = [("model", "model checker"), ("sim", "simulator"), ("real", "processes")];
+const WORLDS: [(&str, &str); 4] = [
+    ("model", "model checker"),
+    ("sim", "simulator"),
+    ("outside", "simulator, from outside"),
+    ("real", "processes"),
+];
 
 const BEGIN: &str = "<!-- made by harness suite bugs-raft --table: begin -->\n";
 const END: &str = "<!-- made by harness suite bugs-raft --table: end -->\n";
@@ -127,7 +132,7 @@ impl Page {
         for (_, heading) in WORLDS {
             let _ = write!(out, " | {heading}");
         }
-        out.push_str(" |\n|---|---|---|---|---|---|---|\n");
+        out.push_str(" |\n|---|---|---|---|---|---|---|---|\n");
         let (mut by_level, mut killed) = ([0; WORLDS.len()], 0);
         for bug in Bug::ALL {
             let number = bug.number().unwrap_or("");

@@ -114,9 +114,10 @@ fn again(found: &Found, outcome: &Outcome) -> String {
 }
 
 /// What to type to hunt it alone, for twice as long.
-fn for_longer(bug: Bug, Outcome { budget, out, .. }: &Outcome) -> String {
+fn for_longer(bug: Bug, outcome: &Outcome) -> String {
+    let (Outcome { budget, out, .. }, world) = (outcome, outcome.world());
     format!(
-        "{} suite bugs-raft --world sim --only {bug} --budget {}{out}",
+        "{} suite bugs-raft --world {world} --only {bug} --budget {}{out}",
         program(),
         2 * budget.as_secs().max(1)
     )
@@ -155,7 +156,7 @@ pub(super) fn object(outcome: &Outcome) -> Value {
     let Control { swept, accused, took } = &outcome.control;
     json!({
         "suite": "bugs-raft",
-        "world": "sim",
+        "world": outcome.world(),
         "bugs": bugs,
         "not_in_this_world": beyond,
         "killed": outcome.found().count(),

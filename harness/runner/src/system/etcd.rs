@@ -92,7 +92,7 @@ impl System for Etcd {
             ("data-dir".into(), doors.folder.join("data").into()),
             ("logger".into(), "zap".into()),
         ];
-        flags.extend(plan.settings.iter().map(|(key, value)| (key.clone(), value.into())));
+        flags.extend(plan.settings_of(node).into_iter().map(|(key, value)| (key.to_owned(), value.into())));
         let arguments = flags.into_iter().flat_map(|(flag, value)| [format!("--{flag}").into(), value]);
         let program = plan.bin.clone().or_else(|| find(PROGRAM)).unwrap_or_else(|| PROGRAM.into());
         let environment = unheard(env::vars_os().map(|(name, _)| name));

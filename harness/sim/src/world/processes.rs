@@ -37,9 +37,9 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
                     every: INTERVAL,
                 });
                 self.coverage.torn_tails += u64::from(replica.torn().is_some());
-                self.known.restarted(self.now, replica.raft()).unwrap_or_else(|breach| {
-                    self.breach.get_or_insert(breach);
-                });
+                if let Err(breach) = self.known.restarted(self.now, replica.raft()) {
+                    self.see(breach);
+                }
                 self.lasts[place] = replica.raft().log().last();
                 self.kept[place] = (replica.status().snapshot, replica.status().base);
                 let node = &mut self.nodes[place];

@@ -3,28 +3,37 @@
 //! A [`Door`] is where connections come in, a [`Valve`] says whether they may carry anything. A door
 //! leads to one valve, or to several and asks for each connection which: see [`Sorting`].
 //!
-//! Everything is bounded: a pump holds one buffer, the kernel's own buffers hold what comes after it
-//! and then push back on the sender, and a link carries only so many connections at a time, so that one
-//! which is held cannot use up the room of another behind the same door.
+//! A link may be *long*: then what comes in waits for its time before it goes out, in order, each way. Only bytes
+//! that wait are held back by that, so a long link carries as much as a short one, up to the room that it has.
+//!
+//! Everything is bounded: a pump holds one buffer, and on a long link [`ON_THE_WAY`] of them; the kernel's own
+//! buffers hold what comes after it and then push back on the sender, and a link carries only so many connections at
+//! a time, so that one which is held cannot use up the room of another behind the same door.
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use nemesis::{LinkCounts, Sever};
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::proxy::origin::Dispatcher;
 
 /// What a pump reads at once, and the most it ever holds.
 const BUFFER: usize = 16 * 1024;
+
+/// How many buffers are on their way over a long link, in each direction of a connection.
+const ON_THE_WAY: usize = 64;
 
 /// The most connections that one link carries or holds. Peers need a few.
 const MOST_CONNECTIONS: u64 = 256;
@@ -57,6 +66,8 @@ struct Counters {
     alive: AtomicU64,
     /// Connections there ever were.
     entered: AtomicU64,
+    /// How long the link is, in nanoseconds.
+    delay: AtomicU64,
 }
 
 impl Counters {
@@ -94,6 +105,13 @@ impl Valve {
     pub fn visits(&self) -> (u64, u64) {
         let alive = self.counters.alive.load(Ordering::SeqCst);
         (self.counters.entered.load(Ordering::SeqCst), alive) // in this order: who is counted here has entered
+    }
+
+    /// Makes the link so long: what enters it from now on takes so much longer to arrive, each way. Connections
+    /// that it carries already stay as short as they are.
+    pub fn lengthen(&self, delay: Duration) {
+        let nanos = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        self.counters.delay.store(nanos, Ordering::Relaxed);
     }
 
     /// Lets nothing pass from now on.
@@ -220,6 +238,9 @@ impl From<io::Error> for Broken {
     }
 }
 
+/// What is on its way over a long link: bytes, or no bytes, which is an end in good order, or another end.
+type Passenger = Result<Vec<u8>, Broken>;
+
 /// Counts a connection among the living for as long as it lives.
 struct Alive(Arc<Counters>);
 
@@ -313,9 +334,23 @@ impl Visit {
         server.set_nodelay(true)?;
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
-        let forth = self.clone().pump(from_client, to_server);
-        let back = self.clone().pump(from_server, to_client);
-        tokio::try_join!(forth, back).map(|_| ())
+        let delay = Duration::from_nanos(self.counters.delay.load(Ordering::Relaxed));
+        if delay.is_zero() {
+            let forth = self.clone().pump(from_client, to_server);
+            let back = self.clone().pump(from_server, to_client);
+            tokio::try_join!(forth, back).map(|_| ())
+        } else {
+            let forth = pin!(self.clone().haul(delay, from_client, to_server));
+            let back = pin!(self.clone().haul(delay, from_server, to_client));
+            match select(forth, back).await {
+                Either::Left((Ok(()), other)) | Either::Right((Ok(()), other)) => other.await,
+                // What one end had sent before it failed is on its way, and arrives.
+                Either::Left((broken, other)) | Either::Right((broken, other)) => {
+                    let _late_or_broken = timeout(delay, other).await;
+                    broken
+                }
+            }
+        }
     }
 
     /// Carries one direction to its end, and the end too: what was held is delivered before it.
@@ -333,6 +368,58 @@ impl Visit {
                 Err(_) => return Err(Broken),
             }
         }
+    }
+
+    /// As [`pump`](Visit::pump), over a long way: all that enters leaves it so much later.
+    async fn haul(self, delay: Duration, from: ReadHalf<'_>, to: WriteHalf<'_>) -> Result<(), Broken> {
+        let (entrance, exit) = mpsc::channel(ON_THE_WAY);
+        tokio::try_join!(self.clone().enter_way(delay, from, entrance), self.leave_way(exit, to)).map(|_| ())
+    }
+
+    /// Puts what comes in on its way, with the time at which it may leave; last, how it ended.
+    async fn enter_way(
+        mut self,
+        delay: Duration,
+        mut from: ReadHalf<'_>,
+        entrance: mpsc::Sender<(Instant, Passenger)>,
+    ) -> Result<(), Broken> {
+        let mut over = false;
+        while !over {
+            let mut buffer = vec![0; BUFFER];
+            let read = tokio::select! {
+                biased;
+                () = self.cut() => return Err(Broken),
+                read = from.read(&mut buffer) => read,
+            };
+            over = !matches!(read, Ok(1..));
+            let passenger = read.map_err(Broken::from).map(|length| {
+                buffer.truncate(length);
+                buffer
+            });
+            entrance.send((Instant::now() + delay, passenger)).await.map_err(|_| Broken)?;
+        }
+        Ok(())
+    }
+
+    /// Takes from the way what may leave it.
+    async fn leave_way(
+        mut self,
+        mut exit: mpsc::Receiver<(Instant, Passenger)>,
+        to: WriteHalf<'_>,
+    ) -> Result<(), Broken> {
+        while let Some((due, passenger)) = exit.recv().await {
+            tokio::select! {
+                biased;
+                () = self.cut() => return Err(Broken),
+                () = tokio::time::sleep_until(due) => {}
+            }
+            let bytes = passenger?;
+            if bytes.is_empty() {
+                return self.finish(&to).await;
+            }
+            self.deliver(&bytes, &to).await?;
+        }
+        Err(Broken)
     }
 
     async fn deliver(&mut self, mut bytes: &[u8], to: &WriteHalf<'_>) -> Result<(), Broken> {
