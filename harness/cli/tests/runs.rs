@@ -126,16 +126,27 @@ fn evidence(out: &TempDir, f: &str) -> Vec<Value> {
     halves.map(|line| line["value"]["evidence"].clone()).collect()
 }
 
-/// Twice in the same seat: the second time, who goes is one that joined.
 #[test]
 fn a_member_is_replaced_while_clients_work_and_so_is_its_successor() {
+    a_member_is_replaced_twice("0");
+}
+
+/// Every question takes longer here than the operator rests between two of them.
+#[test]
+fn a_member_is_replaced_where_everybody_is_far_from_everybody() {
+    a_member_is_replaced_twice("30");
+}
+
+/// Twice in the same seat: the second time, who goes is one that joined.
+fn a_member_is_replaced_twice(delay: &str) {
     let out = tempfile::tempdir().unwrap();
     let schedule = out.path().join("schedule.toml");
     let step = |at: u8| {
         format!("[[step]]\nat = \"{at}s\"\nlasting = \"1s\"\nfault = \"membership\"\nnodes = [\"n2\"]\n")
     };
     fs::write(&schedule, [step(1), step(8)].concat()).unwrap();
-    let arguments = ["--time-limit", "14", "--rate", "100", "--schedule", schedule.to_str().unwrap()];
+    let path = schedule.to_str().unwrap();
+    let arguments = ["--time-limit", "14", "--rate", "100", "--link-delay", delay, "--schedule", path];
     let (code, report) = run(&out, &arguments);
     assert_eq!((code, &report["verdict"]), (Some(0), &Value::from("valid")), "{report:#}");
     let (removals, joinings) = (evidence(&out, "membership"), evidence(&out, "heal-membership"));

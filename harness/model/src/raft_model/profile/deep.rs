@@ -78,7 +78,7 @@ pub const DEEP: &[Profile] = &[
         voters: 5,
         opening: ESTABLISHED,
         in_order: true,
-        budget: Budget { elections: 1, ..NONE },
+        budget: Budget { elections: 1, writes: 1, ..NONE },
         meets: &[Milestone::TwoLeaders, Milestone::Deposed],
         ..PLAIN
     },
@@ -112,7 +112,7 @@ pub const DEEP: &[Profile] = &[
         in_order: true,
         quick_disks: false,
         tail: Some(0),
-        budget: Budget { elections: 1, snapshots: 1, writes: 1, heartbeats: 1, crashes: 1, ..NONE },
+        budget: Budget { elections: 1, snapshots: 1, writes: 1, crashes: 1, ..NONE },
         meets: &[
             Milestone::SnapshotInstalled,
             Milestone::Compacted,
