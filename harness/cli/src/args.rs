@@ -83,6 +83,10 @@ pub(crate) struct RunArgs {
 fn setting(text: &str) -> Result<(String, String), String> {
     let both = text.split_once('=').filter(|(flag, _)| !flag.is_empty() && !flag.starts_with('-'));
     let (flag, value) = both.ok_or("a flag without its dashes, and a value: election-timeout=300")?;
+    let name = flag.split_once(':').map_or(flag, |(_, name)| name);
+    if matches!(name, "bug" | "disk") {
+        return Err(format!("say --{name}: it belongs to the run, and stands in its verdict"));
+    }
     Ok((flag.to_owned(), value.to_owned()))
 }
 

@@ -81,21 +81,19 @@ fn every_world_says_something_of_every_mistake() {
 }
 
 #[test]
-fn what_processes_are_said_to_show_too_rarely_clients_of_the_simulator_see_rarely_or_never() {
-    let (Some(real), Some(outside)) = (world("real"), world("outside")) else {
-        panic!("hunt in both worlds")
-    };
-    let rare = real["not_in_this_world"].as_array().unwrap().iter();
-    let rare: Vec<&str> = rare
-        .filter(|row| row["why"].as_str().unwrap().contains("clients of the simulator"))
-        .map(|row| row["bug"].as_str().unwrap())
-        .collect();
-    assert!(!rare.is_empty());
-    for bug in rare {
-        let row = outside["bugs"].as_array().unwrap().iter().find(|row| row["bug"] == bug).unwrap();
-        let lasted = row["virtual_seconds"].as_f64().unwrap();
-        assert!(lasted > 2_000.0, "{bug}: seen after {lasted} s");
+fn processes_show_what_they_can_and_only_what_clients_of_the_simulator_hardly_see_is_called_rare() {
+    let (real, outside) = (world("real").unwrap(), world("outside").unwrap());
+    let hunted = real["bugs"].as_array().unwrap();
+    let (rare, common): (Vec<&Value>, Vec<&Value>) = hunted.iter().partition(|row| row["rare"] == true);
+    for row in rare {
+        let seen =
+            outside["bugs"].as_array().unwrap().iter().find(|other| other["bug"] == row["bug"]).unwrap();
+        let lasted = seen["virtual_seconds"].as_f64().unwrap();
+        assert!(lasted > 2_000.0, "{}: seen after {lasted} s", row["bug"]);
     }
+    let missed: Vec<&Value> =
+        common.iter().filter(|row| row["found"].is_null()).map(|row| &row["bug"]).collect();
+    assert!(missed.len() * 100 <= common.len() * 15, "of {}, processes do not show {missed:?}", common.len());
 }
 
 #[test]

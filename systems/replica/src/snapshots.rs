@@ -46,8 +46,8 @@ use crate::sessions::{self, Sessions};
 /// When a snapshot is taken, and in pieces of which size one is given.
 ///
 /// A snapshot writes the whole state, however little of it has changed. So a large one waits until the entries since
-/// the last have as many bytes as that had: then all snapshots together write no more than the log does, and the log
-/// is never much larger than the state.
+/// the last have as many bytes as that had: then all snapshots together write no more than the log does. But it does
+/// not wait for ever: the log is in memory too, and is executed anew at each start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rule {
     /// After so many entries.
@@ -56,22 +56,25 @@ pub struct Rule {
     pub bytes: u64,
     /// A state of up to so many bytes is small, and waits for nothing else.
     pub small: u64,
+    /// And however large it is, it waits for no more than so many bytes.
+    pub large: u64,
     /// How much is given at once to a peer that fetches one.
     pub piece: usize,
 }
 
 impl Default for Rule {
-    /// 10,000 entries, 64 MiB; small is 4 MiB; pieces of 256 KiB.
+    /// 10,000 entries, 64 MiB; small is 4 MiB, and large 256 MiB; pieces of 256 KiB.
     fn default() -> Rule {
-        Rule { entries: 10_000, bytes: 64 << 20, small: 4 << 20, piece: 256 << 10 }
+        Rule { entries: 10_000, bytes: 64 << 20, small: 4 << 20, large: 256 << 20, piece: 256 << 10 }
     }
 }
 
 impl Rule {
-    /// Whether it is time, after so many entries of so many bytes in all, when the last snapshot had `last` bytes.
-    fn is_due(&self, entries: u64, bytes: u64, last: u64) -> bool {
+    /// Whether it is time, when the last try was so many entries of so many bytes ago, and the last snapshot, which
+    /// had `last` bytes, `since` bytes.
+    fn is_due(&self, entries: u64, bytes: u64, since: u64, last: u64) -> bool {
         let grown = entries >= self.entries || (entries > 0 && bytes >= self.bytes);
-        grown && (last <= self.small || bytes >= last)
+        grown && (last <= self.small || since >= last.min(self.large))
     }
 }
 
@@ -86,6 +89,8 @@ pub(crate) struct Snapshots<F> {
     since: Index,
     /// How many bytes of entries were executed since.
     bytes: u64,
+    /// And how many since the latest that is on disk.
+    since_last: u64,
     taking: Option<Taking<F>>,
     fetching: Option<Fetching>,
     /// Those of which a piece was asked for since the last one came to disk.
@@ -122,12 +127,21 @@ struct Fetching {
 
 impl<F> Snapshots<F> {
     pub(crate) fn new(since: Index) -> Snapshots<F> {
-        Snapshots { since, bytes: 0, taking: None, fetching: None, asked: BTreeSet::new(), told: since }
+        Snapshots {
+            since,
+            bytes: 0,
+            since_last: 0,
+            taking: None,
+            fetching: None,
+            asked: BTreeSet::new(),
+            told: since,
+        }
     }
 
     /// An entry of this weight was executed.
     pub(crate) fn executed(&mut self, weight: usize) {
         self.bytes += weight as u64;
+        self.since_last += weight as u64;
     }
 
     fn begin_counting(&mut self, from: Index) {
@@ -165,8 +179,8 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
     pub(crate) fn take_snapshot(&mut self) {
         let entries = self.applied.0.saturating_sub(self.snapshots.since.0);
         let rotten = self.wal.snapshot_rotten();
-        let last = self.wal.snapshot_size();
-        let due = rotten || self.config.snapshots.is_due(entries, self.snapshots.bytes, last);
+        let (rule, last) = (self.config.snapshots, self.wal.snapshot_size());
+        let due = rotten || rule.is_due(entries, self.snapshots.bytes, self.snapshots.since_last, last);
         if !due || self.snapshots.taking.is_some() || self.wal.draft(Source::Taken).is_some() {
             return;
         }
@@ -252,6 +266,8 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             return;
         }
         self.snapshots.told = latest;
+        // What was executed while it was written is not in it.
+        self.snapshots.since_last = self.snapshots.bytes;
         self.drive(now, Input::Snapshotted(latest), effects);
         let asked = std::mem::take(&mut self.snapshots.asked);
         self.wal.drop_snapshots(|id| asked.contains(&id));
@@ -369,6 +385,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         self.applied = checkpoint.index();
         self.members = Members { now: checkpoint.membership.clone(), since: checkpoint.since };
         self.snapshots.begin_counting(self.applied);
+        self.snapshots.since_last = 0;
         // A snapshot of an earlier state is of no use any more.
         self.snapshots.taking = None;
         self.wal.give_up_draft(Source::Taken);
@@ -400,13 +417,20 @@ mod tests {
 
     #[test]
     fn a_small_state_is_written_by_count_and_a_large_one_no_more_often_than_the_log_grows_by_as_much() {
-        let rule = Rule { entries: 10, bytes: 500, small: 100, piece: 1 };
-        assert!(!rule.is_due(9, 499, 0));
-        assert!(rule.is_due(10, 1, 0) && rule.is_due(1, 500, 0), "the first");
-        assert!(!rule.is_due(0, 500, 0), "nothing has changed");
-        assert!(rule.is_due(10, 1, 100), "the state is small");
-        assert!(!rule.is_due(10, 100, 101) && !rule.is_due(1_000, 800, 801), "the state is large");
-        assert!(rule.is_due(10, 101, 101) && rule.is_due(1_000, 801, 801));
-        assert!(!rule.is_due(9, 101, 101), "and still it is by count");
+        let rule = Rule { entries: 10, bytes: 500, small: 100, large: 1_000, piece: 1 };
+        let due = |entries, bytes, last| rule.is_due(entries, bytes, bytes, last);
+        assert!(!due(9, 499, 0));
+        assert!(due(10, 1, 0) && due(1, 500, 0), "the first");
+        assert!(!due(0, 500, 0), "nothing has changed");
+        assert!(due(10, 1, 100), "the state is small");
+        assert!(!due(10, 100, 101) && !due(900, 800, 801), "the state is large");
+        assert!(due(10, 101, 101) && due(900, 801, 801));
+        assert!(!due(9, 101, 101), "and still it is by count");
+        assert!(!due(900, 999, u64::MAX) && due(900, 1_000, u64::MAX), "nothing waits for ever");
+        assert!(
+            rule.is_due(10, 1, 101, 101),
+            "one that could not be written is tried again after as many entries"
+        );
+        assert!(!rule.is_due(9, 1, 101, 101));
     }
 }

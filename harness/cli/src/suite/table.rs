@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use raft::Bug;
 use serde_json::{Value, json};
-use sim::hunt::{self, Found, Hunt};
+use sim::hunt::{self, Eyes, Found, Hunt};
 
 use super::{Control, Outcome, Row};
 use crate::common::{count, program};
@@ -108,8 +108,16 @@ fn control(outcome: &Outcome) -> String {
     out
 }
 
-/// What to type to see it again.
+/// What to type to see it again. With the eyes of clients only a hunt sees it.
 fn again(found: &Found, outcome: &Outcome) -> String {
+    if let (Eyes::Clients, Some(bug)) = (outcome.eyes, found.plan.bugs.iter().next()) {
+        return format!(
+            "{} suite bugs-raft --world {} --only {bug} --control 0{}",
+            program(),
+            outcome.world(),
+            outcome.out
+        );
+    }
     asked::command(&found.plan, None, asked::one(found.seed)) + &outcome.out
 }
 

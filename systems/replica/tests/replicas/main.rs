@@ -123,7 +123,8 @@ impl Box3 {
             Identity { cluster: "box".into(), name: id.to_string(), node: id, members: Vec::new() };
         let mut config = Config::new(identity, Membership::of([N1, N2, N3]), SessionId(self.boots << 32));
         config.log.segment_size = self.segment;
-        config.snapshots = Rule { entries: self.every, bytes: u64::MAX, small: u64::MAX, piece: 40 };
+        config.snapshots =
+            Rule { entries: self.every, bytes: u64::MAX, small: u64::MAX, large: u64::MAX, piece: 40 };
         config.tail = raft::Tail { usual: 2, most: 5 };
         let mut effects = Effects::default();
         let disk = self.disks[&id].clone();

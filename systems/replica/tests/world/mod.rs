@@ -189,8 +189,13 @@ impl World {
         config.log.segment_size = 2048;
         config.log.zeros_ahead = 256;
         config.bugs = self.bugs;
-        config.snapshots =
-            replica::Rule { entries: self.every, bytes: u64::MAX, small: u64::MAX, piece: 100 };
+        config.snapshots = replica::Rule {
+            entries: self.every,
+            bytes: u64::MAX,
+            small: u64::MAX,
+            large: u64::MAX,
+            piece: 100,
+        };
         config.tail = raft::Tail { usual: 2, most: 6 };
         let mut effects = Effects::default();
         let disk = self.disks[&id].clone();

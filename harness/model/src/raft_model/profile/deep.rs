@@ -73,12 +73,12 @@ pub const DEEP: &[Profile] = &[
     },
     Profile {
         name: "five",
-        story: "a leader of five nodes takes a write while another takes over",
+        story: "two others take over from a leader of five nodes, one after the other",
         nodes: 5,
         voters: 5,
         opening: ESTABLISHED,
         in_order: true,
-        budget: Budget { elections: 1, writes: 1, ..NONE },
+        budget: Budget { elections: 2, ..NONE },
         meets: &[Milestone::TwoLeaders, Milestone::Deposed],
         ..PLAIN
     },
