@@ -73,12 +73,12 @@ pub const DEEP: &[Profile] = &[
     },
     Profile {
         name: "five",
-        story: "two others take over from a leader of five nodes, one after the other",
+        story: "another takes over from a leader of five nodes",
         nodes: 5,
         voters: 5,
         opening: ESTABLISHED,
         in_order: true,
-        budget: Budget { elections: 2, ..NONE },
+        budget: Budget { elections: 1, ..NONE },
         meets: &[Milestone::TwoLeaders, Milestone::Deposed],
         ..PLAIN
     },
