@@ -208,7 +208,7 @@ pub(crate) fn suite(args: &SuiteArgs) -> Result<Exit, Refusal> {
         };
         exit = exit.worse(ended);
         if let Some(page) = &page {
-            page.keep(world.name(), &found)?;
+            page.keep(world.name(), &found, args.control != Some(0))?;
         }
     }
     page.map_or(Ok(()), |page| page.write())?;

@@ -66,8 +66,9 @@ impl Page {
         self.path.with_extension("").join(format!("{world}.json"))
     }
 
-    /// Keeps what a world found. Of mistakes that were not hunted this time, it keeps what was found before.
-    pub(super) fn keep(&self, world: &str, found: &Value) -> Result<(), Refusal> {
+    /// Keeps what a world found. Of mistakes that were not hunted this time, it keeps what was found before, and the
+    /// control if there was none.
+    pub(super) fn keep(&self, world: &str, found: &Value, controlled: bool) -> Result<(), Refusal> {
         let path = self.beside(world);
         let before = self.read(world)?.unwrap_or_default();
         let (old, new) = (rows(&before), rows(found));
@@ -79,6 +80,9 @@ impl Page {
         whole["hunted"] = all.len().into();
         whole["killed"] = all.iter().filter(|row| !row["found"].is_null()).count().into();
         whole["bugs"] = all.into();
+        if !controlled && let Some(control) = before.get("control") {
+            whole["control"] = control.clone();
+        }
         let text = serde_json::to_string_pretty(&whole).map_err(Refusal::broken)? + "\n";
         let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
         folder.and_then(|()| fs::write(&path, text)).map_err(|error| self.wrong(error))
