@@ -61,12 +61,14 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DISK", value_enum, default_value_t = DiskArg::Real)]
     pub(crate) disk: DiskArg,
 
-    /// How many milliseconds longer everything takes from node to node, each way
-    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=10_000))]
+    /// How many milliseconds longer everything takes from node to node, each way; much less than a third of the
+    /// election timeout, or nobody is ever elected
+    #[arg(long, value_name = "MS", default_value_t = 0, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u64).range(..=10_000))]
     pub(crate) link_delay: u64,
 
     /// Start every node with this flag of its own as well, such as election-timeout=300, or one of them:
-    /// n1:sync-delay=80; may be repeated
+    /// n1:sync-delay=80; may be repeated [see: raft-node --help, etcd --help]
     #[arg(long = "set", value_name = "FLAG=VALUE", value_parser = setting)]
     pub(crate) settings: Vec<(String, String)>,
 

@@ -269,8 +269,8 @@ impl Run {
         doubts.extend(failings.ended.iter().chain(&failings.stuck).cloned());
         let broken = mem::replace(&mut self.overseer, Overseer::absent()).conclude();
         let asked = self.plan.faults();
-        // Who ends a run early cannot blame its faults for not having come.
-        let lost = broken.is_some();
+        // Who ends a run early cannot blame its faults for not having come, or for not being over.
+        let lost = broken.is_some() || self.cancel.is_cancelled();
         doubts.extend(if lost { None } else { vacuous(asked.as_slice(), &played) });
         let untested = if lost { Vec::new() } else { untested(asked.as_slice(), &played) };
         doubts.extend(unacknowledged(&tally));

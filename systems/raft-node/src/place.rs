@@ -60,8 +60,9 @@ pub enum Misplaced {
     },
     /// It has lived before, elsewhere.
     #[error(
-        "{node} at {url} has been a started member of this cluster, and {folder} has no data of it: what it has promised \
-         is lost; remove that member and add a new one"
+        "as the list of members counts, this is {node} at {url}, which has been a started member of this cluster, and \
+         {folder} has no data of it: what it has promised is lost; remove that member and add a new one. Or if this \
+         node was just added, start it with --initial-cluster-state existing"
     )]
     Blank {
         /// Who it would be.
@@ -73,7 +74,9 @@ pub enum Misplaced {
     },
     /// The cluster is there, and goes on without it.
     #[error(
-        "cluster {cluster:?} exists, and {node} at {url} is no member of it (any more); add a new one there          (`etcdctl member add`) and start it with --initial-cluster-state existing"
+        "cluster {cluster:?} exists, and as the list of members counts, this is {node} at {url}, which is no member of it \
+         (any more); add a new one there (`etcdctl member add`), if that is not done, and start it with \
+         --initial-cluster-state existing"
     )]
     NotNew {
         /// The cluster.
