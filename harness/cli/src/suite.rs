@@ -62,7 +62,7 @@ pub(crate) struct SuiteArgs {
     budget: Option<f64>,
 
     /// For how many times the longest hunt the code without a mistake must be good; with real processes, how often
-    /// it goes through all plans; under the model checker it is searched once, unless this is 0 [default: 20, or 3]
+    /// it goes through all plans; under the model checker it is searched once, unless this is 0 [default: 20, or 1]
     #[arg(long, value_name = "TIMES")]
     control: Option<u32>,
 

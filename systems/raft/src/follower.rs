@@ -15,8 +15,9 @@
 //! A refusal would be a worse witness: it may be older than the acknowledgement that overtook it, whereas a
 //! heartbeat that is late only claims less.
 //!
-//! - *Is that in time?* Who has just restarted, or has heard a leader, gives no vote for the shortest election
-//!   timeout, and heartbeats come more often than that.
+//! - *Is that in time?* Mostly. Who has just restarted, or has heard a leader, gives no vote for the shortest election
+//!   timeout, and heartbeats come more often than that, once the leader has reached it again. A leader that takes longer
+//!   to, or that has lost its quorum meanwhile, is too late.
 //! - *What is not seen.* What was acknowledged and is not committed, until it is. Another entry where the lost one
 //!   stood: it may be executed before the next append contradicts it and stops this node. And whatever was
 //!   acknowledged to an earlier leader: who leads later knows nothing of it. Was it elected by a vote of one who

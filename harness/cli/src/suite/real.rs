@@ -1,11 +1,10 @@
 //! The same hunt with real processes: `harness suite bugs-raft --world real`.
 //!
-//! One list of plans serves all mistakes: run k of a hunt goes by plan k modulo their number, with seed k. All
-//! faults that processes can be given come in half of the runs in storms, mostly at the leader, and in the others as
-//! blows, of which some turn off the whole cluster. Half of the runs have lossy disks that are a little slow, since a
-//! kill takes nothing from a real one; half take snapshots often, since nobody waits for ten thousand entries; some read
-//! by leases, and the others elect sooner than they would by themselves. A hunt ends at the first run that shows
-//! something, or when its time is up.
+//! One list of plans serves all mistakes: run k of a hunt goes by plan k modulo their number, with seed k. A plan is a
+//! make and an [`Act`]. Half of the makes have lossy disks, most of them slow, since a kill takes nothing from a real
+//! one; half take snapshots often, since nobody waits for ten thousand entries; most have long links, since on loopback
+//! nothing is ever under way; some read by leases, and the others elect sooner than they would by themselves. A hunt
+//! ends at the first run that shows something, or when its time is up.
 //!
 //! What counts as shown is what the same plans never show without a mistake: a history that breaks its promise, nodes
 //! that hold different stores, a node that ends by itself, a cluster that is not as before when all is healed. The
@@ -137,7 +136,7 @@ struct Make {
     far: bool,
 }
 
-/// Each disk, each number of nodes and each workload twice, and whatever else there is in half of them or less.
+/// Each disk meets each number of nodes and each workload; the rest is spread over them.
 #[rustfmt::skip]
 const MAKES: [Make; 8] = [
     Make { nodes: 3, workload: Name::Register, disk: Disk::Lossy, snapshots: true, lease: false, far: false },
