@@ -120,6 +120,17 @@ struct Due {
     /// When it is given up.
     patience: Time,
     why: GivenUp,
+    /// What it was last held against in vain.
+    tried: Option<Against>,
+}
+
+/// All that decides whether a due step can begin. While this is the same, so is the answer, since whoever draws
+/// draws the same again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Against {
+    begun: usize,
+    lasting: usize,
+    leader: Option<NodeId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -263,7 +274,7 @@ impl Nemesis {
                 (DueEnd::Lasting(lasting), now.after(lasting.max(LEAST_PATIENCE)))
             }
         };
-        self.due.push_back(Due { index, end, patience, why: GivenUp::Late });
+        self.due.push_back(Due { index, end, patience, why: GivenUp::Late, tried: None });
         if let Some(every) = planned.step.every {
             let every = every.draw(rng).duration();
             let again = Some(at.after(every)).filter(|again| *again > now).unwrap_or(now.after(every));
@@ -281,8 +292,11 @@ impl Nemesis {
             DueEnd::Until(until) => until,
             DueEnd::Lasting(lasting) => now.after(lasting).min(self.horizon),
         };
+        let against = Against { begun: self.deeds.len(), lasting: self.active.len(), leader: seen.leader };
         let (over, why) = if now >= due.patience.min(until) {
             (true, due.why.clone())
+        } else if due.tried == Some(against) {
+            return None;
         } else {
             match self.resolve(&self.steps[index].step.aim, seen) {
                 Ok(fault) => {
@@ -300,7 +314,8 @@ impl Nemesis {
             self.settle(turn, seen);
             return Some(Action::Skip(self.steps[index].step.aim.clone(), why));
         }
-        self.due[turn].why = why;
+        let due = &mut self.due[turn];
+        (due.why, due.tried) = (why, Some(against));
         None
     }
 
