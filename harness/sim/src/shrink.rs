@@ -6,7 +6,12 @@
 //! the faults are taken as they were resolved, and each candidate is given several seeds to fail with; the
 //! one that did becomes the seed of the smaller life.
 //!
-//! From coarse to fine: the circumstances, so that delays that do not matter are all alike; what came after the
+//! The first thing that is left out is the past. What fails after a minute mostly needs the last second of it, on
+//! whatever cluster; but a rare coincidence does not come again at the first throw. So the last moments alone are
+//! lived with many seeds, which costs less than the minute did, then some more moments, and so on. Whatever is
+//! short can be tried often.
+//!
+//! Then from coarse to fine: the circumstances, so that delays that do not matter are all alike; what came after the
 //! failure; faults; ops, first whole keys; nodes; the strength and the length of faults; idle time. Then again,
 //! until nothing more can go or the budget is spent. The budget counts what happens in the lives, not seconds:
 //! the same failure shrinks to the same life on any machine.
@@ -18,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nemesis::{Deed, Schedule, Step, Time, cluster};
+use rayon::prelude::*;
 use workload::until;
 
 use crate::asking::Asking;
@@ -28,15 +34,21 @@ use crate::settings::Settings;
 use crate::tape::{Ask, Tape, record};
 
 /// How much may happen in all the lives that are tried.
-const BUDGET: u64 = 60_000_000;
+const BUDGET: u64 = 100_000_000;
 /// To be born and judged costs a life as much as so many things that happen in it.
 const BIRTH: u64 = 2_000;
 /// How often everything is gone through, at most.
 const ROUNDS: usize = 8;
-/// How many seeds a candidate may fail with.
+/// How many seeds a candidate may fail with, at least.
 const SEEDS: u64 = 4;
+/// How many at most: lives in which little happens are cheap.
+const MOST_SEEDS: u64 = 40;
+/// How much may happen in all lives of one candidate, beyond the least number of seeds.
+const PATIENCE: u64 = 200_000;
 /// How many seeds may be tried to make the tape fail at all.
 const FIRST_SEEDS: u64 = 40;
+/// Which part of what is left to be spent may be spent on each choice of last moments.
+const SHARE: u64 = 20;
 
 /// All that fixes a life, its ops included.
 #[derive(Clone, Debug)]
@@ -58,6 +70,19 @@ impl<Op: Clone + Send + 'static> Script<Op> {
     pub(crate) fn frame(&self) -> Frame {
         let steps = self.deeds.iter().cloned().map(Step::from).collect();
         Frame { schedule: Schedule { steps, ..Schedule::default() }, ..self.frame.clone() }
+    }
+
+    /// What is left of it if it begins at `start`. Faults that had begun before begin with it.
+    fn from(&self, start: u64) -> Script<Op> {
+        let mut left = self.clone();
+        left.asks.retain(|ask| ask.last || ask.time >= start);
+        left.asks.iter_mut().for_each(|ask| ask.time = ask.time.saturating_sub(start));
+        left.deeds.retain(|deed| deed.until.0 > start + 1);
+        for Deed { at, until, .. } in &mut left.deeds {
+            (*at, *until) = (Time(at.0.saturating_sub(start)), Time(until.0 - start));
+        }
+        left.frame.time_limit -= Duration::from_nanos(start);
+        left
     }
 
     /// Lives it.
@@ -92,7 +117,7 @@ pub(crate) fn shrink<W>(
     stop: &AtomicBool,
 ) -> Result<(Script<W::Op>, bool), NotSmall>
 where
-    W: Asking<Op: Clone + Send + 'static, Ret: Send + 'static> + Clone,
+    W: Asking<Op: Clone + Send + 'static, Ret: Send + 'static> + Clone + Sync,
 {
     let sort = told.life.ending.sort();
     let mut shrinker = Shrinker { workload, sort, spent: 0, best: None, seen, stop };
@@ -116,7 +141,7 @@ struct Shrinker<'a, W: Asking> {
 
 impl<W> Shrinker<'_, W>
 where
-    W: Asking<Op: Clone + Send + 'static, Ret: Send + 'static> + Clone,
+    W: Asking<Op: Clone + Send + 'static, Ret: Send + 'static> + Clone + Sync,
 {
     fn script(&self) -> Script<W::Op> {
         self.best.as_ref().expect("it failed once").0.clone()
@@ -126,22 +151,37 @@ where
         &self.best.as_ref().expect("it failed once").1
     }
 
-    /// Whether this one fails too; then it is the best one.
+    /// Whether this one fails too; then it is the best one. Seeds are tried on all threads, and still it is the first
+    /// that fails which counts, and what was tried before it.
     fn attempt(&mut self, script: &Script<W::Op>, seeds: u64) -> bool {
-        let first = script.frame.seed;
-        for other in 0..seeds {
-            if self.is_over() {
-                return false;
-            }
+        let with_seed = |other: u64| {
             let mut script = script.clone();
-            script.frame.seed = first.wrapping_add(other);
-            let told = script.live(self.workload, Audience::nobody().until(self.stop));
-            self.spent += BIRTH + told.life.coverage.events;
-            if told.life.ending != Ending::Stopped && told.life.ending.sort() == self.sort {
-                (self.seen)(script.asks.len(), script.deeds.len(), self.spent);
-                self.best = Some((script, told));
-                return true;
+            script.frame.seed = script.frame.seed.wrapping_add(other);
+            script
+        };
+        let (workload, stop) = (self.workload, self.stop);
+        let live = |script: Script<W::Op>| {
+            let told = script.live(workload, Audience::nobody().until(stop));
+            (script, told)
+        };
+        // Most of what fails at all fails with the first.
+        let (mut from, mut batch) = (0, 1);
+        while from < seeds {
+            let upto = seeds.min(from + batch);
+            let scripts: Vec<Script<W::Op>> = (from..upto).map(with_seed).collect();
+            let lives: Vec<(Script<W::Op>, Told<W>)> = scripts.into_par_iter().map(live).collect();
+            for (script, told) in lives {
+                if self.is_over() {
+                    return false;
+                }
+                self.spent += cost(&told);
+                if told.life.ending != Ending::Stopped && told.life.ending.sort() == self.sort {
+                    (self.seen)(script.asks.len(), script.deeds.len(), self.spent);
+                    self.best = Some((script, told));
+                    return true;
+                }
             }
+            (from, batch) = (upto, rayon::current_num_threads() as u64);
         }
         false
     }
@@ -154,12 +194,15 @@ where
     fn attempt_with(&mut self, change: impl FnOnce(&mut Script<W::Op>)) -> bool {
         let mut script = self.script();
         change(&mut script);
-        self.attempt(&script, SEEDS)
+        let seeds = (PATIENCE / cost(self.told())).clamp(SEEDS, MOST_SEEDS);
+        self.attempt(&script, seeds)
     }
 
     fn run(&mut self) {
         for _ in 0..ROUNDS {
             let before = self.size();
+            self.cut_tail();
+            self.cut_head();
             self.calm();
             self.cut_tail();
             self.drop_faults();
@@ -167,6 +210,7 @@ where
             self.drop_ops();
             self.drop_nodes();
             self.weaken();
+            self.snapshot_sooner();
             self.hurry();
             self.close_gaps();
             if self.size() == before || self.is_over() {
@@ -202,6 +246,23 @@ where
             });
         }
         self.attempt_with(|script| script.asks.retain(|ask| !ask.last));
+    }
+
+    /// What came long before the failure.
+    fn cut_head(&mut self) {
+        let script = self.script();
+        let end = nanoseconds(script.frame.time_limit);
+        let moments = std::iter::successors(Some(250_000_000), |moments: &u64| moments.checked_mul(2));
+        for moments in moments.take_while(|moments| *moments < end) {
+            let enough = self.spent + BUDGET.saturating_sub(self.spent) / SHARE;
+            let mut last = script.from(end - moments);
+            while self.spent < enough && !self.is_over() {
+                if self.attempt(&last, SEEDS) {
+                    return;
+                }
+                last.frame.seed = last.frame.seed.wrapping_add(SEEDS);
+            }
+        }
     }
 
     fn drop_faults(&mut self) {
@@ -254,6 +315,17 @@ where
                     weaker.chain(shorter).any(|deed| self.attempt_with(|script| script.deeds[place] = deed));
             }
         }
+    }
+
+    /// Fewer entries make a snapshot, so that fewer have to be asked for.
+    fn snapshot_sooner(&mut self) {
+        let sooner = |script: &mut Script<W::Op>| {
+            if let Some((after, kept, most, _)) = &mut script.frame.settings.snapshots {
+                (*after, *kept, *most) = ((*after / 2).max(1), *kept / 2, (*most / 2).max(1));
+            }
+        };
+        let entries = |script: &Script<W::Op>| script.frame.settings.snapshots.map_or(0, |(after, ..)| after);
+        while entries(&self.script()) > 1 && self.attempt_with(sooner) {}
     }
 
     /// Idle time: everything twice as early.
@@ -323,6 +395,14 @@ where
             }
         }
     }
+}
+
+fn cost<W: Asking>(told: &Told<W>) -> u64 {
+    BIRTH + told.life.coverage.events
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Leaves out as much as `fails` allows: chunks first, then one by one (delta debugging, Zeller 1999).
