@@ -3,7 +3,6 @@
 use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -69,7 +68,7 @@ const MANY: u16 = 15;
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 impl Common {
-    pub(crate) fn workload<W: FromStr<Err: Display>>(&self) -> Result<W, Refusal> {
+    pub(crate) fn workload(&self) -> Result<workload::Name, Refusal> {
         self.workload.parse().map_err(of("--workload"))
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
-use workload::Simulated;
+use workload::Name;
 
 use crate::args::{ListArgs, Model};
 use crate::exit::{Exit, Refusal};
@@ -14,10 +14,7 @@ type Section = (&'static str, Vec<(String, String)>);
 
 fn sections() -> Vec<Section> {
     let systems = runner::system::SYSTEMS.map(|system| (system.name().to_owned(), system.story().to_owned()));
-    let workloads = Simulated::ALL.map(|name| {
-        let worlds = if matches!(name, Simulated::Real(_)) { "run, sim" } else { "sim" };
-        (name.to_string(), format!("{worlds}: {}", name.description()))
-    });
+    let workloads = Name::ALL.map(|name| (name.to_string(), name.description().to_owned()));
     let faults =
         nemesis::Kind::ALL.map(|kind| (kind.to_string(), format!("{}: {}", worlds(kind), kind.story())));
     let models = Model::ALL.map(|model| (model.name().to_owned(), model.story().to_owned()));

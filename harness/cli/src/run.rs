@@ -227,7 +227,9 @@ fn describe(report: &Report, commands: &Commands) -> String {
     }
     let folder = quote(&report.folder.to_string_lossy());
     let Commands { program, repeat, same } = commands;
-    let _ = writeln!(out, "judge again: {program} check {folder}");
+    if !report.checks.is_empty() {
+        let _ = writeln!(out, "judge again: {program} check {folder}");
+    }
     if !report.faults.is_empty() {
         let _ = writeln!(out, "same faults again: {program} run --schedule {folder}/schedule.toml {same}");
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use history::{Flaw, Format, History, Opening, Operation, ReadError, Reader, Reading};
 use serde_json::Value;
+use workload::Name;
 
 use crate::args::{FormatArg, Model, ReadingArg};
 use crate::exit::Refusal;
@@ -142,22 +143,23 @@ const SMALL: &str = "small-history.jsonl";
 
 /// What stands in the `results.json` beside a history. A run that did not come to its end has none; then
 /// it only counts if the run was asked for, since a history may also lie alone.
+///
+/// What its clients did, a simulated run says there, and a real one in its `run.json`.
 fn run_said(history: &Path, asked: bool) -> Result<Option<RunSaid>, Refusal> {
     let path = history.with_file_name("results.json");
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(asked.then(|| RunSaid {
-                verdict: "unknown".to_owned(),
-                reason: Some("it left no results.json, so it did not come to its end".to_owned()),
-                own: true,
-                model: None,
-                asked,
-            }));
-        }
-        Err(error) => return Err(refuse(&path, error)),
+    let results = read_json(&path)?;
+    let run = read_json(&history.with_file_name("run.json"))?;
+    let workload = [&results, &run].into_iter().flatten().find_map(|said| said["workload"].as_str());
+    let model = workload.and_then(|name| name.parse().ok()).and_then(model_of);
+    let Some(results) = results else {
+        return Ok(asked.then(|| RunSaid {
+            verdict: "unknown".to_owned(),
+            reason: Some("it left no results.json, so it did not come to its end".to_owned()),
+            own: true,
+            model,
+            asked,
+        }));
     };
-    let results: Value = serde_json::from_str(&text).map_err(|error| refuse(&path, error))?;
     let Some(verdict) = results["verdict"].as_str() else {
         return Err(refuse(&path, "has no verdict: it is not what a run leaves"));
     };
@@ -173,15 +175,29 @@ fn run_said(history: &Path, asked: bool) -> Result<Option<RunSaid>, Refusal> {
         reason,
         // Of what was simulated, everything is judged, not only what clients saw.
         own: checks.all(|check| check["verdict"] == "valid") && bad["sort"] != "history",
-        model: match results["workload"].as_str() {
-            Some("set") => Some(Model::Set),
-            Some("counter") => Some(Model::Counter),
-            Some("unique-ids") => Some(Model::UniqueIds),
-            Some("bank") => Some(Model::Bank),
-            _ => None,
-        },
+        model,
         asked,
     }))
+}
+
+/// What a file says, if it is there.
+fn read_json(path: &Path) -> Result<Option<Value>, Refusal> {
+    match fs::read_to_string(path) {
+        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| refuse(path, error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(refuse(path, error)),
+    }
+}
+
+/// What the ops of a workload are held against, if they do not say it themselves.
+fn model_of(workload: Name) -> Option<Model> {
+    match workload {
+        Name::Set => Some(Model::Set),
+        Name::Counter => Some(Model::Counter),
+        Name::UniqueIds => Some(Model::UniqueIds),
+        Name::Bank => Some(Model::Bank),
+        Name::Register | Name::CasRegister | Name::ListAppend => None,
+    }
 }
 
 /// A history that cannot be read, in whatever way.

@@ -10,10 +10,10 @@ use std::time::Instant;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use history::{Key, Operation, Outcome, Process};
+use history::{Key, Outcome, Process};
 use nemesis::{NodeId, Time};
 use tokio_util::sync::CancellationToken;
-use workload::{Generator, Seats, Turn};
+use workload::{Generator, Seats, Turn, Workload};
 
 use crate::error::Error;
 use crate::etcd::Client;
@@ -39,35 +39,37 @@ pub enum End {
 }
 
 /// What comes back when an op ends.
-type Ended<O, C> = (Process, C, Result<Outcome<<O as Operation>::Ret>, Error>);
+type Ended<W, C> = (Process, C, Result<Outcome<<W as Workload>::Ret>, Error>);
 
 /// The clients of a run.
-pub struct Drive<'a, O: Operation, C, G> {
-    recorder: &'a Recorder<O>,
+pub struct Drive<'a, W: Workload, C, G> {
+    workload: &'a W,
+    recorder: &'a Recorder<W::Op>,
     addresses: BTreeMap<NodeId, SocketAddr>,
     seats: Seats<G>,
     /// Those that no op needs now, by seat.
     clients: Vec<Option<(Process, C)>>,
-    open: FuturesUnordered<BoxFuture<'a, Ended<O, C>>>,
+    open: FuturesUnordered<BoxFuture<'a, Ended<W, C>>>,
 }
 
-impl<'a, O, C, G> Drive<'a, O, C, G>
+impl<'a, W, C, G> Drive<'a, W, C, G>
 where
-    O: Operation<Ret: Send> + Send + Sync + 'static,
-    C: Client<O>,
-    G: Generator<Op = O, Ret = O::Ret>,
+    W: Workload<Op: Send + Sync + 'static, Ret: Send> + Sync,
+    C: Client<W>,
+    G: Generator<Op = W::Op, Ret = W::Ret>,
 {
     /// So many processes at a time, spread over the nodes.
     pub fn new(
-        recorder: &'a Recorder<O>,
+        workload: &'a W,
+        recorder: &'a Recorder<W::Op>,
         addresses: BTreeMap<NodeId, SocketAddr>,
         concurrency: usize,
         generator: G,
-    ) -> Drive<'a, O, C, G> {
+    ) -> Drive<'a, W, C, G> {
         let nodes = addresses.keys().map(|node| history::NodeId(node.0)).collect();
         let seats = Seats::new(concurrency, nodes, generator);
         let clients = (0..concurrency).map(|_| None).collect();
-        Drive { recorder, addresses, seats, clients, open: FuturesUnordered::new() }
+        Drive { workload, recorder, addresses, seats, clients, open: FuturesUnordered::new() }
     }
 
     /// Hands out work until nothing more is asked in this phase or the time is up, and lets what is open end.
@@ -111,7 +113,7 @@ where
         }
     }
 
-    fn begin(&mut self, process: Process, node: NodeId, key: Option<Key>, op: O) -> Result<(), Error> {
+    fn begin(&mut self, process: Process, node: NodeId, key: Option<Key>, op: W::Op) -> Result<(), Error> {
         let seen = self.recorder.invoke(process, node, key.clone(), op.clone())?;
         self.seats.observe(&seen);
         let known = self.clients[self.seats.place(process)].take();
@@ -119,14 +121,15 @@ where
             Some((_, client)) => client,
             None => C::new(node, self.addresses[&node]),
         };
+        let workload = self.workload;
         self.open.push(Box::pin(async move {
-            let outcome = client.invoke(key.as_ref(), &op).await;
+            let outcome = client.invoke(workload, key.as_ref(), &op).await;
             (process, client, outcome)
         }));
         Ok(())
     }
 
-    fn end(&mut self, (process, client, outcome): Ended<O, C>) -> Result<(), Error> {
+    fn end(&mut self, (process, client, outcome): Ended<W, C>) -> Result<(), Error> {
         let seen = match outcome {
             Err(Error::Nonsense { what, .. }) => self.recorder.violate(process, &what)?,
             outcome => self.recorder.complete(process, outcome?)?,
@@ -144,7 +147,7 @@ mod tests {
 
     use checker::register::{Op, Ret};
     use history::{Attempt, History, Kind, Observation};
-    use workload::{FIRST_REST, Next, Now};
+    use workload::{FIRST_REST, Next, Now, Registers};
 
     use super::*;
 
@@ -154,12 +157,17 @@ mod tests {
     /// Answers a read, refuses a compare-and-set, and loses a write.
     struct Scripted;
 
-    impl Client<Op> for Scripted {
+    impl Client<Registers> for Scripted {
         fn new(_node: NodeId, _address: SocketAddr) -> Scripted {
             Scripted
         }
 
-        async fn invoke(&mut self, _key: Option<&Key>, op: &Op) -> Result<Outcome<Ret>, Error> {
+        async fn invoke(
+            &mut self,
+            _workload: &Registers,
+            _key: Option<&Key>,
+            op: &Op,
+        ) -> Result<Outcome<Ret>, Error> {
             if *op == RIDDLE {
                 return Err(Error::Nonsense { node: NodeId(1), what: "42".to_owned() });
             }
@@ -211,7 +219,8 @@ mod tests {
         let recorder = Recorder::new(File::create(folder.path().join("history")).unwrap());
         let nodes = nemesis::cluster(3).into_iter().map(|node| (node, ([127, 0, 0, 1], 9).into()));
         let generator = Same { op, times, seen: Vec::new() };
-        let mut drive = Drive::<Op, Scripted, Same>::new(&recorder, nodes.collect(), 4, generator);
+        let workload = Registers::register();
+        let mut drive = Drive::<_, Scripted, _>::new(&workload, &recorder, nodes.collect(), 4, generator);
         let far = Instant::now() + Duration::from_mins(1);
         let end = drive.run(far, &CancellationToken::new()).await.unwrap();
         assert_eq!(end, End::Done);
@@ -276,7 +285,8 @@ mod tests {
         let recorder = Recorder::new(File::create(folder.path().join("history")).unwrap());
         let nodes: BTreeMap<_, _> = [(NodeId(1), ([127, 0, 0, 1], 9).into())].into();
         let endless = Same { op: Op::Read, times: usize::MAX, seen: Vec::new() };
-        let mut drive = Drive::<Op, Scripted, Same>::new(&recorder, nodes, 2, endless);
+        let workload = Registers::register();
+        let mut drive = Drive::<_, Scripted, _>::new(&workload, &recorder, nodes, 2, endless);
         let soon = Instant::now() + Duration::from_millis(20);
         let end = drive.run(soon, &CancellationToken::new()).await.unwrap();
         assert_eq!(end, End::OutOfTime);

@@ -11,7 +11,8 @@
 //! A verdict is *valid* only if the run could have found something: if faults were asked for, one must
 //! have bitten; of every kind of op that was asked, one must have been acknowledged; no node may have
 //! ended by itself; the cluster must have come back after the heal, and every final read must have been
-//! answered. Otherwise a history without contradiction is *unknown*, with the reason. A contradiction is
+//! answered. Otherwise a history without contradiction is *unknown*, with the reason; so is one of a workload
+//! that nobody judges yet. A contradiction is
 //! *invalid* whatever else went wrong; so is an answer that is no value of the workload at all, and so are
 //! nodes that hold different stores at one revision when all is over.
 //!
@@ -19,22 +20,24 @@
 //! next to it: the verdict says nothing about that kind.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use checker::draw::html;
-use checker::register::{Op, Ret};
 use checker::{Budget, Verdict, Why};
-use history::History;
+use futures_util::future::BoxFuture;
+use history::{History, Operation};
 use nemesis::{Nemesis, NodeId, Schedule, Time, ids};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use workload::PATIENCE;
+use workload::store::Asking;
+use workload::{PATIENCE, Visitor};
 
 use crate::cluster::Cluster;
 use crate::drive::{Drive, End};
@@ -73,8 +76,9 @@ pub async fn run(
     let overseer = Overseer::absent();
     let failings = Failings::default();
     let (doubts, notes) = (Vec::new(), Vec::new());
+    let name = plan.workload;
     let run = Run { system, plan, folder, progress, cancel, overseer, doubts, notes, failings };
-    run.carry_out().await
+    name.visit(run).await
 }
 
 /// A run under way.
@@ -94,18 +98,26 @@ struct Run {
     failings: Failings,
 }
 
+impl Visitor for Run {
+    type Out = BoxFuture<'static, Result<Report, Error>>;
+
+    fn visit<W: Asking>(self, workload: W) -> Self::Out {
+        Box::pin(self.carry_out(workload))
+    }
+}
+
 impl Run {
-    async fn carry_out(mut self) -> Result<Report, Error> {
+    async fn carry_out<W: Asking>(mut self, workload: W) -> Result<Report, Error> {
         self.write_run(&Value::Null, &BTreeMap::new(), None)?;
         self.progress.phase(Phase::Starting);
         let cluster = tokio::select! {
             started = Cluster::start(self.system, &self.plan, &self.folder) => Some(started?),
             () = self.cancel.cancelled() => None,
         };
-        let recorder = Arc::new(Recorder::<Op>::new(self.folder.create_file("history.jsonl")?));
+        let recorder = Arc::new(Recorder::<W::Op>::new(self.folder.create_file("history.jsonl")?));
         let Some(cluster) = cluster else {
             self.doubts.push("interrupted before the cluster had come up".to_owned());
-            return self.conclude(&recorder, Played::default(), 0, Duration::ZERO);
+            return self.conclude(&workload, &recorder, Played::default(), 0, Duration::ZERO);
         };
         let table = table(&cluster);
         self.write_run(&table, &BTreeMap::new(), None)?;
@@ -118,7 +130,7 @@ impl Run {
             probes.statuses().await.into_iter().map(|(node, said)| (node, said.version)).collect();
         let _watch = AbortOnDropHandle::new(tokio::spawn(probes.watch(told)));
 
-        let (mut cluster, played, lasted) = self.work(cluster, &recorder, &leadership).await?;
+        let (mut cluster, played, lasted) = self.work(cluster, &workload, &recorder, &leadership).await?;
         self.failings.ended.extend(cluster.obituaries());
         self.failings.stuck.extend(cluster.doubts());
         self.notes.extend(cluster.losses());
@@ -128,14 +140,15 @@ impl Run {
         let binary = binary.await.expect("reading a file does not panic");
         self.write_run(&table, &versions, binary.as_ref())?;
         let changes = leadership.borrow().changes;
-        self.conclude(&recorder, played, changes, lasted)
+        self.conclude(&workload, &recorder, played, changes, lasted)
     }
 
     /// Clients and faults, the heal, and the final reads.
-    async fn work(
+    async fn work<W: Asking>(
         &mut self,
         cluster: Cluster,
-        recorder: &Arc<Recorder<Op>>,
+        workload: &W,
+        recorder: &Arc<Recorder<W::Op>>,
         leadership: &watch::Receiver<Leadership>,
     ) -> Result<(Cluster, Played, Duration), Error> {
         let limit = Time::default().after(self.plan.time_limit);
@@ -153,8 +166,7 @@ impl Run {
         };
         let ending = self.cancel.child_token();
         if self.plan.fail_fast {
-            let checkers = self.plan.workload.workload().checkers();
-            self.overseer = Overseer::watch(recorder, checkers, &ending);
+            self.overseer = Overseer::watch(recorder, workload.checkers(), &ending);
         }
         let (stop, cancel, runtime) = (CancellationToken::new(), ending.clone(), Handle::current());
         let _stops_when_dropped = stop.clone().drop_guard();
@@ -163,11 +175,10 @@ impl Run {
 
         self.progress.phase(Phase::Running);
         let seed = self.plan.seed;
-        let generator = self.plan.workload.workload().generator(seed);
-        let generator = workload::stagger(self.plan.rate, seed, generator);
+        let generator = workload::stagger(self.plan.rate, seed, workload.generator(seed));
         let generator = workload::until(limit.0, generator);
         let concurrency = self.plan.concurrency();
-        let mut drive = Drive::<Op, Etcd, _>::new(recorder, addresses, concurrency, generator);
+        let mut drive = Drive::<W, Etcd, _>::new(workload, recorder, addresses, concurrency, generator);
         let deadline = recorder.instant(limit);
         let mut failed = None;
         let mut driven = Ok(End::Done);
@@ -221,7 +232,11 @@ impl Run {
     }
 
     /// Gives the healed cluster time, and writes down when that began and how it ended.
-    async fn recover(&mut self, cluster: &mut Cluster, recorder: &Recorder<Op>) -> Result<(), Error> {
+    async fn recover<O: Operation>(
+        &mut self,
+        cluster: &mut Cluster,
+        recorder: &Recorder<O>,
+    ) -> Result<(), Error> {
         recorder.nemesis("await-health", Value::Null)?;
         let missing = tokio::select! {
             missing = cluster.await_health(RECOVERY) => missing,
@@ -235,12 +250,15 @@ impl Run {
         Ok(())
     }
 
-    fn ticker(
+    fn ticker<O>(
         &self,
-        recorder: &Arc<Recorder<Op>>,
+        recorder: &Arc<Recorder<O>>,
         leadership: &watch::Receiver<Leadership>,
         broken: watch::Receiver<Vec<String>>,
-    ) -> AbortOnDropHandle<()> {
+    ) -> AbortOnDropHandle<()>
+    where
+        O: Operation<Ret: Send> + Send + 'static,
+    {
         let (recorder, leadership) = (Arc::clone(recorder), leadership.clone());
         let progress = Arc::clone(&self.progress);
         AbortOnDropHandle::new(tokio::spawn(async move {
@@ -255,9 +273,10 @@ impl Run {
     }
 
     /// Judges the history, writes down the verdict, and forgets what is not needed any more.
-    fn conclude(
+    fn conclude<W: Asking>(
         mut self,
-        recorder: &Recorder<Op>,
+        workload: &W,
+        recorder: &Recorder<W::Op>,
         played: Played,
         leader_changes: u64,
         lasted: Duration,
@@ -277,7 +296,7 @@ impl Run {
         let mut figures = Figures::new(tally, leader_changes, lasted);
         let began = Instant::now();
         let mut checks = Vec::new();
-        for checker in self.plan.workload.workload().checkers() {
+        for checker in workload.checkers() {
             let verdict = checker.check(&history, &Budget::default());
             checks.push(Check { name: checker.name(), verdict });
         }
@@ -315,7 +334,7 @@ impl Run {
     }
 
     /// The history as a page for a browser: around what is wrong, or else its beginning.
-    fn draw(&self, history: &History<Op, Ret>, checks: &[Check]) -> Result<(), Error> {
+    fn draw<O: Operation>(&self, history: &History<O, O::Ret>, checks: &[Check]) -> Result<(), Error> {
         let wrong = checks.iter().find(|check| check.verdict.word() == "invalid");
         let Some(check) = wrong.or(checks.first()) else { return Ok(()) };
         let Plan { system, seed, .. } = &self.plan;
@@ -437,6 +456,10 @@ fn together(
     match worst {
         Some(Verdict::Invalid { witness }) => ("invalid", Some(witness.sentence)),
         _ if disagreement.is_some() => ("invalid", disagreement.map(str::to_owned)),
+        None => {
+            let nobody = "nobody judges this workload yet".to_owned();
+            ("unknown", Some(itertools::join(iter::once(&nobody).chain(doubts), "; ")))
+        }
         _ if !doubts.is_empty() => ("unknown", Some(doubts.join("; "))),
         Some(Verdict::Unknown { why: Why::OutOfTime }) => {
             ("unknown", Some("the checker ran out of time".to_owned()))
@@ -445,7 +468,6 @@ fn together(
             ("unknown", Some("the checker ran out of memory".to_owned()))
         }
         Some(Verdict::Valid { .. }) => ("valid", None),
-        None => ("unknown", Some("nobody judged the history".to_owned())),
     }
 }
 
@@ -501,7 +523,10 @@ mod tests {
         assert_eq!(together(&[valid()], &[], Some("n1 and n2 differ"), &doubt), differ);
         let unknown = check(Verdict::Unknown { why: Why::OutOfTime });
         assert_eq!(together(&[valid(), unknown], &[], None, &[]).0, "unknown");
-        assert_eq!(together(&[], &[], None, &[]).0, "unknown");
+        let nobody = "nobody judges this workload yet".to_owned();
+        assert_eq!(together(&[], &[], None, &[]), ("unknown", Some(nobody.clone())));
+        assert_eq!(together(&[], &[], None, &doubt).1, Some(nobody + "; no fault bit"));
+        assert_eq!(together(&[], &[], Some("n1 and n2 differ"), &doubt), differ);
         let violation = Violation {
             sentence: "n1 answered with `x`".to_owned(),
             index: 3,

@@ -15,9 +15,10 @@ use history::{History, Key, Kind, Line, NemesisOp, Observation, Outcome, Pairing
 use nemesis::{NodeId, Nodes};
 use replica::CallId;
 use serde::Serialize;
+use workload::store::{Asked, Nonsense, unanswered};
 use workload::{Generator, PATIENCE, Seats, Turn};
 
-use crate::asking::{Asked, Asking, Call, Nonsense};
+use crate::asking::{Asking, Call, answered, call, changes};
 use crate::request::{Heard, PAUSE, Request, SILENCE, Session};
 use crate::world::{World, place};
 
@@ -154,8 +155,8 @@ impl<W: Asking> Clients<W> {
         self.invoked += 1;
         let number = self.invoked;
         world.wake_at(world.now + nanoseconds(PATIENCE), Alarm::Patience(number).name());
-        let (call, state) = self.workload.begin(&op, key.as_ref());
-        let request = self.named(process, call);
+        let (request, state) = self.workload.begin(&op, key.as_ref());
+        let request = self.named(process, call(request));
         self.attempt(world, Open { process, number, op, key, request, state, call: CallId(0), node });
     }
 
@@ -200,7 +201,7 @@ impl<W: Asking> Clients<W> {
             Heard::Said(outcome) => self.answered(world, open, outcome),
             Heard::Refused => self.end(world, &open, Outcome::Fail("connection refused".into())),
             Heard::Nothing(why) => {
-                let outcome = self.workload.unanswered(&open.op, &open.state, why.into());
+                let outcome = unanswered(changes(open.request.call()), why.into());
                 self.end(world, &open, outcome);
             }
         }
@@ -212,11 +213,12 @@ impl<W: Asking> Clients<W> {
             let place = self.seats.place(open.process);
             self.sessions.iter_mut().for_each(|sessions| sessions[place].replied());
         }
-        let Open { op, key, state, .. } = &open;
-        match self.workload.answered(op, key.as_ref(), state.clone(), outcome) {
+        let Open { op, key, state, request, .. } = &open;
+        let changes = changes(request.call());
+        match answered(&self.workload, op, key.as_ref(), state.clone(), changes, outcome) {
             Ok(Asked::Over(outcome)) => self.end(world, &open, outcome),
             Ok(Asked::Again(next, state)) => {
-                let request = self.named(open.process, next);
+                let request = self.named(open.process, call(next));
                 self.attempt(world, Open { request, state, ..open });
             }
             Err(Nonsense(said)) => {
@@ -239,7 +241,7 @@ impl<W: Asking> Clients<W> {
     pub(crate) fn out_of_patience(&mut self, world: &mut Cluster, number: u64) {
         let waits = self.open.iter().flatten().find(|open| open.number == number).map(|open| open.call);
         if let Some(open) = waits.and_then(|call| self.take(call)) {
-            let outcome = self.workload.unanswered(&open.op, &open.state, "no answer within 1s".into());
+            let outcome = unanswered(changes(open.request.call()), "no answer within 1s".into());
             self.end(world, &open, outcome);
         }
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use nemesis::{Kind, Kinds};
 use raft::{Bug, Bugs};
-use workload::{Name, Simulated};
+use workload::Name;
 
 use crate::audience::Audience;
 use crate::ending::{Ending, Sort};
@@ -24,14 +24,8 @@ use crate::plan::Plan;
 use crate::sweep::{Swept, sweep_by};
 
 /// What is asked in turn: every workload that somebody judges.
-const WORKLOADS: [Simulated; 6] = [
-    Simulated::Real(Name::Register),
-    Simulated::Real(Name::CasRegister),
-    Simulated::Set,
-    Simulated::Counter,
-    Simulated::Bank,
-    Simulated::UniqueIds,
-];
+const WORKLOADS: [Name; 6] =
+    [Name::Register, Name::CasRegister, Name::Set, Name::Counter, Name::Bank, Name::UniqueIds];
 
 /// What a hunt sees.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

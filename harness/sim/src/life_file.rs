@@ -12,9 +12,9 @@ use history::Writer;
 use nemesis::{Schedule, Span, Time, cluster};
 use raft::{Bug, Bugs};
 use serde::{Deserialize, Serialize};
-use workload::{Simulated, until};
+use workload::{Name, Visitor, until};
 
-use crate::asking::{Asking, Visitor, with_workload};
+use crate::asking::Asking;
 use crate::audience::Audience;
 use crate::life::{Frame, Life, Told, live};
 use crate::plan::Plan;
@@ -61,7 +61,7 @@ pub enum BadLife {
     System(String),
     /// No such workload.
     #[error("`workload`: {0}")]
-    Workload(#[from] workload::UnknownSimulated),
+    Workload(#[from] workload::UnknownWorkload),
     /// No such mistake.
     #[error("`bugs`: {0}")]
     Bug(#[from] raft::bug::UnknownBug),
@@ -127,13 +127,13 @@ impl LifeFile {
         impl Visitor for Look<'_> {
             type Out = Result<(), BadLife>;
 
-            fn visit<W: Asking + Clone + Send + Sync + 'static>(self, _: W) -> Self::Out {
+            fn visit<W: Asking>(self, _: W) -> Self::Out {
                 self.0.asks::<W::Op>().map(|_| ())
             }
         }
         let file: LifeFile = serde_json::from_str(text)?;
         file.frame()?;
-        with_workload(file.name()?, Look(&file))?;
+        file.name()?.visit(Look(&file))?;
         Ok(file)
     }
 
@@ -150,7 +150,7 @@ impl LifeFile {
         impl Visitor for Again<'_> {
             type Out = Result<Story, BadLife>;
 
-            fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Self::Out {
+            fn visit<W: Asking>(self, workload: W) -> Self::Out {
                 let Again(file, frame, audience) = self;
                 let asks = file.asks()?;
                 let limit = Time::default().after(frame.time_limit);
@@ -158,7 +158,7 @@ impl LifeFile {
                 Ok(story(live(&frame, &workload, Box::new(until(limit.0, tape)), audience)))
             }
         }
-        with_workload(self.name()?, Again(self, self.frame()?, audience))
+        self.name()?.visit(Again(self, self.frame()?, audience))
     }
 
     /// Its ops. One that would never be asked is refused: whoever wrote it meant something.
@@ -181,7 +181,7 @@ impl LifeFile {
         asks.collect()
     }
 
-    fn name(&self) -> Result<Simulated, BadLife> {
+    fn name(&self) -> Result<Name, BadLife> {
         if self.system != "raft" {
             return Err(BadLife::System(self.system.clone()));
         }
@@ -263,12 +263,12 @@ impl Plan {
         impl Visitor for Tell<'_> {
             type Out = Story;
 
-            fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Story {
+            fn visit<W: Asking>(self, workload: W) -> Story {
                 let Tell(plan, seed, audience) = self;
                 story(live(&plan.frame(seed), &workload, plan.generator(&workload, seed), audience))
             }
         }
-        with_workload(self.workload, Tell(self, seed, audience))
+        self.workload.visit(Tell(self, seed, audience))
     }
 
     /// Makes the life of this seed small, which must be a bad one. `seen` is told how many ops and faults are
@@ -287,7 +287,7 @@ impl Plan {
         impl Visitor for Small<'_> {
             type Out = Result<Shrunk, NotSmall>;
 
-            fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Self::Out {
+            fn visit<W: Asking>(self, workload: W) -> Self::Out {
                 let Small(plan, seed, seen, stop) = self;
                 let frame = plan.frame(seed);
                 let generator = plan.generator(&workload, seed);
@@ -306,11 +306,11 @@ impl Plan {
                 })
             }
         }
-        with_workload(self.workload, Small(self, seed, seen, stop))
+        self.workload.visit(Small(self, seed, seen, stop))
     }
 }
 
-fn written<Op: history::Operation + Send + 'static>(workload: Simulated, script: &Script<Op>) -> LifeFile {
+fn written<Op: history::Operation + Send + 'static>(workload: Name, script: &Script<Op>) -> LifeFile {
     let Frame { seed, nodes, concurrency, time_limit, settings, schedule, bugs, .. } = script.frame();
     let limit = Time::default().after(time_limit).0;
     let asked = script.asks.iter().filter(|ask| ask.last || ask.time < limit);

@@ -6,9 +6,9 @@ use std::time::Duration;
 use nemesis::{Kinds, Schedule, Time};
 use raft::Bugs;
 use rand::Rng;
-use workload::{Simulated, stagger, until};
+use workload::{Name, Visitor, stagger, until};
 
-use crate::asking::{Asking, Visitor, with_workload};
+use crate::asking::Asking;
 use crate::audience::Audience;
 use crate::dice::Dice;
 use crate::life::{Frame, Life, live};
@@ -18,7 +18,7 @@ use crate::settings::Settings;
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What clients do.
-    pub workload: Simulated,
+    pub workload: Name,
     /// How many nodes.
     pub nodes: u16,
     /// How many clients at once.
@@ -39,7 +39,7 @@ impl Default for Plan {
     /// A minute of five nodes, ten clients and 30 ops a second, in fine weather.
     fn default() -> Plan {
         Plan {
-            workload: Simulated::Real(workload::Name::Register),
+            workload: Name::Register,
             nodes: 5,
             concurrency: 10,
             rate: 30.0,
@@ -94,12 +94,12 @@ impl Plan {
         impl Visitor for One<'_> {
             type Out = Life;
 
-            fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> Life {
+            fn visit<W: Asking>(self, workload: W) -> Life {
                 let One(plan, frame, audience) = self;
                 live(frame, &workload, plan.generator(&workload, frame.seed), audience).life
             }
         }
-        with_workload(self.workload, One(self, frame, audience))
+        self.workload.visit(One(self, frame, audience))
     }
 
     /// Who decides what is asked in the life of this seed.

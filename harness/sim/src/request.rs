@@ -106,6 +106,11 @@ impl<Q: Clone> Request<Q> {
         self.call.clone()
     }
 
+    /// What is asked.
+    pub(crate) fn call(&self) -> &Call<Q> {
+        &self.call
+    }
+
     /// How often it was asked.
     pub(crate) fn attempts(&self) -> u64 {
         self.attempts

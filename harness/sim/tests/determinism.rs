@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use nemesis::{Kind, Kinds};
 use sim::{Audience, LifeFile, Plan};
-use workload::Simulated;
+use workload::Name;
 
 /// Every fault there is, on five nodes, for so many virtual seconds.
-fn plan(workload: Simulated, seconds: u64) -> Plan {
+fn plan(workload: Name, seconds: u64) -> Plan {
     Plan {
         workload,
         kinds: Kinds::of(Kind::SIMULATED),
@@ -19,7 +19,7 @@ fn plan(workload: Simulated, seconds: u64) -> Plan {
 /// All that was said and done in every life, and what clients saw of it.
 #[test]
 fn a_seed_lived_twice_gives_the_same_bytes() {
-    for (seed, workload) in (0..).zip(Simulated::ALL) {
+    for (seed, workload) in (0..).zip(Name::ALL) {
         let plan = plan(workload, 8);
         let (first, again) = (plan.tell(seed, Audience::reader()), plan.tell(seed, Audience::reader()));
         assert!(first.life.trace.as_ref().is_some_and(|trace| trace.lines().count() > 1000), "{workload}");
@@ -33,7 +33,7 @@ fn a_seed_lived_twice_gives_the_same_bytes() {
 
 #[test]
 fn another_seed_is_another_life() {
-    let plan = plan(Simulated::Counter, 2);
+    let plan = plan(Name::Counter, 2);
     let mut digests: Vec<u64> = (0..20).map(|seed| plan.live(seed).digest).collect();
     digests.sort_unstable();
     digests.dedup();
@@ -44,7 +44,7 @@ fn another_seed_is_another_life() {
 /// the simulator draws something else, or the systems do something else, and then are to be written anew.
 #[test]
 fn builds_and_machines_agree() {
-    let digest = |seed| format!("{:016x}\n", plan(Simulated::Bank, 5).live(seed).digest);
+    let digest = |seed| format!("{:016x}\n", plan(Name::Bank, 5).live(seed).digest);
     let digests: String = (0..4).map(digest).collect();
     assert_eq!(digests, include_str!("digests.txt"));
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use nemesis::{Kind, Kinds};
 use raft::{Bug, Bugs};
 use sim::{Audience, Life, Plan};
-use workload::Simulated;
+use workload::Name;
 
 /// A life of counters in a storm, in which clients have sessions, or not.
 fn life(seed: u64, sessions: bool, bugs: Bugs) -> Life {
     let plan = Plan {
-        workload: Simulated::Counter,
+        workload: Name::Counter,
         kinds: Kinds::of(Kind::SIMULATED),
         time_limit: Duration::from_secs(20),
         bugs,

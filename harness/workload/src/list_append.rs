@@ -7,7 +7,7 @@
 //!
 //! In the end every list is read, a few in one transaction.
 //!
-//! Left out, so far: its checker. Whoever runs it is told that nobody judged the history.
+//! Left out, so far: its checker. Whoever runs it is told that nobody judges this workload yet.
 
 use std::collections::BTreeMap;
 

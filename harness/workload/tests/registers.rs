@@ -8,7 +8,7 @@ use checker::{Budget, Verdict};
 use history::{History, Key, Kind, Line, NodeId, Observation, Outcome, Pairing, Process, Writer};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use workload::{Generator, Name, Next, Now, Registers, UnknownWorkload, Workload, names, stagger, until};
+use workload::{Generator, Next, Now, Registers, Workload, stagger, until};
 
 const PROCESSES: u64 = 6;
 const MILLISECOND: u64 = 1_000_000;
@@ -145,39 +145,43 @@ impl Run {
     }
 }
 
-fn run(name: Name, seed: u64, world: &mut World) -> Run {
-    drive(until(2 * SECOND, name.workload().generator(seed)), world)
+fn both() -> [Registers; 2] {
+    [Registers::register(), Registers::cas_register()]
+}
+
+fn run(workload: &Registers, seed: u64, world: &mut World) -> Run {
+    drive(until(2 * SECOND, workload.generator(seed)), world)
 }
 
 #[test]
 fn the_same_seed_and_the_same_observations_give_the_same_ops() {
-    for name in Name::ALL {
+    for workload in both() {
         let lines = |seed| {
             let mut world = World { fail: 5, info: 5, ..World::new(1) };
-            run(name, seed, &mut world).lines
+            run(&workload, seed, &mut world).lines
         };
-        assert_eq!(lines(7), lines(7), "{name}");
-        assert_ne!(lines(7), lines(8), "{name}");
+        assert_eq!(lines(7), lines(7), "{workload:?}");
+        assert_ne!(lines(7), lines(8), "{workload:?}");
     }
 }
 
 #[test]
 fn an_honest_system_is_valid_and_one_that_reads_stale_is_not() {
-    for name in Name::ALL {
+    for workload in both() {
         for seed in 0..5 {
             let mut honest = World { fail: 5, info: 3, ..World::new(seed) };
-            let verdict = run(name, seed, &mut honest).verdict(&*name.workload());
-            assert_eq!(verdict.word(), "valid", "{name} {seed}");
+            let verdict = run(&workload, seed, &mut honest).verdict(&workload);
+            assert_eq!(verdict.word(), "valid", "{workload:?} {seed}");
             let mut liar = World { stale: true, ..World::new(seed) };
-            let verdict = run(name, seed, &mut liar).verdict(&*name.workload());
-            assert_eq!(verdict.word(), "invalid", "{name} {seed}");
+            let verdict = run(&workload, seed, &mut liar).verdict(&workload);
+            assert_eq!(verdict.word(), "invalid", "{workload:?} {seed}");
         }
     }
 }
 
 #[test]
 fn a_key_is_dropped_after_its_share_of_ops() {
-    let run = run(Name::Register, 3, &mut World::new(3));
+    let run = run(&Registers::register(), 3, &mut World::new(3));
     let counts = run.ops_by_key();
     assert!(counts.len() > 10);
     assert_eq!(counts.values().max(), Some(&128));
@@ -188,7 +192,7 @@ fn a_key_is_dropped_after_its_share_of_ops() {
 
 #[test]
 fn half_of_the_ops_meet_on_hot_keys_and_half_find_quiet_ones() {
-    let run = run(Name::Register, 3, &mut World::new(3));
+    let run = run(&Registers::register(), 3, &mut World::new(3));
     let mut counts: BTreeMap<Key, usize> = BTreeMap::new();
     for attempt in &run.history().attempts[..200] {
         *counts.entry(attempt.key.clone().unwrap()).or_default() += 1;
@@ -203,7 +207,7 @@ fn half_of_the_ops_meet_on_hot_keys_and_half_find_quiet_ones() {
 
 #[test]
 fn a_key_is_dropped_after_its_share_of_unanswered_writes() {
-    let run = run(Name::Register, 3, &mut World { info: 60, ..World::new(3) });
+    let run = run(&Registers::register(), 3, &mut World { info: 60, ..World::new(3) });
     let mut unanswered: BTreeMap<Key, u32> = BTreeMap::new();
     let mut asked_after: BTreeMap<Key, u32> = BTreeMap::new();
     let writes: BTreeSet<u64> = run
@@ -253,7 +257,7 @@ fn unanswered_reads_drop_no_key() {
 
 #[test]
 fn unique_writes_are_unique_in_the_whole_run_and_reads_are_half() {
-    let run = run(Name::Register, 5, &mut World::new(5));
+    let run = run(&Registers::register(), 5, &mut World::new(5));
     let ops: Vec<Op> = run.history().attempts.iter().map(|attempt| attempt.op).collect();
     let writes: Vec<u64> =
         ops.iter().filter_map(|op| if let Op::Write(value) = op { Some(*value) } else { None }).collect();
@@ -264,7 +268,7 @@ fn unique_writes_are_unique_in_the_whole_run_and_reads_are_half() {
 
 #[test]
 fn on_hot_keys_ops_of_different_processes_overlap() {
-    let run = run(Name::Register, 5, &mut World::new(5));
+    let run = run(&Registers::register(), 5, &mut World::new(5));
     let history = run.history();
     let mut overlapping: BTreeMap<&Key, usize> = BTreeMap::new();
     for pair in history.attempts.windows(8) {
@@ -282,7 +286,7 @@ fn on_hot_keys_ops_of_different_processes_overlap() {
 
 #[test]
 fn cas_often_finds_what_it_expects() {
-    let run = run(Name::CasRegister, 5, &mut World::new(5));
+    let run = run(&Registers::cas_register(), 5, &mut World::new(5));
     let history = run.history();
     let count = |swapped| {
         history.attempts.iter().filter(|attempt| attempt.ret() == Some(&Ret::Swapped(swapped))).count()
@@ -293,7 +297,7 @@ fn cas_often_finds_what_it_expects() {
 
 #[test]
 fn the_final_reads_cover_every_key_once_and_are_spread_over_the_processes() {
-    let run = run(Name::Register, 9, &mut World::new(9));
+    let run = run(&Registers::register(), 9, &mut World::new(9));
     let mut read: BTreeMap<Key, u32> = BTreeMap::new();
     let mut by: BTreeMap<Process, usize> = BTreeMap::new();
     for line in run.lines.iter().filter(|line| line.index >= run.concluded_at) {
@@ -351,7 +355,7 @@ fn an_unanswered_final_read_is_tried_again_and_given_up_in_the_end() {
 
 #[test]
 fn a_rate_is_kept_on_average() {
-    let inner = Name::Register.workload().generator(2);
+    let inner = Registers::register().generator(2);
     let run = drive(until(10 * SECOND, stagger(100.0, 2, inner)), &mut World::new(2));
     let asked: usize = run.ops_by_key().values().sum();
     assert!((900..1100).contains(&asked), "{asked} ops in ten seconds at 100 a second");
@@ -360,31 +364,18 @@ fn a_rate_is_kept_on_average() {
 #[test]
 fn a_rate_of_zero_asks_as_fast_as_it_is_answered() {
     let limit = SECOND / 2;
-    let plain = drive(until(limit, Name::Register.workload().generator(2)), &mut World::new(2));
-    let zero =
-        drive(until(limit, stagger(0.0, 9, Name::Register.workload().generator(2))), &mut World::new(2));
+    let plain = drive(until(limit, Registers::register().generator(2)), &mut World::new(2));
+    let zero = drive(until(limit, stagger(0.0, 9, Registers::register().generator(2))), &mut World::new(2));
     assert_eq!(plain.lines, zero.lines);
 }
 
 #[test]
 fn nothing_is_asked_after_the_time_limit_and_waiting_ends_with_it() {
-    let run = run(Name::Register, 4, &mut World::new(4));
+    let run = run(&Registers::register(), 4, &mut World::new(4));
     let last =
         run.lines.iter().filter(|line| line.index < run.concluded_at && matches!(line.kind, Kind::Invoke(_)));
     assert!(last.map(|line| line.time).max().unwrap() < 2 * SECOND);
-    let mut limited = until(5, Name::Register.workload().generator(1));
+    let mut limited = until(5, Registers::register().generator(1));
     assert_eq!(limited.next(Now { time: 1, free: &[] }), Next::Wait { until: Some(5) });
     assert_eq!(limited.next(Now { time: 5, free: &[Process(0)] }), Next::Done);
-}
-
-#[test]
-fn workloads_are_found_by_name_and_the_unknown_are_told_what_there_is() {
-    for name in Name::ALL {
-        assert_eq!(name.as_str().parse(), Ok(name));
-        assert!(!name.description().is_empty());
-    }
-    let error = "regsiter".parse::<Name>().unwrap_err();
-    assert_eq!(error, UnknownWorkload { asked: "regsiter".into() });
-    assert_eq!(error.to_string(), "unknown workload `regsiter`: there is register, cas-register");
-    assert_eq!(names().collect::<Vec<_>>(), ["register", "cas-register"]);
 }

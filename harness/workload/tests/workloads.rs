@@ -11,9 +11,7 @@ use checker::unique_ids::{Generate, Id};
 use checker::{Budget, bank, counter, set};
 use history::{History, Key, Kind, Line, MicroOp, Pairing, Seen, Txn, TxnRead};
 use support::{Run, drive, mostly};
-use workload::{
-    Banks, Counters, ListAppend, Name, Sets, Simulated, UniqueIds, UnknownSimulated, Workload, until,
-};
+use workload::{Banks, Counters, ListAppend, Name, Sets, UniqueIds, UnknownWorkload, Workload, until};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -226,17 +224,13 @@ fn the_same_seed_and_the_same_answers_give_the_same_ops() {
 }
 
 #[test]
-fn the_simulator_has_the_runners_workloads_and_more() {
-    for name in Simulated::ALL {
+fn a_workload_is_found_by_its_name_and_another_name_is_told_which_there_are() {
+    for name in Name::ALL {
         assert_eq!(name.to_string().parse(), Ok(name));
         assert!(!name.description().is_empty());
     }
-    for name in Name::ALL {
-        assert_eq!(name.as_str().parse(), Ok(Simulated::Real(name)));
-    }
-    assert!("bank".parse::<Name>().is_err(), "no client of a real system speaks of banks yet");
-    let error = "banks".parse::<Simulated>().unwrap_err();
-    assert_eq!(error, UnknownSimulated { asked: "banks".into() });
+    let error = "banks".parse::<Name>().unwrap_err();
+    assert_eq!(error, UnknownWorkload { asked: "banks".into() });
     assert_eq!(
         error.to_string(),
         "unknown workload `banks`: there is register, cas-register, set, counter, unique-ids, bank, list-append"

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use nemesis::{Kind, Kinds};
 use sim::{Plan, Swept};
-use workload::Simulated;
 
 use super::SimArgs;
 use crate::common::{count, left_out_of_all, program, quote, writable_folder};
@@ -58,7 +57,7 @@ impl Asked {
             )));
         }
         let plan = Plan {
-            workload: common.workload::<Simulated>()?,
+            workload: common.workload()?,
             nodes,
             concurrency: common.concurrency(MOST_CLIENTS)?,
             rate: common.rate(RATE)?,

@@ -136,7 +136,7 @@ struct Make {
     far: bool,
 }
 
-/// Each disk meets each number of nodes and each workload; the rest is spread over them.
+/// Each disk meets each number of nodes and each kind of register; the rest is spread over them.
 #[rustfmt::skip]
 const MAKES: [Make; 8] = [
     Make { nodes: 3, workload: Name::Register, disk: Disk::Lossy, snapshots: true, lease: false, far: false },

@@ -8,9 +8,10 @@ use checker::Budget;
 use history::Outcome;
 use kv::{Answer, Refusal, Reply, Revision};
 use replica::{Failed, Unknown};
-use workload::{ListAppend, Name, Simulated};
+use workload::store::Asked;
+use workload::{ListAppend, Name, Visitor};
 
-use super::{Asked, Asking, Call, Visitor, with_workload};
+use super::{Asking, Call, answered, changes};
 use world::{Mistake, Sent, play, play_and_watch};
 
 const OPS: usize = 1500;
@@ -24,16 +25,16 @@ struct Judge {
 impl Visitor for Judge {
     type Out = &'static str;
 
-    fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> &'static str {
+    fn visit<W: Asking>(self, workload: W) -> &'static str {
         let history = play(&workload, self.seed, self.mistake, OPS);
         let [checker] = &workload.checkers()[..] else { panic!("one checker") };
         checker.check(&history, &Budget::default()).word()
     }
 }
 
-fn verdict(name: Simulated, seed: u64, mistake: Mistake) -> &'static str {
-    if name != Simulated::ListAppend {
-        return with_workload(name, Judge { seed, mistake });
+fn verdict(name: Name, seed: u64, mistake: Mistake) -> &'static str {
+    if name != Name::ListAppend {
+        return name.visit(Judge { seed, mistake });
     }
     let judged = lists::judge(&play(&ListAppend::default(), seed, mistake, OPS));
     if judged.is_ok() { "valid" } else { "invalid" }
@@ -41,7 +42,7 @@ fn verdict(name: Simulated, seed: u64, mistake: Mistake) -> &'static str {
 
 #[test]
 fn a_store_without_mistakes_is_valid_by_every_workload_however_calls_meet_and_answers_get_lost() {
-    for name in Simulated::ALL {
+    for name in Name::ALL {
         for seed in 0..10 {
             assert_eq!(verdict(name, seed, Mistake::None), "valid", "{name}, seed {seed}");
         }
@@ -49,13 +50,13 @@ fn a_store_without_mistakes_is_valid_by_every_workload_however_calls_meet_and_an
 }
 
 /// What each workload catches; the rest of the mistakes it cannot see.
-fn catches(name: Simulated) -> &'static [Mistake] {
+fn catches(name: Name) -> &'static [Mistake] {
     match name {
         // Elements, money and lists are guarded, or the same for being there twice; ids are drawn anew.
-        Simulated::Set | Simulated::Bank | Simulated::ListAppend => &[Mistake::OldReads, Mistake::LostWrites],
+        Name::Set | Name::Bank | Name::ListAppend => &[Mistake::OldReads, Mistake::LostWrites],
         // Nobody reads.
-        Simulated::UniqueIds => &[Mistake::LostWrites],
-        Simulated::Real(Name::Register | Name::CasRegister) | Simulated::Counter => {
+        Name::UniqueIds => &[Mistake::LostWrites],
+        Name::Register | Name::CasRegister | Name::Counter => {
             &[Mistake::OldReads, Mistake::LostWrites, Mistake::Twins]
         }
     }
@@ -63,7 +64,7 @@ fn catches(name: Simulated) -> &'static [Mistake] {
 
 #[test]
 fn every_mistake_is_caught_by_the_workloads_that_can_see_it_and_by_no_other() {
-    for name in Simulated::ALL {
+    for name in Name::ALL {
         for mistake in [Mistake::OldReads, Mistake::LostWrites, Mistake::Twins] {
             let expected = if catches(name).contains(&mistake) { "invalid" } else { "valid" };
             for seed in 0..2 {
@@ -79,7 +80,7 @@ struct Laws;
 impl Visitor for Laws {
     type Out = ();
 
-    fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) {
+    fn visit<W: Asking>(self, workload: W) {
         let mut calls = 0;
         play_and_watch(&workload, 1, Mistake::None, 300, &mut |sent| {
             refusals_fail_and_silence_is_info_only_of_a_change(&sent);
@@ -91,7 +92,8 @@ impl Visitor for Laws {
 }
 
 fn understood<W: Asking>(sent: &Sent<'_, W>, outcome: replica::Outcome<Reply>) -> Option<Outcome<W::Ret>> {
-    match sent.workload.answered(sent.op, sent.key, sent.open.clone(), outcome) {
+    let changes = changes(sent.call);
+    match answered(sent.workload, sent.op, sent.key, sent.open.clone(), changes, outcome) {
         Ok(Asked::Over(outcome)) => Some(outcome),
         Ok(Asked::Again(..)) => panic!("nothing to go on with"),
         Err(_) => None,
@@ -120,8 +122,8 @@ fn what_is_no_answer_is_nonsense<W: Asking>(sent: &Sent<'_, W>) {
 
 #[test]
 fn every_call_fails_when_refused_is_open_when_a_change_is_unanswered_and_knows_nonsense() {
-    for name in Simulated::ALL {
-        with_workload(name, Laws);
+    for name in Name::ALL {
+        name.visit(Laws);
     }
 }
 
@@ -131,7 +133,7 @@ struct ComeThrough;
 impl Visitor for ComeThrough {
     type Out = usize;
 
-    fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> usize {
+    fn visit<W: Asking>(self, workload: W) -> usize {
         let history = play(&workload, 1, Mistake::None, OPS);
         let ok = history.attempts.iter().filter(|attempt| attempt.ret().is_some()).count();
         100 * ok / history.attempts.len()
@@ -140,10 +142,10 @@ impl Visitor for ComeThrough {
 
 #[test]
 fn most_ops_come_through_though_some_are_overtaken() {
-    for name in Simulated::ALL {
-        let blind = !matches!(name, Simulated::Bank | Simulated::ListAppend);
+    for name in Name::ALL {
+        let blind = !matches!(name, Name::Bank | Name::ListAppend);
         let least = if blind { 90 } else { 60 };
-        let come_through = with_workload(name, ComeThrough);
+        let come_through = name.visit(ComeThrough);
         assert!(come_through >= least, "{name}: {come_through} of 100");
     }
 }
@@ -154,7 +156,7 @@ struct OfWhom;
 impl Visitor for OfWhom {
     type Out = (&'static str, bool);
 
-    fn visit<W: Asking + Clone + Send + Sync + 'static>(self, workload: W) -> (&'static str, bool) {
+    fn visit<W: Asking>(self, workload: W) -> (&'static str, bool) {
         let history = play(&workload, 1, Mistake::None, 100);
         let swaps = history.attempts.iter().any(|attempt| format!("{:?}", attempt.op).starts_with("Cas"));
         (std::any::type_name::<W>().rsplit("::").next().unwrap_or_default(), swaps)
@@ -163,7 +165,7 @@ impl Visitor for OfWhom {
 
 #[test]
 fn a_name_leads_to_its_workload() {
-    let found = Simulated::ALL.map(|name| with_workload(name, OfWhom));
+    let found = Name::ALL.map(|name| name.visit(OfWhom));
     let others = ["Sets", "Counters", "UniqueIds", "Banks", "ListAppend"].map(|name| (name, false));
     let registers = [("Registers", false), ("Registers", true)];
     assert_eq!(found[..], [&registers[..], &others].concat());

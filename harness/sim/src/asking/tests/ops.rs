@@ -8,9 +8,10 @@ use checker::{bank, counter, register, set};
 use history::{Key, MicroOp, Outcome, Seen, Txn, TxnRead};
 use kv::{Command, LeaseId, Put, Reply, Store};
 use raft::StateMachine;
+use workload::store::{Asked, Nonsense, OVERTAKEN};
 use workload::{Banks, Counters, ListAppend, Registers, Sets, UniqueIds};
 
-use crate::asking::{Asked, Asking, Call, Nonsense, OVERTAKEN};
+use crate::asking::{Asking, Call, answered, call};
 
 fn key(name: &str) -> Key {
     Key::new(name)
@@ -35,12 +36,13 @@ fn ask_while<W: Asking>(
     mut between: impl FnMut(&mut Store),
 ) -> Result<Outcome<W::Ret>, Nonsense> {
     let key = key(name);
-    let (mut call, mut open) = workload.begin(op, Some(&key));
+    let (mut request, mut open) = workload.begin(op, Some(&key));
     loop {
-        let reply = execute(store, &call);
-        match workload.answered(op, Some(&key), open, replica::Outcome::Done(reply))? {
+        let changes = request.changes();
+        let reply = execute(store, &call(request));
+        match answered(workload, op, Some(&key), open, changes, replica::Outcome::Done(reply))? {
             Asked::Over(outcome) => return Ok(outcome),
-            Asked::Again(next, remembered) => (call, open) = (next, remembered),
+            Asked::Again(next, remembered) => (request, open) = (next, remembered),
         }
         between(store);
     }
@@ -107,7 +109,8 @@ fn a_counter_counts_equal_adds_apart_and_shows_one_that_is_carried_out_twice() {
         assert_eq!(ask(&counters, &mut store, "k1", &Op::Add(number)), Ret::Added);
     }
     assert_eq!(ask(&counters, &mut store, "k1", &Op::Read), Ret::Value(9));
-    let (call, ()) = counters.begin(&Op::Add(100), Some(&key("k1")));
+    let (request, ()) = counters.begin(&Op::Add(100), Some(&key("k1")));
+    let call = call(request);
     for sum in [109, 209] {
         execute(&mut store, &call).result.unwrap();
         assert_eq!(ask(&counters, &mut store, "k1", &Op::Read), Ret::Value(sum));
@@ -258,11 +261,10 @@ fn the_answer_to_another_question_is_nonsense() {
     let registers = Registers::register();
     let mut store = Store::new();
     put(&mut store, "k2", "1");
-    let (call, ()) = registers.begin(&register::Op::Read, Some(&key("k2")));
-    let reply = execute(&mut store, &call);
+    let (request, ()) = registers.begin(&register::Op::Read, Some(&key("k2")));
+    let reply = execute(&mut store, &call(request));
     let understood = |op, reply| {
-        registers
-            .answered(&op, Some(&key("k1")), (), replica::Outcome::Done(reply))
+        answered(&registers, &op, Some(&key("k1")), (), true, replica::Outcome::Done(reply))
             .map(drop)
             .unwrap_err()
             .to_string()

@@ -12,9 +12,10 @@ use raft::StateMachine;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use replica::{Failed, Unknown};
+use workload::store::{Asked, Request};
 use workload::{Generator, Next, Now};
 
-use crate::asking::{Asked, Asking, Call};
+use crate::asking::{Asking, Call, answered, call, changes};
 
 /// What the store does wrong, now and then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,7 +123,16 @@ struct Underway<W: Asking> {
 
 enum Stage {
     Sent(Call),
-    Ended(replica::Outcome<Reply>),
+    Ended { changes: bool, outcome: replica::Outcome<Reply> },
+}
+
+impl Stage {
+    fn sent(request: Request) -> Stage {
+        let could = request.changes();
+        let call = call(request);
+        assert_eq!(changes(&call), could, "what can change something goes through the log, and nothing else");
+        Stage::Sent(call)
+    }
 }
 
 /// A call that is about to be made, for whom, and what is remembered meanwhile.
@@ -204,8 +214,8 @@ impl<W: Asking> Run<'_, W> {
     fn begin(&mut self, process: Process, key: Option<Key>, op: W::Op) -> Underway<W> {
         assert!(self.free.remove(&process), "process {process} was free");
         self.push(process, key.clone(), Kind::Invoke(op.clone()));
-        let (call, open) = self.workload.begin(&op, key.as_ref());
-        Underway { process, key, op, open, stage: Stage::Sent(call) }
+        let (request, open) = self.workload.begin(&op, key.as_ref());
+        Underway { process, key, op, open, stage: Stage::sent(request) }
     }
 
     fn advance(&mut self, ours: Underway<W>, watch: &mut dyn FnMut(Sent<'_, W>)) -> Option<Underway<W>> {
@@ -214,18 +224,18 @@ impl<W: Asking> Run<'_, W> {
             Stage::Sent(call) => {
                 let (key, op, call, open) = (key.as_ref(), &op, &call, &open);
                 watch(Sent { workload: self.workload, op, key, call, open });
-                Stage::Ended(self.world.outcome(call))
+                Stage::Ended { changes: changes(call), outcome: self.world.outcome(call) }
             }
-            Stage::Ended(outcome) => {
-                match self.workload.answered(&op, key.as_ref(), open, outcome).unwrap() {
+            Stage::Ended { changes, outcome } => {
+                match answered(self.workload, &op, key.as_ref(), open, changes, outcome).unwrap() {
                     Asked::Over(outcome) => {
                         let retired = matches!(outcome, Outcome::Info(_));
                         self.free.insert(if retired { Process(process.0 + CONCURRENCY) } else { process });
                         self.push(process, key, outcome.into());
                         return None;
                     }
-                    Asked::Again(call, open) => {
-                        return Some(Underway { process, key, op, open, stage: Stage::Sent(call) });
+                    Asked::Again(request, open) => {
+                        return Some(Underway { process, key, op, open, stage: Stage::sent(request) });
                     }
                 }
             }

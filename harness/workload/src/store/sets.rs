@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use checker::set::{Op, Ret};
-use workload::Sets;
-
 use super::growing::Growing;
+use crate::Sets;
+use checker::set::{Op, Ret};
 
 impl Growing for Sets {
     type Number = u64;

@@ -14,18 +14,18 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use history::{Key, MicroOp, Outcome, Seen, Txn, TxnRead};
-use kv::{Answer, Command, Reply, Revision, Step};
-use workload::ListAppend;
 
-use super::calls::{look, put, read_each, unchanged, whole, write};
-use super::{Asked, Asking, Call, Nonsense, OVERTAKEN, replies};
+use super::reply::only;
+use super::request::{look, unchanged, whole};
+use super::{Answer, Asked, Asking, KeyValue, Nonsense, OVERTAKEN, Put, Reply, Request, Revision, Step};
+use crate::ListAppend;
 
 /// Lists as they were seen.
 type Lists = BTreeMap<Key, Vec<i64>>;
 
 /// Which call is under way.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Open {
+pub enum Open {
     /// The only one of a transaction that appends nothing.
     Reading,
     /// The one that looks at the lists that are appended to.
@@ -37,32 +37,30 @@ pub(crate) enum Open {
 impl Asking for ListAppend {
     type Open = Open;
 
-    fn begin(&self, op: &Txn, _: Option<&Key>) -> (Call, Open) {
+    fn begin(&self, op: &Txn, _: Option<&Key>) -> (Request, Open) {
         let appended = appended(op);
         if appended.is_empty() {
-            return (read_each(only_read(op).iter().map(|key| whole(key.as_str()))), Open::Reading);
+            return (
+                Request::look_at_each(only_read(op).iter().map(|key| whole(key.as_str()))),
+                Open::Reading,
+            );
         }
-        (read_each(appended.iter().map(|key| whole(key.as_str()))), Open::Looking)
-    }
-
-    fn changes(&self, _: &Txn, open: &Open) -> bool {
-        matches!(open, Open::Appending(_))
+        (Request::look_at_each(appended.iter().map(|key| whole(key.as_str()))), Open::Looking)
     }
 
     fn replied(&self, op: &Txn, _: Option<&Key>, open: Open, reply: Reply) -> Result<Asked<Self>, Nonsense> {
-        let txn = replies::txn(reply)?;
-        let answers: Vec<Answer> = txn.answers.into_iter().map(|(_, answer)| answer).collect();
+        let txn = reply.txn()?;
         let mut lists = match open {
-            Open::Reading => lists(&only_read(op), answers)?.0,
+            Open::Reading => lists(&only_read(op), txn.answers)?.0,
             Open::Looking => {
-                let (lists, revisions) = lists(&appended(op), answers)?;
+                let (lists, revisions) = lists(&appended(op), txn.answers)?;
                 return Ok(Asked::Again(append(op, &lists, &revisions), Open::Appending(lists)));
             }
             Open::Appending(_) if !txn.succeeded => {
                 return Ok(Asked::Over(Outcome::Fail(OVERTAKEN.to_owned())));
             }
             Open::Appending(mut seen) => {
-                let read = answers_after_puts(seen.len(), answers)?;
+                let read = answers_after_puts(seen.len(), txn.answers)?;
                 seen.append(&mut lists(&only_read(op), read)?.0);
                 seen
             }
@@ -108,9 +106,9 @@ fn lists(keys: &[&Key], answers: Vec<Answer>) -> Result<(Lists, Vec<Revision>), 
     }
     let (mut lists, mut revisions) = (Lists::new(), Vec::with_capacity(keys.len()));
     for (&key, answer) in keys.iter().zip(answers) {
-        let found = replies::only(replies::found(answer)?, key.as_str())?;
+        let found = only(answer.range()?, key.as_str())?;
         revisions.push(found.as_ref().map_or(Revision(0), |kv| kv.modified));
-        let list = found.as_ref().map(replies::numbers).transpose()?;
+        let list = found.as_ref().map(KeyValue::numbers).transpose()?;
         lists.insert(key.clone(), list.unwrap_or_default());
     }
     Ok((lists, revisions))
@@ -119,25 +117,20 @@ fn lists(keys: &[&Key], answers: Vec<Answer>) -> Result<(Lists, Vec<Revision>), 
 /// The answers to the steps that follow so many puts.
 fn answers_after_puts(puts: usize, mut answers: Vec<Answer>) -> Result<Vec<Answer>, Nonsense> {
     let reads = answers.split_off(puts.min(answers.len()));
-    match answers.iter().find(|answer| !matches!(answer, Answer::Put(_))) {
-        Some(other) => Err(replies::wrong("put", other)),
-        None => Ok(reads),
-    }
+    answers.iter().try_for_each(Answer::put)?;
+    Ok(reads)
 }
 
 /// Writes what is appended to, if it is still like this, and reads the rest.
-fn append(txn: &Txn, lists: &Lists, revisions: &[Revision]) -> Call {
+fn append(txn: &Txn, lists: &Lists, revisions: &[Revision]) -> Request {
     let mut after = lists.clone();
     carry_out(txn, &mut after);
     let appended = appended(txn);
     let guards = appended.iter().zip(revisions).map(|(key, &since)| unchanged(whole(key.as_str()), since));
-    let puts = appended.iter().map(|&key| Step::Put(put(whole(key.as_str()), encode(&after[key]))));
+    let put = |key: &Key| Put { key: whole(key.as_str()), value: encode(&after[key]) };
+    let puts = appended.iter().map(|&key| Step::Put(put(key)));
     let reads = only_read(txn).into_iter().map(|key| look(whole(key.as_str())));
-    write(&Command::Txn(kv::Txn {
-        conditions: guards.collect(),
-        success: puts.chain(reads).collect(),
-        failure: Vec::new(),
-    }))
+    Request::Txn(super::Txn { conditions: guards.collect(), steps: puts.chain(reads).collect() })
 }
 
 /// Does to the lists what the transaction says, and tells what it reads on the way.

@@ -11,15 +11,14 @@
 
 use checker::bank::{Op, Ret};
 use history::{Key, Outcome};
-use kv::{Command, KeyValue, Reply, Revision, Step, Txn};
-use workload::Banks;
 
-use super::calls::{object, part, parts, put, read, text, unchanged, write};
-use super::{Asked, Asking, Call, Nonsense, OVERTAKEN, replies};
+use super::request::{object, part, parts, text, unchanged};
+use super::{Asked, Asking, KeyValue, Nonsense, OVERTAKEN, Put, Reply, Request, Revision, Step, Txn};
+use crate::Banks;
 
 /// Which call is under way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Open {
+pub enum Open {
     /// The one that looks at all accounts.
     Looking,
     /// The one that writes two of them.
@@ -37,22 +36,18 @@ struct Account {
 impl Asking for Banks {
     type Open = Open;
 
-    fn begin(&self, _: &Op, key: Option<&Key>) -> (Call, Open) {
-        (read(parts(object(key))), Open::Looking)
-    }
-
-    fn changes(&self, _: &Op, open: &Open) -> bool {
-        *open == Open::Moving
+    fn begin(&self, _: &Op, key: Option<&Key>) -> (Request, Open) {
+        (Request::Range(parts(object(key))), Open::Looking)
     }
 
     fn replied(&self, op: &Op, key: Option<&Key>, open: Open, reply: Reply) -> Result<Asked<Self>, Nonsense> {
         if open == Open::Moving {
-            let moved = replies::txn(reply)?.succeeded;
+            let moved = reply.txn()?.succeeded;
             let overtaken = || Outcome::Fail(OVERTAKEN.to_owned());
             return Ok(Asked::Over(if moved { Outcome::Ok(Ret::Moved(true)) } else { overtaken() }));
         }
         let bank = object(key);
-        let accounts = accounts(self, bank, &replies::range(reply)?)?;
+        let accounts = accounts(self, bank, &reply.range()?)?;
         Ok(match *op {
             Op::Read => {
                 let balances = accounts.iter().map(|account| account.balance).collect();
@@ -68,10 +63,10 @@ fn accounts(banks: &Banks, bank: &str, found: &[KeyValue]) -> Result<Vec<Account
     let unchanged = Account { balance: banks.bank.opening.into(), modified: Revision(0) };
     let mut accounts = vec![unchanged; banks.bank.accounts.into()];
     for kv in found {
-        let number: u16 = replies::part(bank, kv)?;
+        let number: u16 = kv.part(bank)?;
         let account = accounts.get_mut(usize::from(number));
         let account = account.ok_or_else(|| Nonsense(format!("there is no account {number}")))?;
-        *account = Account { balance: replies::number(kv)?, modified: kv.modified };
+        *account = Account { balance: kv.number()?, modified: kv.modified };
     }
     Ok(accounts)
 }
@@ -98,11 +93,10 @@ fn transfer(
             unchanged(giver_key.clone(), giver.modified),
             unchanged(taker_key.clone(), taker.modified),
         ],
-        success: vec![
-            Step::Put(put(giver_key, text(giver.balance - amount))),
-            Step::Put(put(taker_key, text(taker.balance + amount))),
+        steps: vec![
+            Step::Put(Put { key: giver_key, value: text(giver.balance - amount) }),
+            Step::Put(Put { key: taker_key, value: text(taker.balance + amount) }),
         ],
-        failure: Vec::new(),
     };
-    Asked::Again(write(&Command::Txn(txn)), Open::Moving)
+    Asked::Again(Request::Txn(txn), Open::Moving)
 }

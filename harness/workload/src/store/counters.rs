@@ -1,10 +1,9 @@
 //! A counter is the sum of all numbers that can be added, each as often as it was: an add that was carried out
 //! twice is what counters are there to find.
 
-use checker::counter::{Op, Ret};
-use workload::Counters;
-
 use super::growing::Growing;
+use crate::Counters;
+use checker::counter::{Op, Ret};
 
 impl Growing for Counters {
     type Number = i64;

@@ -8,19 +8,24 @@
 //!
 //! What the numbers come to, each workload says: a set that they are there, a counter what they add up to.
 
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use bytes::Bytes;
 use history::{Key, Outcome};
-use kv::{Command, Reply};
-use workload::Workload;
 
-use super::calls::{object, part, parts, put, read, write};
-use super::{Asked, Asking, Call, Nonsense, replies};
+use super::request::{object, part, parts};
+use super::{Asked, Asking, Nonsense, Put, Reply, Request};
+use crate::seam::Workload;
 
 /// A workload of such objects.
-pub(crate) trait Growing: Workload {
+pub trait Growing:
+    Workload<Op: Debug + Send + Sync + 'static, Ret: Clone + Debug + Send + 'static>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
     /// What is added.
     type Number: Display + FromStr;
 
@@ -34,22 +39,15 @@ pub(crate) trait Growing: Workload {
     fn found(numbers: Vec<(Self::Number, i64)>) -> Self::Ret;
 }
 
-impl<W> Asking for W
-where
-    W: Growing<Op: std::fmt::Debug + Send + 'static, Ret: Clone + std::fmt::Debug + Send + 'static>,
-{
+impl<W: Growing> Asking for W {
     type Open = ();
 
-    fn begin(&self, op: &Self::Op, key: Option<&Key>) -> (Call, ()) {
-        let call = match W::added(op) {
-            Some(number) => write(&Command::Put(put(part(object(key), number), Bytes::new()))),
-            None => read(parts(object(key))),
+    fn begin(&self, op: &Self::Op, key: Option<&Key>) -> (Request, ()) {
+        let request = match W::added(op) {
+            Some(number) => Request::Put(Put { key: part(object(key), number), value: Bytes::new() }),
+            None => Request::Range(parts(object(key))),
         };
-        (call, ())
-    }
-
-    fn changes(&self, op: &Self::Op, (): &()) -> bool {
-        W::added(op).is_some()
+        (request, ())
     }
 
     fn replied(
@@ -60,11 +58,11 @@ where
         reply: Reply,
     ) -> Result<Asked<Self>, Nonsense> {
         if W::added(op).is_some() {
-            replies::put(reply)?;
+            reply.put()?;
             return Ok(Asked::Over(Outcome::Ok(W::acknowledged())));
         }
-        let found = replies::range(reply)?;
-        let numbers = found.iter().map(|kv| Ok((replies::part(object(key), kv)?, kv.version)));
+        let found = reply.range()?;
+        let numbers = found.iter().map(|kv| Ok((kv.part(object(key))?, kv.version)));
         Ok(Asked::Over(Outcome::Ok(W::found(numbers.collect::<Result<_, _>>()?))))
     }
 }
