@@ -8,6 +8,7 @@ mod junit;
 mod levels;
 mod real;
 mod search;
+mod small;
 mod table;
 
 use std::path::PathBuf;
@@ -19,8 +20,8 @@ use clap::{Args, ValueEnum};
 use raft::Bug;
 use rayon::prelude::*;
 use serde_json::Value;
-use sim::Swept;
 use sim::hunt::{self, Eyes, Found, Hunt};
+use sim::{NotSmall, Swept};
 
 use crate::common::{bugs, quote, seconds, writable_file, writable_folder};
 use crate::exit::{Exit, Refusal};
@@ -29,6 +30,7 @@ use crate::render;
 use crate::sim::figures::{lived, no_verdicts};
 use crate::sim::stop_on_signal;
 use crate::threads;
+use small::Small;
 
 /// All suites, with a line each.
 pub(crate) const SUITES: [(&str, &str); 1] = [(
@@ -73,6 +75,10 @@ pub(crate) struct SuiteArgs {
     /// Hunt none, and live without a mistake for --budget
     #[arg(long)]
     control_only: bool,
+
+    /// Make each find of the simulator small, too, and live it again from its file
+    #[arg(long, conflicts_with = "control_only")]
+    shrink: bool,
 
     /// Where the printed commands, when they are typed, make the folders of bad lives
     /// [default: histories/runs]
@@ -143,6 +149,8 @@ struct Row {
     hunt: Hunt,
     /// How long it took on one core.
     took: Duration,
+    /// What was found, made small; `None` if nobody asked for that, or nothing was found.
+    small: Option<Result<Small, NotSmall>>,
 }
 
 /// The code without a mistake.
@@ -189,6 +197,9 @@ pub(crate) fn suite(args: &SuiteArgs) -> Result<Exit, Refusal> {
     }
     if args.json && worlds.len() != 1 {
         return Err(Refusal::wrong("--json: of one world at a time"));
+    }
+    if args.shrink && worlds != [WorldArg::Sim] {
+        return Err(Refusal::wrong("--shrink: only with --world sim"));
     }
     if args.junit.is_some() && worlds != [WorldArg::Sim] {
         return Err(Refusal::wrong("--junit: only with --world sim so far"));
@@ -285,9 +296,12 @@ fn bugs_raft(bugs: &[Bug], eyes: Eyes, budget: Duration, args: &SuiteArgs) -> Ou
         let mut over = over.lock().unwrap_or_else(PoisonError::into_inner);
         *over += 1;
         board.line(&format!("{over}/{} {bug}: {}", bugs.len(), table::became(&hunt)));
-        Row { bug: *bug, hunt, took: started.elapsed() }
+        Row { bug: *bug, hunt, took: started.elapsed(), small: None }
     };
-    let rows: Vec<Row> = bugs.par_iter().with_max_len(1).map(hunt).collect();
+    let mut rows: Vec<Row> = bugs.par_iter().with_max_len(1).map(hunt).collect();
+    if args.shrink {
+        small::make_small(&mut rows, &board, stop);
+    }
     let longest = rows.iter().filter(|row| row.hunt.found.is_some()).map(|row| row.hunt.virtual_time()).max();
     let length = match longest {
         Some(longest) => longest.saturating_mul(args.control.unwrap_or(CONTROL)),

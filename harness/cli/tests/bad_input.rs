@@ -203,6 +203,7 @@ fn a_life_that_cannot_be_lived_is_refused_with_a_cure() {
     refused(&["suite", "bugs-raft", "--budget", "0"], &["--budget"]);
     refused(&["suite", "bugs-raft", "--world", "moon"], &["moon", "sim", "real"]);
     refused(&["suite", "bugs-raft", "--world", "real", "--junit", "x.xml"], &["--junit"]);
+    refused(&["suite", "bugs-raft", "--world", "outside", "--shrink"], &["--shrink", "--world sim"]);
 }
 
 #[test]

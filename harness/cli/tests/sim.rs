@@ -167,13 +167,14 @@ fn a_suite_hunts_what_was_planted_and_lets_the_rest_alone() {
     let folder = tempfile::tempdir().unwrap();
     let junit = folder.path().join("junit.xml");
     let hunt = ["suite", "bugs-raft", "--world", "sim", "--budget", "3000", "--control", "2"];
-    let two = ["--only", "R1", "--only", "skip-read-quorum", "--junit", junit.to_str().unwrap()];
+    let two = ["--only", "R1", "--only", "skip-read-quorum", "--shrink", "--junit", junit.to_str().unwrap()];
     let output = harness(&[&hunt[..], &two].concat());
     let text = words(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("R1   vote-twice "), "{text}");
     assert!(text.contains("R13  skip-read-quorum "), "{text}");
     assert!(text.contains("killed: 2 of 2\n"), "{text}");
+    assert!(text.contains("made small: 2 of 2 to at most 12 ops and 3 faults\n"), "{text}");
     assert!(text.ends_with("\nverdict: valid\n"), "{text}");
     let junit = std::fs::read_to_string(&junit).unwrap();
     assert!(junit.contains("tests=\"3\" failures=\"0\""), "{junit}");

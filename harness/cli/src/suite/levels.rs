@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use raft::Bug;
 use serde_json::Value;
 
+use crate::common::count;
 use crate::exit::Refusal;
 
 /// The worlds that have a column, each with its heading.
@@ -183,13 +184,16 @@ fn said(world: Option<&Value>, bug: Bug) -> Said {
     if row["found"].is_null() {
         return Said::Missed { seconds };
     }
-    let count = |what: &str| row[what].as_u64();
-    let after = match (count("lives"), count("runs"), row["found"]["profile"].as_str()) {
+    let number = |what: &str| row[what].as_u64();
+    let after = match (number("lives"), number("runs"), row["found"]["profile"].as_str()) {
         (Some(lives), ..) => format!(", {lives} {}", if lives == 1 { "life" } else { "lives" }),
         (_, Some(runs), _) => format!(", {runs} {}", if runs == 1 { "run" } else { "runs" }),
         (.., Some(profile)) => format!(", {profile}"),
         _ => String::new(),
     };
+    let small = row["small"]["ops"].as_u64().zip(row["small"]["faults"].as_u64());
+    let small = small.map(|(ops, faults)| format!(": {}, {}", count(ops, "op"), count(faults, "fault")));
+    let after = after + &small.unwrap_or_default();
     Said::Found { seconds, after }
 }
 

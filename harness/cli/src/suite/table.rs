@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use raft::Bug;
 use serde_json::{Value, json};
+use sim::NotSmall;
 use sim::hunt::{self, Eyes, Found, Hunt};
 
+use super::small::{self, Small};
 use super::{Control, Outcome, Row};
 use crate::common::{count, program};
 use crate::sim::asked;
@@ -58,7 +60,7 @@ pub(super) fn text(outcome: &Outcome) -> String {
     out
 }
 
-fn line(Row { bug, hunt, took }: &Row) -> String {
+fn line(Row { bug, hunt, took, .. }: &Row) -> String {
     let number = bug.number().unwrap_or("");
     let (sort, seed, sentence) = match &hunt.found {
         Some(found) => (found.sort.to_string(), found.seed.to_string(), shortened(&found.sentence)),
@@ -85,6 +87,28 @@ fn summary(outcome: &Outcome) -> String {
     out.push('\n');
     if let (Some(took), Some(lasted)) = (median_seconds(outcome), median_virtual_seconds(outcome)) {
         let _ = writeln!(out, "median time to kill: {took:.2} s on one core, {lasted:.0} virtual s");
+    }
+    out + &made_small(outcome)
+}
+
+/// How many finds became as small as they should, and what became of the others.
+fn made_small(outcome: &Outcome) -> String {
+    let tried: Vec<(Bug, &Result<Small, NotSmall>)> =
+        outcome.rows.iter().filter_map(|row| Some((row.bug, row.small.as_ref()?))).collect();
+    if tried.is_empty() {
+        return String::new();
+    }
+    let is_small = |small: &Result<Small, NotSmall>| small.as_ref().is_ok_and(Small::is_small);
+    let enough = tried.iter().filter(|(_, small)| is_small(small)).count();
+    let mut out = format!(
+        "made small: {enough} of {} to at most {} and {}\n",
+        tried.len(),
+        count(small::OPS as u64, "op"),
+        count(small::FAULTS as u64, "fault")
+    );
+    for (bug, small) in tried {
+        let became = small.as_ref().map_or_else(NotSmall::to_string, Small::text);
+        let _ = writeln!(out, "{bug} made small: {became}");
     }
     out
 }
@@ -185,8 +209,12 @@ pub(super) fn object(outcome: &Outcome) -> Value {
     })
 }
 
-fn object_of(Row { bug, hunt, took }: &Row, outcome: &Outcome) -> Value {
-    json!({
+fn object_of(Row { bug, hunt, took, small }: &Row, outcome: &Outcome) -> Value {
+    let small = small.as_ref().map(|small| match small {
+        Ok(Small { ops, faults, repeats }) => json!({ "ops": ops, "faults": faults, "repeats": repeats }),
+        Err(why) => json!({ "why_not": why.to_string() }),
+    });
+    let mut object = json!({
         "number": bug.number(),
         "bug": bug.name(),
         "story": bug.story(),
@@ -196,7 +224,11 @@ fn object_of(Row { bug, hunt, took }: &Row, outcome: &Outcome) -> Value {
         "virtual_seconds": hunt.virtual_time().as_secs_f64(),
         "seconds": rounded(*took),
         "stopped": hunt.stopped,
-    })
+    });
+    if let Some(small) = small {
+        object["small"] = small;
+    }
+    object
 }
 
 fn find(found: &Found, outcome: &Outcome) -> Value {
