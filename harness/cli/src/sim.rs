@@ -3,6 +3,7 @@
 mod again;
 pub(crate) mod asked;
 mod bad;
+mod circumstances;
 pub(crate) mod figures;
 mod story;
 

@@ -370,7 +370,7 @@ where
     /// Circumstances of which nothing is special: all of them at once, or else one after the other.
     fn calm(&mut self) {
         let plain = Settings::plain();
-        let calmer: [fn(&mut Settings, &Settings); 11] = [
+        let calmer: [fn(&mut Settings, &Settings); 14] = [
             |settings, plain| settings.clone_from(plain),
             |settings, plain| {
                 let Settings { snapshots, lease, wishes, .. } = *settings;
@@ -381,6 +381,11 @@ where
             |settings, plain| (settings.sync, settings.turn) = (plain.sync, plain.turn),
             |settings, plain| (settings.append, settings.window) = (plain.append, plain.window),
             |settings, plain| settings.crowd = plain.crowd,
+            |settings, plain| settings.relapse = plain.relapse,
+            |settings, plain| {
+                (settings.segment_size, settings.zeros_ahead) = (plain.segment_size, plain.zeros_ahead);
+            },
+            |settings, plain| settings.patience = plain.patience,
             |settings, plain| settings.sessions = plain.sessions,
             |settings, plain| settings.snapshots = plain.snapshots,
             |settings, plain| settings.lease = plain.lease,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sim::{Audience, BadLife, Ending, LifeFile, Sort};
 
-use super::story;
+use super::{circumstances, story};
 use super::{stop_on_signal, tell};
 use crate::common::{count, program, quote};
 use crate::exit::{Exit, Refusal};
@@ -73,7 +73,7 @@ fn describe(file: &LifeFile, life: &sim::Life) -> String {
     let faults = count(life.faults.len() as u64, "fault");
     let counts = life.counts;
     format!(
-        "seed: {}\nraft on {}{planted}; {} with {}\n{} and {faults}:\n{}{}what happened:\n{}\n{}ops: ok {}, fail {}, info {}\ndigest: {:016x}\n",
+        "seed: {}\nraft on {}{planted}; {} with {}\n{} and {faults}:\n{}{}{}what happened:\n{}\n{}ops: ok {}, fail {}, info {}\ndigest: {:016x}\n",
         file.seed,
         count(file.nodes.into(), "node"),
         file.workload,
@@ -81,6 +81,7 @@ fn describe(file: &LifeFile, life: &sim::Life) -> String {
         count(file.asks.len() as u64, "op"),
         story::asks(file),
         story::faults(life),
+        circumstances::told(&file.settings),
         story::trace(life.trace.as_deref().unwrap_or_default(), "what --trace prints"),
         story::ending(&life.ending),
         counts.ok,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sim::{Audience, Life, Shrunk, Story};
 
 use super::asked::{Asked, one, shortly};
-use super::{stop_on_signal, story};
+use super::{circumstances, stop_on_signal, story};
 use crate::common::{count, program, quote};
 use crate::exit::Refusal;
 use crate::live::Board;
@@ -56,6 +56,7 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
         Ok(Shrunk { file, story, ops, faults, stopped, spent, .. }) => {
             let (ops, faults) = (count(*ops as u64, "op"), count(*faults as u64, "fault"));
             let (asks, broken) = (story::asks(file), story::faults(&story.life));
+            let around = circumstances::told(&file.settings);
             let stopped = match (stopped, spent) {
                 (true, _) => "; stopped before it was known to be the smallest",
                 (_, true) => "; so much was tried that the rest was left, and it may not be the smallest",
@@ -63,7 +64,7 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
             };
             let other = other_seed(seed, file.seed);
             format!(
-                "\nshrunk to {ops} and {faults}{stopped}:\n{asks}{broken}{other}{}",
+                "\nshrunk to {ops} and {faults}{stopped}:\n{asks}{broken}{around}{other}{}",
                 what_happened(&story.life, &path("trace.txt"))
             )
         }
