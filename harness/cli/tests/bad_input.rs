@@ -20,7 +20,7 @@ fn refused(arguments: &[&str], words: &[&str]) {
 
 #[test]
 fn what_does_not_exist_is_named_with_what_does() {
-    refused(&["run", "--workload", "regster"], &["regster", "register", "cas-register"]);
+    refused(&["run", "--workload", "regster"], &["regster", "register", "cas-register", "bank"]);
     refused(&["run", "--system", "mongo"], &["mongo", "raft"]);
     refused(&["run", "--nemesis", "earthquake"], &["earthquake", "partition", "kill"]);
     refused(&["run", "--bug", "heisenbug"], &["heisenbug", "skip-read-quorum"]);
@@ -283,6 +283,29 @@ fn every_workload_that_is_judged_has_its_model() {
     assert_eq!(harness(&["check", file]).status.code(), Some(0));
     history(&[("add", "3", "3")]);
     refused(&["check", file], &["`add`", "--model set", "--model counter"]);
+}
+
+/// Ops that several workloads ask say nothing of what they are held against; the record of the run does.
+#[test]
+fn the_history_of_a_run_that_was_cut_short_is_held_against_what_its_run_json_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let read = |kind: &str, value: &str| {
+        let index = u8::from(kind == "ok");
+        format!(
+            r#"{{"index":{index},"time":{index},"process":0,"type":"{kind}","f":"read","key":"x","value":{value}}}"#
+        )
+    };
+    write("history.jsonl", &format!("{}\n{}\n", read("invoke", "null"), read("ok", "[10,10,10,10]")));
+    let path = folder.path().to_str().unwrap();
+    refused(&["check", path], &["history.jsonl"]);
+    write("run.json", r#"{"workload":"bank"}"#);
+    let output = harness(&["check", path]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("held against bank in") && said.contains("it left no results.json"), "{said}");
+    write("run.json", "{");
+    refused(&["check", path], &["run.json"]);
 }
 
 #[test]

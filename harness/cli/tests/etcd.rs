@@ -22,9 +22,13 @@ fn installed() -> bool {
 
 /// A run's results, and what its `run.json` says. Faults come and go as fast as a short run wants.
 fn run(workload: &str, nemesis: &str, seed: &str, out: &Path) -> (Value, Value) {
+    run_for("8", workload, nemesis, seed, out)
+}
+
+fn run_for(seconds: &str, workload: &str, nemesis: &str, seed: &str, out: &Path) -> (Value, Value) {
     let output = Command::new(env!("CARGO_BIN_EXE_harness"))
         .args(["run", "--system", "etcd", "--workload", workload, "--nemesis", nemesis, "--seed", seed])
-        .args(["--time-limit", "8", "--interval", "2,1", "--json", "--out"])
+        .args(["--time-limit", seconds, "--interval", "2,1", "--json", "--out"])
         .arg(out)
         .stdin(Stdio::null())
         .output()
@@ -67,6 +71,22 @@ fn etcd_keeps_its_promises_through_kills_and_pauses_and_nothing_of_it_is_left() 
     let born = born.iter().flat_map(|evidence| evidence["births"].as_array().unwrap());
     for pid in started.chain(born.map(|birth| &birth["pid"])) {
         assert!(!Path::new(&format!("/proc/{pid}")).exists(), "process {pid} is still there");
+    }
+}
+
+/// Of versions, of the revisions of changes, and of those that transactions are held against.
+#[test]
+fn a_workload_makes_the_same_of_etcds_numbers_as_of_ours() {
+    if !installed() {
+        return;
+    }
+    for (workload, nemesis, seconds) in
+        [("counter", "none", "2"), ("unique-ids", "none", "2"), ("bank", "kill", "6")]
+    {
+        let out = tempfile::tempdir().unwrap();
+        let (results, _) = run_for(seconds, workload, nemesis, "1", out.path());
+        assert_eq!(results["checks"][0]["name"], workload);
+        assert_eq!(results["verdict"], "valid", "{workload}: {results:#}");
     }
 }
 

@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use nemesis::{Aim, Schedule};
 use serde_json::Value;
@@ -93,6 +93,86 @@ fn a_missing_sync_is_caught_on_a_lossy_disk_and_only_there() {
     assert_eq!((&found, &disk), (&"valid".into(), &"real".into()), "{notes}");
     let (found, _, notes) = verdict(&["--disk", "lossy"]);
     assert_eq!(found, "valid", "{notes}");
+}
+
+/// A second of calm, then the leader is alone for two.
+const ALONE: &str = "at = \"1s\"\nlasting = \"2s\"\nfault = \"partition\"\nshape = \"isolate-leader\"";
+/// Everybody dies, time after time.
+const DEAD: &str = "at = \"1s\"\nevery = \"1500ms\"\nlasting = \"200ms\"\nfault = \"kill\"\nnodes = \"all\"";
+/// As many clients as in [`PLAN`], for the same reason.
+#[rustfmt::skip]
+const MANY: [&str; 6] = ["--concurrency", "96", "--rate", "400", "--time-limit", "4"];
+/// Fewer, where an op that nobody answered can explain so much that judging takes long.
+#[rustfmt::skip]
+const SOME: [&str; 6] = ["--concurrency", "24", "--rate", "400", "--time-limit", "4"];
+/// Hardly any, where such an op could explain what is wrong; and snapshots so often that whoever begins again begins
+/// with one.
+#[rustfmt::skip]
+const FEW: [&str; 10] = [
+    "--concurrency", "6", "--rate", "200", "--time-limit", "6",
+    "--set", "snapshot-count=20", "--set", "snapshot-catchup-entries=5",
+];
+
+/// Under this fault, the workload finds this mistake, and nothing without it. Whoever judges the run's folder again
+/// comes to the same.
+fn is_caught_by(workload: &str, bug: &str, fault: &str, plan: &[&str]) {
+    let out = tempfile::tempdir().unwrap();
+    let schedule = out.path().join("schedule.toml");
+    fs::write(&schedule, format!("[[step]]\n{fault}\n")).unwrap();
+    let schedule = schedule.to_str().unwrap();
+    let asked = ["--workload", workload, "--schedule", schedule, "--seed", "1"];
+    for (more, code, verdict) in [(&["--bug", bug][..], 1, "invalid"), (&[], 0, "valid")] {
+        let (ended, report) = run(&out, &[&asked[..], plan, more].concat());
+        assert_eq!((ended, &report["verdict"]), (Some(code), &Value::from(verdict)), "{more:?}: {report:#}");
+        assert_eq!(report["faults"][0]["bite"]["bit"], true, "{report:#}");
+        let check = &report["checks"][0];
+        assert_eq!((&check["name"], &check["verdict"]), (&workload.into(), &verdict.into()), "{report:#}");
+
+        let again = check_again(&out);
+        let said = String::from_utf8_lossy(&again.stdout);
+        assert_eq!(again.status.code(), Some(code), "{said}");
+        assert!(said.contains(&format!("held against {workload} in ")), "{said}");
+    }
+}
+
+/// What the newest run's folder is judged to be.
+fn check_again(out: &TempDir) -> Output {
+    let mut harness = Command::new(env!("CARGO_BIN_EXE_harness"));
+    harness.arg("check").arg(out.path().join("latest")).stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn what_was_added_and_got_lost_is_missing_in_a_set() {
+    is_caught_by("set", "ack-before-quorum", ALONE, &MANY);
+}
+
+/// Only a counter shows that something was done twice that may be done as often as one likes.
+#[test]
+fn what_was_executed_twice_shows_in_a_counter() {
+    is_caught_by("counter", "execute-twice", DEAD, &FEW);
+}
+
+#[test]
+fn a_revision_that_two_leaders_give_out_is_no_id() {
+    is_caught_by("unique-ids", "ack-before-quorum", ALONE, &MANY);
+}
+
+#[test]
+fn a_leader_that_reads_without_asking_a_quorum_shows_old_balances() {
+    is_caught_by("bank", "skip-read-quorum", ALONE, &SOME);
+}
+
+#[test]
+fn a_workload_that_nobody_judges_is_asked_and_its_verdict_says_so() {
+    let out = tempfile::tempdir().unwrap();
+    let (code, report) = run(&out, &["--workload", "list-append", "--time-limit", "2", "--rate", "100"]);
+    assert_eq!((code, &report["verdict"]), (Some(2), &Value::from("unknown")), "{report:#}");
+    assert_eq!(report["reason"], "nobody judges this workload yet");
+    assert!(report["figures"]["by_f"]["txn"]["ok"].as_u64() > Some(50), "{report:#}");
+    let again = check_again(&out);
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert_eq!(again.status.code(), Some(254), "{said}");
+    assert!(said.contains("no checker for transactions yet"), "{said}");
 }
 
 /// What was broken in the newest run, in order, as it was resolved.

@@ -9,7 +9,7 @@
 //!
 //! * [`execute`](mod@execute) is the order of a run, from the first process to the verdict;
 //! * [`drive`] hands out work to clients; [`recorder`] writes down what they ask and hear;
-//! * [`etcd`] is a client: one attempt per op, and a closed table of the errors that mean `fail`;
+//! * [`etcd`] is a client: one attempt per call, and a closed table of the errors that mean `fail`;
 //! * [`cluster`] starts, kills and connects nodes, and is what faults are carried out on; `seats` replaces
 //!   members;
 //! * [`system`] says how a system is started, [`probe`] whether it answers and who leads;

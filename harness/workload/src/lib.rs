@@ -1,4 +1,4 @@
-//! Ops, generators, and which checker judges them; pure.
+//! Ops, generators, how they are asked of a store, and which checker judges them; pure.
 //!
 //! A workload is what clients do and what they are promised: a [`Generator`] that decides what is asked
 //! next, and the checkers that judge the answers. It knows nothing of processes, sockets or clocks; the
