@@ -54,7 +54,7 @@ pub struct Drive<'a, W: Workload, C, G> {
 
 impl<'a, W, C, G> Drive<'a, W, C, G>
 where
-    W: Workload<Op: Send + Sync + 'static, Ret: Send> + Sync,
+    W: Workload,
     C: Client<W>,
     G: Generator<Op = W::Op, Ret = W::Ret>,
 {

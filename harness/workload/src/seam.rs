@@ -13,8 +13,10 @@
 //!    a system that does not come back after the heal answers no final read;
 //! 4. ask how many final reads were [given up](Generator::given_up): what was not read was not checked.
 
+use std::fmt::Debug;
+
 use checker::Checker;
-use history::{Key, Observation, Process};
+use history::{Key, Observation, Operation, Process};
 
 /// What a generator is told: the time, and who could be given work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,11 +94,11 @@ impl<G: Generator + ?Sized> Generator for Box<G> {
 }
 
 /// What clients do, and what they are promised.
-pub trait Workload {
+pub trait Workload: Send + Sync + 'static {
     /// What is asked.
-    type Op: history::Operation<Ret = Self::Ret>;
+    type Op: Operation<Ret = Self::Ret> + Debug + Send + Sync + 'static;
     /// What is answered.
-    type Ret;
+    type Ret: Clone + Debug + Send + 'static;
 
     /// Who decides what is asked. The seed fixes all of its choices.
     fn generator(&self, seed: u64) -> Box<dyn Generator<Op = Self::Op, Ret = Self::Ret>>;

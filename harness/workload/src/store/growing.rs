@@ -8,7 +8,7 @@
 //!
 //! What the numbers come to, each workload says: a set that they are there, a counter what they add up to.
 
-use std::fmt::{Debug, Display};
+use std::fmt::Display;
 use std::str::FromStr;
 
 use bytes::Bytes;
@@ -19,13 +19,7 @@ use super::{Asked, Asking, Nonsense, Put, Reply, Request};
 use crate::seam::Workload;
 
 /// A workload of such objects.
-pub trait Growing:
-    Workload<Op: Debug + Send + Sync + 'static, Ret: Clone + Debug + Send + 'static>
-    + Clone
-    + Send
-    + Sync
-    + 'static
-{
+pub trait Growing: Workload + Clone {
     /// What is added.
     type Number: Display + FromStr;
 

@@ -39,13 +39,9 @@ impl Asking for ListAppend {
 
     fn begin(&self, op: &Txn, _: Option<&Key>) -> (Request, Open) {
         let appended = appended(op);
-        if appended.is_empty() {
-            return (
-                Request::look_at_each(only_read(op).iter().map(|key| whole(key.as_str()))),
-                Open::Reading,
-            );
-        }
-        (Request::look_at_each(appended.iter().map(|key| whole(key.as_str()))), Open::Looking)
+        let (keys, open) =
+            if appended.is_empty() { (only_read(op), Open::Reading) } else { (appended, Open::Looking) };
+        (Request::look_at_each(keys.into_iter().map(|key| whole(key.as_str()))), open)
     }
 
     fn replied(&self, op: &Txn, _: Option<&Key>, open: Open, reply: Reply) -> Result<Asked<Self>, Nonsense> {

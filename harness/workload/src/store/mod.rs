@@ -55,13 +55,7 @@ pub use request::{Condition, Expected, Keys, Put, Request, Revision, Step, Txn};
 /// 1. makes the call that [`begin`](Asking::begin) gives it;
 /// 2. hands the reply to [`replied`](Asking::replied), and makes the next call if it is given one;
 /// 3. if no reply comes, knows itself whether the call did nothing; if not, [`unanswered`] says what it means.
-pub trait Asking:
-    Workload<Op: Debug + Send + Sync + 'static, Ret: Clone + Debug + Send + 'static>
-    + Clone
-    + Send
-    + Sync
-    + 'static
-{
+pub trait Asking: Workload + Clone {
     /// What must be remembered while a call is under way.
     type Open: Clone + Debug + Send;
 
