@@ -51,8 +51,8 @@ pub enum Fault {
         /// Whose.
         nodes: Nodes,
     },
-    /// The processes of these nodes stand still, and go on when it heals. To them no time has passed:
-    /// whatever they believed of their lead or their leases, they act on before they look at a clock.
+    /// The processes of these nodes stand still, and go on when it heals, anywhere in what they were doing. What
+    /// they believed of their lead or their leases is as old as that, and only their clocks say so.
     Pause {
         /// Whose.
         nodes: Nodes,

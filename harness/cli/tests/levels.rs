@@ -69,7 +69,7 @@ fn every_mistake_stands_in_the_table_and_nearly_all_are_found() {
 fn every_world_says_something_of_every_mistake() {
     let all: BTreeSet<String> = Bug::ALL.into_iter().map(|bug| bug.name().to_owned()).collect();
     for name in ["model", "sim", "outside", "real"] {
-        let Some(world) = world(name) else { continue };
+        let world = world(name).unwrap();
         let (hunted, beyond) = (names(&world["bugs"]), names(&world["not_in_this_world"]));
         let unknown: Vec<&String> = hunted.union(&beyond).filter(|bug| !all.contains(*bug)).collect();
         assert!(unknown.is_empty(), "{name}: {unknown:?}");
@@ -78,6 +78,45 @@ fn every_world_says_something_of_every_mistake() {
     }
     let model = world("model").unwrap();
     assert_eq!(names(&model["bugs"]), model::within().iter().map(|bug| bug.name().to_owned()).collect());
+}
+
+/// The famous ones, which any simulator of Raft should find.
+fn is_famous(row: &Value) -> bool {
+    let number = row["number"].as_str().and_then(|number| number.strip_prefix('R')?.parse().ok());
+    number.is_some_and(|number: u32| number <= 18 || (29..=36).contains(&number))
+}
+
+#[test]
+fn the_simulator_finds_the_famous_mistakes_while_somebody_waits_and_makes_them_small() {
+    let world = world("sim").unwrap();
+    let rows = world["bugs"].as_array().unwrap();
+    let famous: Vec<&Value> = rows.iter().filter(|row| is_famous(row)).collect();
+    assert!(famous.len() >= 22, "at most four of the famous are not hunted: {}", famous.len());
+    let found: Vec<&&Value> = famous.iter().filter(|row| !row["found"].is_null()).collect();
+    assert!(found.len() * 10 >= famous.len() * 9, "{} of {}", found.len(), famous.len());
+    let mut seconds: Vec<f64> = found.iter().map(|row| row["seconds"].as_f64().unwrap()).collect();
+    seconds.sort_by(f64::total_cmp);
+    assert!(seconds[seconds.len() / 2] < 5.0, "{seconds:?}");
+
+    let small: Vec<&Value> =
+        rows.iter().filter(|row| !row["found"].is_null()).map(|row| &row["small"]).collect();
+    assert!(small.iter().all(|small| small["repeats"] == true), "{small:?}");
+    let size = |small: &Value, what: &str| small[what].as_u64().unwrap();
+    let followed =
+        small.iter().filter(|small| size(small, "ops") <= 12 && size(small, "faults") <= 3).count();
+    assert!(followed * 100 >= small.len() * 85, "{followed} of {} fit on a page", small.len());
+}
+
+/// What is called a find is worth as much as the same sweep is silent about the code without a mistake.
+#[test]
+fn the_control_of_the_simulator_lasted_twenty_times_as_long_as_its_longest_find() {
+    let world = world("sim").unwrap();
+    let lasted = |row: &Value| row["virtual_seconds"].as_f64().unwrap();
+    let found = world["bugs"].as_array().unwrap().iter().filter(|row| !row["found"].is_null());
+    let longest = found.map(lasted).fold(0.0, f64::max);
+    let control = &world["control"];
+    assert_eq!((&control["bad"], &control["stopped"]), (&Value::Null, &Value::Bool(false)));
+    assert!(lasted(control) >= 20.0 * longest, "{} s beside {longest} s", lasted(control));
 }
 
 #[test]

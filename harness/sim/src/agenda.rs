@@ -7,6 +7,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// Turns from here on come after all others of their time.
+const LAST: u64 = 1 << 63;
+
 /// Things to come, the nearest first.
 pub(crate) struct Agenda<H> {
     /// When, noted how late, and where it is kept: the heap moves small things only.
@@ -23,14 +26,24 @@ impl<H> Agenda<H> {
 
     /// Notes that this happens at `time`, in nanoseconds.
     pub(crate) fn note(&mut self, time: u64, happening: H) {
+        self.noted += 1;
+        self.keep((time, self.noted), happening);
+    }
+
+    /// The same, but after everything else that happens at that time.
+    pub(crate) fn note_last(&mut self, time: u64, happening: H) {
+        self.noted += 1;
+        self.keep((time, LAST | self.noted), happening);
+    }
+
+    fn keep(&mut self, (time, turn): (u64, u64), happening: H) {
         let place = self.free.pop().unwrap_or_else(|| {
             self.kept.push(None);
             u32::try_from(self.kept.len() - 1)
                 .expect("memory ends before four thousand million things to come")
         });
         self.kept[place as usize] = Some(happening);
-        self.noted += 1;
-        self.heap.push(Reverse((time, self.noted, place)));
+        self.heap.push(Reverse((time, turn, place)));
     }
 
     /// The next thing, if it happens by `limit`.
@@ -61,10 +74,11 @@ mod tests {
         while let Some((_, what)) = agenda.next(4) {
             seen.push(what);
         }
+        agenda.note_last(5, 'g');
         agenda.note(5, 'f');
         while let Some((_, what)) = agenda.next(u64::MAX) {
             seen.push(what);
         }
-        assert_eq!(seen, "abcdef");
+        assert_eq!(seen, "abcdefg");
     }
 }

@@ -22,6 +22,12 @@ pub(crate) enum Dice {
     Whims,
     /// What the operator wishes for, and when.
     Operator,
+    /// How long the way between a client and its node is.
+    Clients,
+    /// Which nodes and links are slower than the others.
+    Uneven,
+    /// When a node is held up in a turn, and for how long.
+    Stalls,
     Disk(u16),
     Timers(u16),
 }
@@ -40,6 +46,9 @@ impl Dice {
             Dice::Deaths => 8,
             Dice::Whims => 9,
             Dice::Operator => 10,
+            Dice::Clients => 11,
+            Dice::Uneven => 12,
+            Dice::Stalls => 13,
             Dice::Disk(node) => 1_000 + u64::from(node),
             Dice::Timers(node) => 100_000 + u64::from(node),
         };

@@ -8,7 +8,7 @@
 //! * After each entry: a *chain*, a hash of the chain before, the entry with all its content, and its fate, with
 //!   the reply. It costs no more than the entry is long. Two nodes with one chain executed the same entries
 //!   and answered the same.
-//! * After every [`INTERVAL`] entries, and in the end: a hash of the machine and the sessions as they are. A
+//! * After every [`INTERVAL`] entries, whenever a snapshot is taken, and in the end: a hash of the machine and the sessions as they are. A
 //!   state can be wrong before any reply shows it.
 //! * A request that a machine executed is never executed by another entry.
 //!

@@ -207,7 +207,12 @@ mod tests {
             "it takes two votes in one term to harm anybody"
         );
         let lost = found(Bug::CountHalf, Eyes::Clients).expect("half of the nodes answer what they like");
-        assert_ne!(lost.sort.to_string(), "");
+        let ended = lost.sort == Sort::Broken && lost.sentence.contains(" halts: ");
+        assert!(
+            ended || matches!(lost.sort, Sort::Invalid | Sort::Stuck),
+            "no client sees: {}",
+            lost.sentence
+        );
         let kinds: Vec<Kinds> = plans(Eyes::Clients).into_iter().map(|plan| plan.kinds).collect();
         assert!(kinds.iter().all(|kinds| kinds.as_slice().iter().all(|kind| REAL.contains(kind))));
     }

@@ -435,11 +435,9 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
     /// One thing happens that concerns us. Not when it is `limit`, when something cannot be, or when nobody
     /// wants to know any more.
     fn wait(&mut self, limit: u64) -> bool {
+        self.break_connections();
         let Some(news) = self.next_news(limit) else { return false };
-        for node in std::mem::take(&mut self.world.ended) {
-            // What is under way to its clients arrives first.
-            self.world.wake_at(self.world.now + 500_000, Alarm::Broken(seat(node)).name());
-        }
+        self.break_connections();
         let world = &mut self.world;
         match news {
             Outside::Answer(call, outcome) if call >= PROOF => {
@@ -469,6 +467,14 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
         true
     }
 
+    /// The clients of processes that have ended will notice.
+    fn break_connections(&mut self) {
+        for node in std::mem::take(&mut self.world.ended) {
+            // What is under way to its clients arrives first.
+            self.world.wake_at(self.world.now + 500_000, Alarm::Broken(seat(node)).name());
+        }
+    }
+
     /// The next thing that concerns us. In between somebody may lose patience, even if nothing concerns us for long.
     fn next_news(&mut self, limit: u64) -> Option<Outside<kv::Reply>> {
         while !self.audience.has_left() {
@@ -484,7 +490,7 @@ impl<'a, W: Asking + Clone> Living<'a, W> {
     fn look_at(&mut self, time: u64) {
         if self.look.is_none_or(|look| time < look) {
             self.look = Some(time);
-            self.world.wake_at(time, Alarm::Look.name());
+            self.world.wake_last_at(time, Alarm::Look.name());
         }
     }
 

@@ -219,7 +219,19 @@ const LONGEST: u64 = 86_400_000_000_000;
 /// Whether anybody could live so; a person may have changed the file.
 fn possible(settings: &Settings) -> Result<(), &'static str> {
     let Settings {
-        pace, turn, sync, segment_size, append, window, crowd, heartbeat, election, patience, ..
+        pace,
+        turn,
+        sync,
+        segment_size,
+        append,
+        window,
+        crowd,
+        heartbeat,
+        election,
+        patience,
+        snapshots,
+        lease,
+        ..
     } = settings;
     let (millisecond, minute) = (Duration::from_millis(1), Duration::from_mins(1));
     if [pace.least, pace.spread, *turn, *sync].into_iter().any(|wait| Duration::from_nanos(wait) > minute) {
@@ -237,6 +249,17 @@ fn possible(settings: &Settings) -> Result<(), &'static str> {
     }
     if !(1 << 10..=1 << 26).contains(segment_size) {
         return Err("`settings`: a segment of a log has from a kibibyte to 64 mebibytes");
+    }
+    if let Some((entries, usual, most, piece)) = snapshots
+        && (*entries == 0 || usual > most || *piece == 0)
+    {
+        return Err(
+            "`settings`: a snapshot is taken after an entry or more, what is kept behind it is no more than at \
+             most, and its pieces are no empty ones",
+        );
+    }
+    if lease.is_some_and(|wrong| wrong >= 1_000) {
+        return Err("`settings`: a `lease` bears clocks that are wrong by less than 1000 in a thousand");
     }
     if [*append, *window, usize::from(*crowd)].contains(&0) {
         return Err("`settings`: `append`, `window` and `crowd` are at least 1");
@@ -293,16 +316,23 @@ impl Plan {
                 let generator = plan.generator(&workload, seed);
                 let told = live(&frame, &workload, generator, Audience::nobody().until(stop));
                 let (script, spent) = shrink(&workload, &frame, &told, seen, stop)?;
-                // Not to be stopped: it is what there is to show, and smaller than what was just lived.
-                let small = script.live(&workload, Audience::reader().with_inputs());
+                let file = written(plan.workload, &script);
+                // Not to be stopped: it is what there is to show, and smaller than what was just lived. And as it is
+                // written: that is what will be lived again.
+                let story = file.live(Audience::reader().with_inputs()).expect("what was lived can be lived");
+                assert_eq!(
+                    story.life.ending.sort(),
+                    told.life.ending.sort(),
+                    "the file of a small life lies"
+                );
                 Ok(Shrunk {
-                    file: written(plan.workload, &script),
+                    file,
                     ops: script.asks.len(),
                     faults: script.deeds.len(),
                     stopped: stop.load(Ordering::Relaxed),
                     spent,
                     frame: script.frame(),
-                    story: story(small),
+                    story,
                 })
             }
         }

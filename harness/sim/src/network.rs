@@ -8,10 +8,11 @@
 //! A cut counts when a message is sent and when it would arrive: what was under way when the link was
 //! cut does not slip through.
 //!
-//! A process that dies takes its connections with it. What was under way to it is gone: the next process
-//! does not read from a connection of the last one. Of what it had sent itself, nobody can say how far it
-//! came: some of it is in buffers of its own machine, some on the wire, some in buffers of the
-//! receiver. So the [fate](Fate) of that is drawn for each death.
+//! A process that dies takes its connections with it. Of what it had sent, nobody can say how far it came: some of
+//! it is in buffers of its own machine, some on the wire, some in buffers of the receiver. Of what was under way *to*
+//! it, some had reached its machine and is gone; the rest still waits in its senders' queues, together with what they
+//! send while it is down, and goes to the next process as soon as there is one. So a node can be told what was meant
+//! for the one that it was before it forgot something. The [fate](Fate) of both is drawn for each death.
 //!
 //! Links lead from seat to seat. Who sits there may change, as behind an address.
 
@@ -28,6 +29,7 @@ const HELD: usize = 4096;
 
 /// How long messages take in fair weather.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Pace {
     /// At least this, in nanoseconds.
     #[serde(with = "crate::written::nanoseconds")]
@@ -66,6 +68,8 @@ pub(crate) struct Network {
 
 #[derive(Default)]
 struct Wire {
+    /// How many times as long as usual a message takes.
+    slowness: Slowness,
     cut: Option<Sever>,
     stopped: Stopped,
     weather: Option<Weather>,
@@ -78,6 +82,28 @@ struct Wire {
     held: BTreeMap<u64, Envelope>,
     /// When the last message that keeps the order arrives.
     last: u64,
+    /// That nobody listens at its end, and whether the sender keeps what it sends meanwhile.
+    down: Option<Keeps>,
+    /// What waits at the sender until somebody listens.
+    waiting: VecDeque<Envelope>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Keeps {
+    /// As much as there is room for.
+    Everything,
+    /// Whatever is sent meanwhile meets a connection that is not there.
+    Nothing,
+}
+
+/// How many times as long as usual something takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Slowness(pub(crate) u64);
+
+impl Default for Slowness {
+    fn default() -> Slowness {
+        Slowness(1)
+    }
 }
 
 /// A message that will arrive, unless something comes between.
@@ -136,12 +162,18 @@ impl Network {
     /// A message leaves. If the link is cut, this is the last of it for now.
     pub(crate) fn send(&mut self, now: u64, link: Link, envelope: Envelope) -> Arrivals {
         let place = self.place(link);
+        if let Some(keeps) = self.wires[place].down {
+            if keeps == Keeps::Everything {
+                self.wires[place].wait(envelope);
+            }
+            return Arrivals::default();
+        }
         if self.wires[place].cut.is_some() {
             let number = self.wires[place].number();
             self.wires[place].stop(number, envelope);
             return Arrivals::default();
         }
-        let fair = self.fair();
+        let fair = self.fair(place);
         let wire = &mut self.wires[place];
         let Some(weather) = wire.weather else {
             let at = wire.in_turn(now + fair, self.pace.ordered);
@@ -184,18 +216,49 @@ impl Network {
         Some(envelope)
     }
 
-    /// The process of a node ends. What was under way to it is gone, and of what it sent, some may be. Says how
-    /// many messages died with it.
+    /// The process of a node ends. Of what was under way to it and from it some is gone, and what waits for others dies
+    /// with it. Says how many messages that were.
     pub(crate) fn process_ends(&mut self, node: NodeId) -> u64 {
         let fate = Fate::draw(&mut self.fates);
         let mut lost = 0;
-        for other in (1..=u16::try_from(self.nodes).expect("nodes are numbered in 16 bits")).map(NodeId) {
+        for other in self.everybody() {
             let (to, from) = (self.place(Link::new(other, node)), self.place(Link::new(node, other)));
-            lost += self.wires[to].lose_all_but(0);
+            let reached = Fate::draw(&mut self.fates);
+            let gone = reached.keeps(self.wires[to].on_it(), &mut self.fates);
+            lost += self.wires[to].nobody_listens(gone);
+            self.wires[to].down =
+                Some(if reached == Fate::Left { Keeps::Nothing } else { Keeps::Everything });
             let keeps = fate.keeps(self.wires[from].on_it(), &mut self.fates);
             lost += self.wires[from].lose_all_but(keeps);
+            lost += std::mem::take(&mut self.wires[from].waiting).len() as u64;
         }
         lost
+    }
+
+    /// A node has a process again: what waited for one sets out, in its order.
+    pub(crate) fn process_starts(&mut self, now: u64, node: NodeId) -> Vec<(Link, Arrivals)> {
+        let mut under_way = Vec::new();
+        for other in self.everybody() {
+            let link = Link::new(other, node);
+            let wire = self.wire(link);
+            wire.down = None;
+            for envelope in std::mem::take(&mut wire.waiting) {
+                under_way.push((link, self.send(now, link, envelope)));
+            }
+        }
+        under_way
+    }
+
+    /// Nothing that keeps the order comes to this node before `until`.
+    pub(crate) fn holds_up(&mut self, node: NodeId, until: u64) {
+        for other in self.everybody() {
+            let wire = self.wire(Link::new(other, node));
+            wire.last = wire.last.max(until);
+        }
+    }
+
+    fn everybody(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (1..=u16::try_from(self.nodes).expect("nodes are numbered in 16 bits")).map(NodeId)
     }
 
     /// Cuts these links.
@@ -220,7 +283,7 @@ impl Network {
         }
         let stopped = std::mem::take(&mut wire.stopped);
         let again = held.into_values().map(|envelope| {
-            let at = now + self.fair();
+            let at = now + self.fair(self.place(link));
             let wire = self.wire(link);
             let at = wire.in_turn(at, ordered);
             wire.carry(at, envelope)
@@ -239,14 +302,21 @@ impl Network {
     pub(crate) fn calm(&mut self, most: Pace) {
         self.pace.least = self.pace.least.min(most.least);
         self.pace.spread = self.pace.spread.min(most.spread);
+        self.wires.iter_mut().for_each(|wire| wire.slowness = Slowness::default());
+    }
+
+    /// From now on this link is so slow.
+    pub(crate) fn slow(&mut self, link: Link, slowness: Slowness) {
+        self.wire(link).slowness = slowness;
     }
 
     /// A delay in fair weather.
-    fn fair(&mut self) -> u64 {
+    fn fair(&mut self, place: usize) -> u64 {
         let Pace { least, spread, .. } = self.pace;
         let drawn = self.dice.random::<u64>();
         let more = if spread == 0 { 0 } else { (drawn >> 8) % spread };
-        least + if drawn.trailing_zeros() >= 6 { more * 8 } else { more }
+        let takes = least + if drawn.trailing_zeros() >= 6 { more * 8 } else { more };
+        takes * self.wires[place].slowness.0
     }
 
     fn wire(&mut self, link: Link) -> &mut Wire {
@@ -292,6 +362,25 @@ impl Wire {
         if self.held.len() > HELD {
             self.held.pop_first();
         }
+    }
+
+    /// A message waits at the sender. The oldest goes if there are too many.
+    fn wait(&mut self, envelope: Envelope) {
+        self.waiting.push_back(envelope);
+        if self.waiting.len() > HELD {
+            self.waiting.pop_front();
+        }
+    }
+
+    /// Nobody listens any more. Of what is under way or held, the first few are gone, and the rest waits at the
+    /// sender. Says how many are gone.
+    fn nobody_listens(&mut self, gone: usize) -> u64 {
+        self.last = 0;
+        let mut all: BTreeMap<u64, Envelope> = std::mem::take(&mut self.held);
+        all.extend(self.under_way.drain(..));
+        let gone = gone.min(all.len());
+        all.into_values().skip(gone).for_each(|envelope| self.wait(envelope));
+        gone as u64
     }
 
     /// How many messages are under way or held.
@@ -381,17 +470,47 @@ mod tests {
     }
 
     #[test]
-    fn what_was_under_way_to_a_process_that_died_does_not_reach_the_next_one() {
-        let mut network = network(1);
-        let (to_it, others) = (send(&mut network, 2, 1, 3), send(&mut network, 2, 3, 3));
-        network.sever(&[link(3, 1)].into(), Sever::Hold);
-        network.send(0, link(3, 1), message(3, 1, 0));
-        assert_eq!(network.process_ends(NodeId(1)), 4);
-        assert!(arriving(&mut network, 2, 1, to_it).is_empty());
-        assert!(network.mend(100, link(3, 1)).0.is_empty(), "nor what a cut held");
-        assert_eq!(arriving(&mut network, 2, 3, others), [0, 1, 2], "others lose nothing");
-        let next = send(&mut network, 2, 1, 2);
-        assert_eq!(arriving(&mut network, 2, 1, next), [0, 1]);
+    fn what_had_not_reached_a_process_that_died_may_reach_the_next_one_and_what_is_sent_meanwhile_too() {
+        let mut reached = BTreeMap::new();
+        for seed in 0..300 {
+            let mut network = network(seed);
+            let (to_it, others) = (send(&mut network, 2, 1, 3), send(&mut network, 2, 3, 3));
+            network.process_ends(NodeId(1));
+            assert!(arriving(&mut network, 2, 1, to_it).is_empty(), "there is nobody");
+            for term in 3..5 {
+                assert_eq!(network.send(50, link(2, 1), message(2, 1, term)), Arrivals::default());
+            }
+            assert_eq!(arriving(&mut network, 2, 3, others), [0, 1, 2], "others lose nothing");
+            let waited = network.process_starts(100, NodeId(1));
+            assert!(waited.iter().all(|(over, _)| *over == link(2, 1)));
+            let waited = waited.into_iter().map(|(_, arrivals)| arrivals.first.unwrap()).collect();
+            let arrived = arriving(&mut network, 2, 1, waited);
+            let last = 5 - arrived.len() as u64..5;
+            assert_eq!(arrived, last.collect::<Vec<_>>(), "the first are lost first");
+            *reached.entry(arrived.len()).or_insert(0) += 1;
+            let next = send(&mut network, 2, 1, 2);
+            assert_eq!(arriving(&mut network, 2, 1, next), [0, 1]);
+        }
+        assert!(reached[&0] > 70 && reached[&5] > 70, "all or nothing, mostly: {reached:?}");
+        assert!((2..5).all(|some| reached[&some] > 5) && !reached.contains_key(&1), "{reached:?}");
+    }
+
+    #[test]
+    fn what_waits_for_another_process_dies_with_its_sender_and_meets_a_cut() {
+        for seed in 0..50 {
+            let mut network = network(seed);
+            network.process_ends(NodeId(1));
+            for (from, term) in [(2, 0), (3, 1)] {
+                network.send(0, link(from, 1), message(from, 1, term));
+            }
+            network.process_ends(NodeId(2));
+            network.sever(&[link(3, 1)].into(), Sever::Hold);
+            let waited = network.process_starts(100, NodeId(1));
+            assert!(waited.iter().all(|(over, arrivals)| *over == link(3, 1) && arrivals.first.is_none()));
+            let (released, stopped) = network.mend(200, link(3, 1));
+            assert_eq!(released.len() as u64, stopped.held);
+            assert_eq!(stopped.held, waited.len() as u64);
+        }
     }
 
     #[test]

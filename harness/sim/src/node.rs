@@ -53,6 +53,10 @@ pub(crate) struct Node<M: StateMachine> {
     /// What came in and was not looked at.
     pub(crate) inbox: Vec<Event<M::Query>>,
     pub(crate) timers: Timers,
+    /// How long it is busy with a turn.
+    pub(crate) turn: u64,
+    /// How many requests its disk had refused when its process began.
+    pub(crate) refused_at_start: u64,
     /// Before that it is busy with its last turn.
     pub(crate) busy_until: u64,
     /// When the next turn is noted for.
@@ -79,6 +83,8 @@ impl<M: StateMachine> Node<M> {
             boot: 0,
             inbox: Vec::new(),
             timers: Timers { deadlines: Vec::new(), dice },
+            turn: 0,
+            refused_at_start: 0,
             busy_until: 0,
             turn_at: None,
         }

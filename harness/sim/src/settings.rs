@@ -15,6 +15,7 @@ use crate::network::Pace;
 
 /// The circumstances of one life.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// How long messages between nodes take.
     pub pace: Pace,
@@ -59,6 +60,12 @@ pub struct Settings {
     pub wishes: Option<Span>,
     /// Whether clients have sessions: then they ask again what they do not know.
     pub sessions: bool,
+    /// Whether some nodes and links are five times as slow as the others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uneven: bool,
+    /// Whether nodes are held up in a turn now and then, for up to fifty milliseconds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stalls: bool,
 }
 
 impl Settings {
@@ -83,13 +90,16 @@ impl Settings {
             lease: None,
             wishes: None,
             sessions: dice.random_bool(0.5),
+            uneven: false,
+            stalls: false,
         };
         let snapshots = dice.random_bool(0.75).then(|| often(dice));
         let lease = dice.random_bool(0.25).then(|| *pick(dice, &[10, 50, 300]));
         let wishes = dice.random_bool(0.5).then(|| Span::millis(*pick(dice, &[700, 3_000, 10_000])));
         // Where messages overtake each other, a wide window of small appends is mostly sent in vain.
         let window = if drawn.pace.ordered { drawn.window } else { drawn.window.min(8) };
-        Settings { window, snapshots, lease, wishes, ..drawn }
+        let (uneven, stalls) = (dice.random_bool(0.5), dice.random_bool(0.5));
+        Settings { window, snapshots, lease, wishes, uneven, stalls, ..drawn }
     }
 
     /// Everything fast, in order and alike: for tests that want nothing left to chance.
@@ -111,6 +121,8 @@ impl Settings {
             lease: None,
             wishes: None,
             sessions: false,
+            uneven: false,
+            stalls: false,
         }
     }
 

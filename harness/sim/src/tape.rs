@@ -96,13 +96,23 @@ pub(crate) fn record<Op: Clone, Ret>(
     asks.collect()
 }
 
+/// An op that is still to be asked.
+#[derive(Clone)]
+struct Queued<Op> {
+    /// Of those that are due at one moment, the one that was asked first is asked first.
+    order: usize,
+    ask: Ask<Op>,
+    /// How often it was asked before.
+    tries: u32,
+}
+
 /// Asks what is on it.
 pub(crate) struct Tape<Op, Ret> {
-    /// By seat: what is still to be asked, and how often it was asked before.
-    seats: Vec<VecDeque<(Ask<Op>, u32)>>,
-    finish: Vec<VecDeque<(Ask<Op>, u32)>>,
+    /// By seat: what is still to be asked.
+    seats: Vec<VecDeque<Queued<Op>>>,
+    finish: Vec<VecDeque<Queued<Op>>>,
     /// What each seat was asked last.
-    open: Vec<Option<(Ask<Op>, u32)>>,
+    open: Vec<Option<Queued<Op>>>,
     concluded: bool,
     given_up: usize,
     answers: PhantomData<fn() -> Ret>,
@@ -111,10 +121,10 @@ pub(crate) struct Tape<Op, Ret> {
 impl<Op: Clone, Ret> Tape<Op, Ret> {
     pub(crate) fn new(asks: &[Ask<Op>], concurrency: usize) -> Tape<Op, Ret> {
         let sort = |last: bool| {
-            let mut seats: Vec<VecDeque<(Ask<Op>, u32)>> = vec![VecDeque::new(); concurrency];
-            for ask in asks.iter().filter(|ask| ask.last == last) {
+            let mut seats: Vec<VecDeque<Queued<Op>>> = vec![VecDeque::new(); concurrency];
+            for (order, ask) in asks.iter().enumerate().filter(|(_, ask)| ask.last == last) {
                 let seat = usize::try_from(ask.seat).unwrap_or_default() % concurrency;
-                seats[seat].push_back((ask.clone(), 0));
+                seats[seat].push_back(Queued { order, ask: ask.clone(), tries: 0 });
             }
             seats
         };
@@ -139,17 +149,21 @@ impl<Op: Clone + Send, Ret> Generator for Tape<Op, Ret> {
 
     fn next(&mut self, now: Now<'_>) -> Next<Op> {
         let mut soonest: Option<u64> = None;
+        let mut due: Option<(usize, Process)> = None;
         for process in now.free {
-            let seat = self.seat(*process);
-            let Some((ask, _)) = self.seats[seat].front() else { continue };
+            let Some(Queued { order, ask, .. }) = self.seats[self.seat(*process)].front() else { continue };
             if ask.time > now.time && !self.concluded {
                 soonest = Some(soonest.map_or(ask.time, |soonest| soonest.min(ask.time)));
-                continue;
+            } else if due.is_none_or(|(first, _)| *order < first) {
+                due = Some((*order, *process));
             }
+        }
+        if let Some((_, process)) = due {
+            let seat = self.seat(process);
             let next = self.seats[seat].pop_front().expect("it was just seen");
-            let Ask { key, op, .. } = next.0.clone();
+            let Ask { key, op, .. } = next.ask.clone();
             self.open[seat] = Some(next);
-            return Next::Invoke { process: *process, key, op };
+            return Next::Invoke { process, key, op };
         }
         let over = self.seats.iter().all(VecDeque::is_empty) && self.open.iter().all(Option::is_none);
         if self.concluded && over { Next::Done } else { Next::Wait { until: soonest } }
@@ -160,12 +174,12 @@ impl<Op: Clone + Send, Ret> Generator for Tape<Op, Ret> {
         if matches!(seen.kind, Kind::Invoke(_)) {
             return;
         }
-        let Some((ask, tries)) = self.open[seat].take() else { return };
+        let Some(Queued { order, ask, tries }) = self.open[seat].take() else { return };
         if self.concluded && !matches!(seen.kind, Kind::Ok(_)) {
             if tries + 1 < TRIES {
                 // Another seat talks to another node; this one's may be down for good.
                 let next = (seat + 1) % self.seats.len();
-                self.seats[next].push_back((ask, tries + 1));
+                self.seats[next].push_back(Queued { order, ask, tries: tries + 1 });
             } else {
                 self.given_up += 1;
             }

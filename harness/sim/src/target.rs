@@ -22,7 +22,6 @@ use rand::RngExt;
 
 use crate::disk::Failing;
 use crate::node::{Node, Standing};
-use crate::settings::Settings;
 use crate::world::{World, place};
 
 /// A message in the simulator has no size; what a cut held is counted as if each had this one.
@@ -92,7 +91,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
     /// Starts whoever is not running and may, lets go on whoever stands still, and makes links quick: the end of
     /// all faults, and of circumstances that are as good as one.
     pub(crate) fn mend_all(&mut self) {
-        self.network.calm(Settings::plain().pace);
+        self.calm();
         for place in 0..self.nodes.len() {
             self.resume(place);
             self.start_again(place);

@@ -1,10 +1,11 @@
 //! Nodes, links, disks and clocks, and the one loop that moves them.
 //!
 //! Everything that happens is a [`Happening`] on the [`Agenda`]: a message arrives, a disk is done, a call
-//! comes in, a node takes its turn. A node is driven exactly as its event loop drives it in a real process:
-//! what came in is stepped, then the timers that are due, then it is flushed, and its effects are carried
-//! out. While it is busy with a turn, what comes in waits and makes up the next one; so calls are batched and
-//! writes are merged here too.
+//! comes in, a node takes its turn. A node is driven as its event loop drives it in a real process: what came in
+//! is stepped, then the timers that are due, then it is flushed, and its effects are carried out. While it is busy
+//! with a turn, what comes in waits and makes up the next one; so calls are batched and writes are merged here
+//! too. The loop sorts what came in by where it came from, and takes so much of it at most; here it comes in the
+//! order of its arrival, all of it.
 //!
 //! The world decides nothing. What is random is drawn from dice whose seed it was given, each purpose
 //! having dice of its own, so that one more message on a link does not change what the disks do.
@@ -20,13 +21,14 @@ mod processes;
 mod tests;
 
 use std::hash::Hash;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nemesis::Link;
 use raft::script::Move;
 use raft::{Bugs, EntryId, Index, Membership, NodeId, Role, StateMachine, Term};
-use rand::Rng;
+use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use replica::{Call, CallId, Effects, Event, Halt, Outcome, Replica, Sessions};
 use wal::Ticket;
@@ -38,16 +40,29 @@ use crate::dice::Dice;
 use crate::digest::Digest;
 use crate::disk::SimDisk;
 use crate::ending::Breach;
-use crate::network::{Arrival, Arrivals, Network};
+use crate::network::{Arrival, Arrivals, Network, Slowness};
 use crate::node::{Node, Standing};
 use crate::settings::Settings;
 use crate::watch::{Known, Watch};
 
+const SECOND: u64 = 1_000_000_000;
+
 /// How soon the power comes back that went in the middle of a call, in nanoseconds.
 const POWER_BACK: u64 = 200_000_000;
 
-/// No life has so many things happen in it: an hour of five nodes has a twentieth of them.
-const MOST_EVENTS: u64 = 100_000_000;
+/// So many things do not happen in a second of virtual time: nine nodes have two thousand.
+const MOST_EVENTS: u64 = 1_000_000;
+
+/// Whatever is slower than this, in nanoseconds, is not slowed down by being another node's, or link's: a cluster whose
+/// heartbeats come later than its elections has nothing to show.
+const SLOWEST_LINK: u64 = 20_000_000;
+const SLOWEST_SYNC: u64 = 5_000_000;
+const SLOWEST_TURN: u64 = 500_000;
+
+/// How rarely a node is held up in a turn, where nodes are: once in so many.
+const STALL_EVERY: u32 = 200;
+/// For how long, in nanoseconds.
+const STALL: Range<u64> = 1_000_000..50_000_000;
 
 /// What happens.
 pub(crate) enum Happening<M: StateMachine> {
@@ -59,6 +74,8 @@ pub(crate) enum Happening<M: StateMachine> {
     Disk { node: usize, boot: u32, ticket: Ticket },
     /// A client's call reaches a node.
     Call { node: usize, id: CallId, call: Call<M::Query> },
+    /// What waited for a process that stood still reaches it.
+    Late { node: usize, boot: u32, event: Event<M::Query> },
     /// A wall clock that jumps to and fro jumps again, if that has not ended.
     Strobe { node: usize, strobe: Strobe },
     /// The power of a node comes back, and the node with it.
@@ -124,11 +141,15 @@ pub(crate) struct World<M: StateMachine> {
     pub(crate) unsure_until: u64,
     /// What is happening, line by line, for those who want to read it.
     pub(crate) trace: Option<Vec<(u64, String)>>,
+    /// How much had happened when this second of virtual time began.
+    before_this_second: u64,
     constitution: Constitution,
     kind: Kind<M>,
     agenda: Agenda<Happening<M>>,
     known: Known,
     sessions: ChaCha8Rng,
+    clients: ChaCha8Rng,
+    stalls: ChaCha8Rng,
     /// For small decisions, each of them rare.
     pub(crate) whims: ChaCha8Rng,
     digest: Digest,
@@ -146,10 +167,14 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         let seed = constitution.seed;
         let ids = (1..=constitution.nodes).map(NodeId);
         let mut wall = Dice::Wall.of(seed);
+        let mut uneven = Uneven { dice: Dice::Uneven.of(seed), is: constitution.settings.uneven };
         let nodes = ids.clone().map(|id| {
             let disk = SimDisk::new(Dice::Disk(id.0).of(seed).next_u64());
-            let disk = disk.slower(Duration::from_nanos(constitution.settings.sync));
+            let sync = constitution.settings.sync;
+            let disk = disk.slower(Duration::from_nanos(sync * uneven.slowness(sync, SLOWEST_SYNC).0));
             let mut node = Node::new(id, disk, Dice::Timers(id.0).of(seed));
+            let turn = constitution.settings.turn;
+            node.turn = turn * uneven.slowness(turn, SLOWEST_TURN).0;
             // Real clocks are never quite right. Where leases allow for that, they are as wrong as allowed.
             let offset = i64::from(wall.next_u32() % 100_000_000) - 50_000_000;
             node.clock = Clock::starting(0, offset).running(constitution.settings.usual_drift(&mut wall));
@@ -157,7 +182,11 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         });
         let nodes: Vec<Node<M>> = nodes.collect();
         let pace = constitution.settings.pace;
-        let network = Network::new(nodes.len(), pace, Dice::Network.of(seed), Dice::Deaths.of(seed));
+        let mut network = Network::new(nodes.len(), pace, Dice::Network.of(seed), Dice::Deaths.of(seed));
+        for (from, to) in (0..nodes.len()).flat_map(|from| (0..nodes.len()).map(move |to| (from, to))) {
+            let slowness = uneven.slowness(pace.least + pace.spread, SLOWEST_LINK);
+            network.slow(Link::new(seat(from), seat(to)), slowness);
+        }
         World {
             now: 0,
             network,
@@ -168,10 +197,13 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             members: (Index(0), Arc::new(Membership::of(ids))),
             unsure_until: 0,
             trace: None,
+            before_this_second: 0,
             kind,
             agenda: Agenda::new(),
             known: Known::default(),
             sessions: Dice::Sessions.of(seed),
+            clients: Dice::Clients.of(seed),
+            stalls: Dice::Stalls.of(seed),
             whims: Dice::Whims.of(seed),
             digest: Digest::default(),
             lasts: vec![EntryId::default(); nodes.len()],
@@ -192,10 +224,14 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
                 self.now = self.now.max(limit);
                 return None;
             };
+            if time / SECOND > self.now / SECOND {
+                self.before_this_second = self.coverage.events;
+            }
             self.now = time;
             self.coverage.events += 1;
-            if self.coverage.events > MOST_EVENTS {
-                self.breach = Some(Breach::Runaway { events: self.coverage.events });
+            let events = self.coverage.events - self.before_this_second;
+            if events > MOST_EVENTS {
+                self.breach = Some(Breach::Runaway { events });
                 return None;
             }
             match happening {
@@ -203,6 +239,11 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
                 Happening::Arrives { link, number } => self.arrives(link, number),
                 Happening::Turn { node, boot } => self.on_turn(node, boot),
                 Happening::Disk { node, boot, ticket } => self.on_disk(node, boot, ticket),
+                Happening::Late { node, boot, event } => {
+                    if self.nodes[node].boot == boot && self.nodes[node].lives() {
+                        self.comes_in(node, event);
+                    }
+                }
                 Happening::Strobe { node, strobe } => self.on_strobe(node, strobe),
                 Happening::PowerBack { node, boot } => {
                     if self.nodes[node].boot == boot {
@@ -230,6 +271,12 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
     /// Asks to be woken.
     pub(crate) fn wake_at(&mut self, time: u64, name: u64) {
         self.agenda.note(time.max(self.now), Happening::Outside(Outside::Wake(name)));
+    }
+
+    /// Asks to be woken when everything else of that moment has happened. Who acts then acts on the same news as who
+    /// was waiting for one of them.
+    pub(crate) fn wake_last_at(&mut self, time: u64, name: u64) {
+        self.agenda.note_last(time.max(self.now), Happening::Outside(Outside::Wake(name)));
     }
 
     /// A client sends a call to the node in this seat.
@@ -294,9 +341,15 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         }
     }
 
+    /// From now on links are quick and alike, and nobody is held up: progress can be demanded.
+    pub(crate) fn calm(&mut self) {
+        self.network.calm(Settings::plain().pace);
+        self.constitution.settings.stalls = false;
+    }
+
     /// Half of the way between a client and its node.
     fn client_delay(&mut self) -> u64 {
-        100_000 + u64::from(self.sessions.next_u32() & 0x1_ffff)
+        100_000 + u64::from(self.clients.next_u32() & 0x1_ffff)
     }
 
     // --- what happens -------------------------------------------------------------------------
@@ -409,7 +462,10 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         if stepped {
             replica.flush(now, &mut effects);
             watch.look(replica, &effects);
-            node.busy_until = self.now + self.constitution.settings.turn;
+            node.busy_until = self.now + node.turn;
+            if self.constitution.settings.stalls && self.stalls.random_ratio(1, STALL_EVERY) {
+                node.busy_until += self.stalls.random_range(STALL);
+            }
         }
         let joined = self.nodes[place].id.0 > self.constitution.nodes && self.kept[place].1 == Index(0);
         self.coverage.joined_by_snapshot += u64::from(joined && watch.installs() > 0);
@@ -521,10 +577,12 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
     fn halts(&mut self, place: usize, why: &Halt) {
         let id = self.nodes[place].id;
         self.tell(|| format!("{id} halts: {why}"));
+        let node = &self.nodes[place];
         let wrong = match why {
             Halt::Diverged(_) => true,
             Halt::Removed => !self.members.1.removed(id),
-            _ => false,
+            Halt::Disk(_) => node.disk.refused() == node.refused_at_start,
+            Halt::Snapshot(_) => !node.damaged,
         };
         if wrong {
             self.breach.get_or_insert(Breach::Diverged { node: id, why: why.to_string() });
@@ -547,6 +605,19 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
         for Arrival { at, number } in arrivals {
             self.agenda.note(at, Happening::Arrives { link, number });
         }
+    }
+}
+
+/// Machines and links of one life that are not all alike.
+struct Uneven {
+    dice: ChaCha8Rng,
+    is: bool,
+}
+
+impl Uneven {
+    /// How slow the next one is that takes `usual`: one of four is five times as slow, if that leaves it of use.
+    fn slowness(&mut self, usual: u64, most: u64) -> Slowness {
+        Slowness(if self.is && usual <= most && self.dice.random_ratio(1, 4) { 5 } else { 1 })
     }
 }
 

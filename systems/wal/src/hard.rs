@@ -5,15 +5,21 @@
 //! to go back to, since nobody was told of the new one yet. The slots are a page apart, so that no torn
 //! page takes both.
 //!
+//! A slot can also rot, and that looks like a torn write. Went one back then to the older slot, a vote would be
+//! forgotten that somebody was told of. So a new term or vote goes into *both* slots, into the second when the first
+//! is synced, and is told to nobody before both are. From then on each slot is enough. Whoever opens the log and finds
+//! the two of different minds, or one of them damaged, copies the newer one first: it may rely on it from now on. All
+//! that costs one more sync in an election, which are rare.
+//!
 //! The [`Mark`] says two things about the log. Everything before its position was synced: if it cannot be
 //! read, it is corrupt, even when nothing stands behind it. And from its position on, only groups *after*
 //! the mark's group count: whatever is older was truncated, and is a leftover. So the log is truncated by
 //! moving the mark back, before a byte is overwritten; a crash at any moment then leaves a log that was
 //! there before, cut or not, and never brings back what was cut away.
 //!
-//! Left out: a third copy. If the newer slot rots while the older one is sound, that looks like a torn
-//! write, and a vote may be forgotten. A log ahead of its term gives most such cases away
-//! ([`Reason::TermBehindLog`](crate::Reason)).
+//! A mark that only moves on is written once. If it rots, the mark before it is as true, and says less.
+//!
+//! Left out: a third copy. If both slots rot, nothing sound is left, and the log refuses to open.
 
 use bytes::{Buf, BufMut};
 use raft::{HardState, NodeId, Term};
@@ -102,12 +108,29 @@ impl Hard {
         })
     }
 
+    /// Whether either slot of this file could rot, and nothing that somebody was told would be forgotten.
+    pub fn is_held_twice(file: &[u8]) -> bool {
+        match Hard::slots(file) {
+            [Some(one), Some(other)] if one.sequence > other.sequence => !one.withdraws(&other),
+            [Some(one), Some(other)] => !other.withdraws(&one),
+            _ => false,
+        }
+    }
+
+    /// Whether something that `before` says does not hold any more, so that nobody may go back to it.
+    pub(crate) fn withdraws(&self, before: &Hard) -> bool {
+        self.state != before.state || self.mark.synced < before.mark.synced
+    }
+
+    fn slots(file: &[u8]) -> [Option<Hard>; 2] {
+        let second = file.get(4096..).unwrap_or_default();
+        [file, second].map(|slot| slot.get(..SLOT_LENGTH).and_then(Hard::decode))
+    }
+
     /// The newest sound slot. `None` if the file is blank: nothing was ever synced to it. An error if it
     /// is not blank and no slot is sound.
     pub fn newest(file: &[u8]) -> Result<Option<Hard>, NoSoundSlot> {
-        let second = file.get(4096..).unwrap_or_default();
-        let slots = [file, second].map(|slot| slot.get(..SLOT_LENGTH).and_then(Hard::decode));
-        match slots.into_iter().flatten().max_by_key(|hard| hard.sequence) {
+        match Hard::slots(file).into_iter().flatten().max_by_key(|hard| hard.sequence) {
             Some(hard) => Ok(Some(hard)),
             None if file.iter().all(|&byte| byte == 0) => Ok(None),
             None => Err(NoSoundSlot),
@@ -153,6 +176,37 @@ mod tests {
                 assert_eq!(found, hard(sequence), "torn after {torn} bytes");
             }
         }
+    }
+
+    #[test]
+    fn a_file_is_held_twice_when_either_slot_will_do() {
+        let marked = |sequence: u64, term: u64, offset: u64| Hard {
+            sequence,
+            state: HardState { term: Term(term), vote: None },
+            mark: Mark { synced: Position { segment: SegmentNumber(1), offset }, group: GroupNumber(1) },
+        };
+        let file = |one: &Hard, two: &Hard| {
+            let mut file = vec![0; LENGTH];
+            write(&mut file, one, SLOT_LENGTH);
+            write(&mut file, two, SLOT_LENGTH);
+            file
+        };
+        let twice = |one: Hard, two: Hard| {
+            let (there, back) = (file(&one, &two), file(&two, &one));
+            assert_eq!(
+                Hard::is_held_twice(&there),
+                Hard::is_held_twice(&back),
+                "whichever slot is the newer"
+            );
+            Hard::is_held_twice(&there)
+        };
+        assert!(twice(marked(4, 2, 500), marked(5, 2, 500)), "two copies");
+        assert!(twice(marked(4, 2, 500), marked(5, 2, 600)), "the older mark says less, and nothing wrong");
+        assert!(!twice(marked(4, 2, 500), marked(5, 3, 500)), "the older term is over");
+        assert!(!twice(marked(4, 2, 500), marked(5, 2, 400)), "the older mark says too much");
+        let mut rotten = file(&marked(4, 2, 500), &marked(5, 2, 500));
+        rotten[20] ^= 1;
+        assert!(!Hard::is_held_twice(&rotten));
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl<D: Disk> Wal<D> {
     /// returns, everything in [`Recovered`] survives a crash. An error leaves the disk as it was.
     pub fn open(disk: D, identity: &Identity, options: Options) -> Result<(Wal<D>, Recovered), OpenError> {
         let mut disk = disk;
-        let (hard_file, hard) = match find_identity(&mut disk)? {
+        let (hard_file, hard, is_held_twice) = match find_identity(&mut disk)? {
             None => create(&mut disk, identity)?,
             Some(found) if found != *identity => {
                 let (found, wanted) = (Box::new(found), Box::new(identity.clone()));
@@ -162,6 +162,9 @@ impl<D: Disk> Wal<D> {
             entries.retain(|entry| entry.id.index > base.index);
         } else {
             entries.clear();
+        }
+        if !is_held_twice {
+            wal.plan_hard_once(wal.hard);
         }
         wal.make_sure(useless, base)?;
         let recovered = Recovered { hard: wal.hard.state, snapshot: wal.snapshot().cloned(), entries, cut };
@@ -469,7 +472,16 @@ impl<D: Disk> Wal<D> {
         self.segments.drain(kept..).map(OpenSegment::into_file).collect()
     }
 
+    /// Writes this into one slot, or into both if nobody may go back to what stands there now.
     fn plan_hard(&mut self, next: Hard) {
+        let withdraws = next.withdraws(&self.hard);
+        self.plan_hard_once(next);
+        if withdraws {
+            self.plan_hard_once(next);
+        }
+    }
+
+    fn plan_hard_once(&mut self, next: Hard) {
         self.hard = Hard { sequence: self.hard.sequence + 1, ..next };
         self.steps.push_back(Step::Hard(self.hard));
     }
@@ -682,13 +694,14 @@ fn find_identity<D: Disk>(disk: &mut D) -> Result<Option<Identity>, OpenError> {
     identity.map(Some).ok_or_else(|| corrupt(Identity::FILE, Reason::Identity).into())
 }
 
-fn read_hard<D: Disk>(disk: &mut D) -> Result<(FileId, Hard), OpenError> {
+/// The file, the newest that stands in it, and whether it stands there twice.
+fn read_hard<D: Disk>(disk: &mut D) -> Result<(FileId, Hard, bool), OpenError> {
     if !exists(disk, hard::FILE)? {
         return Err(corrupt(hard::FILE, Reason::Missing).into());
     }
     let (file, bytes) = recovery::read_file(disk, hard::FILE)?;
     match Hard::newest(&bytes) {
-        Ok(Some(hard)) => Ok((file, hard)),
+        Ok(Some(hard)) => Ok((file, hard, Hard::is_held_twice(&bytes))),
         Ok(None) | Err(hard::NoSoundSlot) => Err(corrupt(hard::FILE, Reason::HardState).into()),
     }
 }
@@ -696,7 +709,7 @@ fn read_hard<D: Disk>(disk: &mut D) -> Result<(FileId, Hard), OpenError> {
 /// Makes a new log. The identity comes last and all at once: while it is missing, a folder with no more
 /// than a first `hard` in it was never used, and a crash in between does no harm. The folder is synced
 /// before, since names reach the disk in any order, and after.
-fn create<D: Disk>(disk: &mut D, identity: &Identity) -> Result<(FileId, Hard), OpenError> {
+fn create<D: Disk>(disk: &mut D, identity: &Identity) -> Result<(FileId, Hard, bool), OpenError> {
     let making = |error| Failure::new("making the data folder", &error);
     let names = disk.list().map_err(making)?;
     let has_log = names.iter().any(|name| SegmentNumber::from_file_name(name).is_some());
@@ -724,5 +737,5 @@ fn create<D: Disk>(disk: &mut D, identity: &Identity) -> Result<(FileId, Hard), 
     disk.rename(Identity::DRAFT, Identity::FILE);
     let named = disk.sync_dir();
     disk.wait(named).map_err(making)?;
-    Ok((file, first))
+    Ok((file, first, true))
 }

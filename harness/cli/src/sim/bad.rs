@@ -28,7 +28,7 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
         "seed {seed} ends badly, by {}; it is lived again, to be written down",
         life.ending.sort()
     ));
-    let told = asked.plan.tell(seed, Audience::reader());
+    let told = asked.plan.tell(seed, Audience::reader().until(stop_on_signal()));
     let folder = keep(asked, seed, &told)?;
     let (sort, kept) = (life.ending.sort(), folder.path().display());
     board.phase(&format!("seed {seed} ends badly, by {sort}; it is in {kept}, and is being made small"));
@@ -65,7 +65,7 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
             let other = other_seed(seed, file.seed);
             format!(
                 "\nshrunk to {ops} and {faults}{stopped}:\n{asks}{broken}{around}{other}{}",
-                what_happened(&story.life, &path("trace.txt"))
+                what_happened(&story.life, &path("small-trace.txt"))
             )
         }
         Err(why) => format!("\nnot made small: {why}\n{}", what_happened(&told.life, &path("trace.txt"))),
@@ -168,10 +168,11 @@ fn keep(asked: &Asked, seed: u64, told: &Story) -> Result<Folder, Refusal> {
     write().map_err(|error| refusal(&error))
 }
 
-/// Puts the small life beside the whole one. The trace is the small one's from now on.
+/// Puts the small life beside the whole one.
 fn keep_small(folder: &Folder, small: &Shrunk) -> Result<(), Refusal> {
     let write = || {
-        folder.write("trace.txt", small.story.life.trace.as_deref().unwrap_or_default())?;
+        folder.write("small-trace.txt", small.story.life.trace.as_deref().unwrap_or_default())?;
+        folder.write("small-schedule.toml", small.file.schedule.join("\n") + "\n")?;
         folder.write("life.json", small.file.to_json())?;
         folder.write("small-history.jsonl", &small.story.history)
     };

@@ -49,6 +49,12 @@ fn remarks(settings: &Settings) -> Vec<String> {
     if settings.turn != plain.turn {
         said.push(format!("a node takes {} for a turn", Span(settings.turn)));
     }
+    if settings.uneven {
+        said.push("some nodes and links are five times as slow as others".to_owned());
+    }
+    if settings.stalls {
+        said.push("nodes are held up now and then".to_owned());
+    }
     if settings.append != plain.append {
         let size = match settings.append {
             1 => "one entry".to_owned(),
@@ -122,6 +128,7 @@ mod tests {
             "turn": "1ms", "sync": "1ms", "segment_size": 4096, "zeros_ahead": 512, "append": 300, "window": 4,
             "relapse": 60, "crowd": 2, "patience": "300ms", "heartbeat": "60ms", "election": ["301ms", "601ms"],
             "snapshots": [15, 0, 5, 400], "lease": 50, "wishes": "3s", "sessions": true,
+            "uneven": true, "stalls": true,
         }))
         .unwrap();
         let whole = serde_json::to_value(&odd).unwrap();

@@ -29,6 +29,9 @@ const WORLDS: [(&str, &str); 4] = [
 const BEGIN: &str = "<!-- made by harness suite bugs-raft --table: begin -->\n";
 const END: &str = "<!-- made by harness suite bugs-raft --table: end -->\n";
 
+/// What a suite says of one run, and nobody of several.
+const OF_ONE_RUN: [&str; 4] = ["verdict", "doubts", "median_seconds", "median_virtual_seconds"];
+
 /// A page with the table, and what lies beside it.
 pub(super) struct Page {
     path: PathBuf,
@@ -68,7 +71,7 @@ impl Page {
     }
 
     /// Keeps what a world found. Of mistakes that were not hunted this time, it keeps what was found before, and the
-    /// control if there was none.
+    /// control if there was none, or none long enough for all that is kept. What was said of this run alone goes.
     pub(super) fn keep(&self, world: &str, found: &Value, controlled: bool) -> Result<(), Refusal> {
         let path = self.beside(world);
         let before = self.read(world)?.unwrap_or_default();
@@ -81,8 +84,13 @@ impl Page {
         whole["hunted"] = all.len().into();
         whole["killed"] = all.iter().filter(|row| !row["found"].is_null()).count().into();
         whole["bugs"] = all.into();
-        if !controlled && let Some(control) = before.get("control") {
+        if let Some(control) = before.get("control")
+            && (!controlled || !is_enough(&found["control"], &whole))
+        {
             whole["control"] = control.clone();
+        }
+        if let Some(whole) = whole.as_object_mut() {
+            whole.retain(|field, _| !OF_ONE_RUN.contains(&field.as_str()));
         }
         let text = serde_json::to_string_pretty(&whole).map_err(Refusal::broken)? + "\n";
         let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
@@ -166,6 +174,15 @@ impl Page {
         out.push_str(".\n");
         Ok(out)
     }
+}
+
+/// Whether this control is worth something beside these finds: it was not stopped, and lasted as long as it should, or
+/// is of a world in which nothing lasts.
+fn is_enough(control: &Value, whole: &Value) -> bool {
+    let lasted = |row: &Value| row["virtual_seconds"].as_f64();
+    let found = rows(whole).into_values().filter(|row| !row["found"].is_null());
+    let longest = found.filter_map(lasted).fold(0.0, f64::max);
+    control["stopped"] != true && lasted(control).is_none_or(|lasted| lasted >= longest)
 }
 
 fn rows(world: &Value) -> BTreeMap<&str, &Value> {

@@ -308,30 +308,24 @@ impl State {
             full.then(|| Full { room: self.rng.random_range(0..ROOM), copies: self.rng.random_ratio(1, 2) });
     }
 
-    /// Flips a bit of a file, larger files first, where it finds data before long. What the last sync of all
+    /// Flips a bit where it finds data before long: half of the time of any file, or else of any byte, so that large
+    /// files rot more often, and small ones often enough. What the last sync of all
     /// made certain is left alone: it is too young to rot, and a log that has nothing behind it cannot
     /// tell a rotten last group from a torn one.
     pub(super) fn flip_bit(&mut self) -> Option<(String, u64)> {
-        let files = &self.files;
-        let length = |file: FileId| files[&file].certain().written().len();
-        let all = self.names.certain().map(|(_, file)| length(file)).sum::<usize>();
+        let all: usize = self.written().map(|(.., length)| length).sum();
         if all == 0 {
             return None;
         }
-        let mut chosen = None;
+        let (any_file, mut chosen) = (self.rng.random_bool(0.5), None);
         for _ in 0..64 {
-            let mut place = self.rng.random_range(0..all);
-            for (name, file) in self.names.certain() {
-                if place < length(file) {
-                    chosen = Some((name.clone(), file, place));
-                    break;
-                }
-                place -= length(file);
+            let (name, file, at) = if any_file { self.byte_of_any_file() } else { self.any_byte(all) };
+            if self.fresh.0 == file && self.fresh.1.iter().any(|range| range.contains(&at)) {
+                continue;
             }
-            let young =
-                |file, at| self.fresh.0 == file && self.fresh.1.iter().any(|range| range.contains(&at));
-            chosen = chosen.filter(|&(_, file, at)| !young(file, at));
-            if chosen.as_ref().is_some_and(|&(_, file, at)| files[&file].certain().written()[at] != 0) {
+            let is_data = self.files[&file].certain().written()[at] != 0;
+            chosen = Some((name, file, at));
+            if is_data {
                 break;
             }
         }
@@ -342,6 +336,31 @@ impl State {
         (&name, bit).hash(&mut self.digest);
         self.rot = visible.then(|| Rot { name: name.clone(), bit, file, read: false });
         Some((name, bit))
+    }
+
+    /// What a power cut would leave of each file, if anything: how many bytes.
+    fn written(&self) -> impl Iterator<Item = (&String, FileId, usize)> {
+        let length = |file: FileId| self.files[&file].certain().written().len();
+        let files = self.names.certain().map(move |(name, file)| (name, file, length(file)));
+        files.filter(|(.., length)| *length > 0)
+    }
+
+    fn byte_of_any_file(&mut self) -> (String, FileId, usize) {
+        let turn = self.rng.random_range(0..self.written().count());
+        let (name, file, length) = self.written().nth(turn).expect("it was counted");
+        let name = name.clone();
+        (name, file, self.rng.random_range(0..length))
+    }
+
+    fn any_byte(&mut self, all: usize) -> (String, FileId, usize) {
+        let mut place = self.rng.random_range(0..all);
+        for (name, file, length) in self.written() {
+            if place < length {
+                return (name.clone(), file, place);
+            }
+            place -= length;
+        }
+        unreachable!("there are so many bytes")
     }
 }
 

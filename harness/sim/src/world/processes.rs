@@ -2,19 +2,23 @@
 
 use std::collections::BTreeSet;
 use std::hash::Hash;
+use std::ops::Range;
 
 use raft::script::What;
 use raft::{EntryId, Index, Membership, NodeId, SessionId, StateMachine, Window};
 use rand::{Rng, RngExt};
-use replica::{Config, Effects, OpenError, Replica, Wanted};
+use replica::{Config, Effects, Event, OpenError, Replica, Wanted};
 use wal::Identity;
 
 use super::{Happening, Strobe, World, seat};
 use crate::disk::SimDisk;
 use crate::ending::Breach;
 use crate::executions::INTERVAL;
+use crate::network::Arrivals;
 use crate::node::{Node, Standing, Waking};
 
+/// What waited for a process that stood still takes so long, in nanoseconds.
+const LATE: Range<u64> = 1_000_000..300_000_000;
 /// If the power goes again while a node recovers, then within so many calls to its disk.
 const RECOVERY_CALLS: u64 = 12;
 
@@ -48,6 +52,9 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
                 node.busy_until = self.now;
                 self.tell_state(place, "starts as");
                 self.carry_out(place, effects);
+                for (link, Arrivals { first, again }) in self.network.process_starts(self.now, seat(place)) {
+                    self.note_arrivals(link, first.into_iter().chain(again));
+                }
                 true
             }
             Err(error) => {
@@ -71,6 +78,7 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             let id = node.id;
             node.clock = node.clock.restarted(self.now);
             node.boot += 1;
+            node.refused_at_start = node.disk.refused();
             let now = node.clock.read(self.now);
             let disk = node.disk.clone();
             if let Some(calls) = relapse {
@@ -188,8 +196,29 @@ impl<M: StateMachine<Reply: Hash>> World<M> {
             node.standing = Standing::Up;
             node.busy_until = self.now;
             node.wakes = Some(Waking::draw(&mut self.whims));
+            self.comes_late(place);
             self.plan_turn(place, self.now);
         }
+    }
+
+    /// Of what came to a process while it stood still, its sockets hold so much. The rest waits where it was sent, and
+    /// takes a while once there is room again. So a node may wake up in a world that it alone still believes in.
+    fn comes_late(&mut self, place: usize) {
+        if self.whims.random_bool(0.5) {
+            return;
+        }
+        let node = &mut self.nodes[place];
+        let kept = self.whims.random_range(0..=node.inbox.len());
+        let at = self.now + self.whims.random_range(LATE);
+        // Its disk is its own: what that has to say is there.
+        let (own, late): (Vec<_>, Vec<_>) =
+            node.inbox.split_off(kept).into_iter().partition(|event| matches!(event, Event::Disk(..)));
+        node.inbox.extend(own);
+        let boot = node.boot;
+        for event in late {
+            self.agenda.note(at, Happening::Late { node: place, boot, event });
+        }
+        self.network.holds_up(seat(place), at);
     }
 
     /// The disk of a node is gone, with all that the node ever promised.
