@@ -149,7 +149,8 @@ impl<W: Asking> Clients<W> {
 
     fn begin(&mut self, world: &mut Cluster, process: Process, node: NodeId, key: Option<Key>, op: W::Op) {
         world.tell(|| {
-            format!("process {} asks {:?} of {}", process.0, op, key.as_ref().map_or("", Key::as_str))
+            let of = key.as_ref().map_or_else(String::new, |key| format!(" of {key}"));
+            format!("process {} asks {node} {op:?}{of}", process.0)
         });
         self.see(world.now, process, node, key.clone(), Kind::Invoke(op.clone()));
         self.invoked += 1;
@@ -233,7 +234,7 @@ impl<W: Asking> Clients<W> {
         let Some(mut open) = self.take(call) else { return };
         let place = self.crowd.iter().position(|node| *node == open.node).map_or(0, |place| place + 1);
         open.node = self.crowd[place % self.crowd.len()];
-        world.tell(|| format!("process {} asks {}", open.process.0, open.node));
+        world.tell(|| format!("process {} asks {} again", open.process.0, open.node));
         self.attempt(world, open);
     }
 

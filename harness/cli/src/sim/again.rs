@@ -62,12 +62,13 @@ pub(super) fn again(path: &Path, trace: bool, as_json: bool) -> Result<Exit, Ref
         }))?;
     } else {
         let nothing = if idle { "nothing to judge: no op was answered\n" } else { "" };
-        render::text(&format!("{}repeat: {repeat}\n{nothing}verdict: {verdict}\n", describe(&file, &life)))?;
+        let told = describe(&file, &life, idle);
+        render::text(&format!("{told}repeat: {repeat}\n{nothing}verdict: {verdict}\n"))?;
     }
     Ok(Exit::of_verdict(verdict))
 }
 
-fn describe(file: &LifeFile, life: &sim::Life) -> String {
+fn describe(file: &LifeFile, life: &sim::Life, idle: bool) -> String {
     let planted =
         if file.bugs.is_empty() { String::new() } else { format!(", with {}", file.bugs.join(", ")) };
     let faults = count(life.faults.len() as u64, "fault");
@@ -83,7 +84,7 @@ fn describe(file: &LifeFile, life: &sim::Life) -> String {
         story::faults(life),
         circumstances::told(&file.settings),
         story::trace(life.trace.as_deref().unwrap_or_default(), "what --trace prints"),
-        story::ending(&life.ending),
+        if idle { String::new() } else { story::ending(&life.ending) },
         counts.ok,
         counts.fail,
         counts.info,

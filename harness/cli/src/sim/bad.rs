@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use nemesis::{Schedule, Step};
 use runner::folder::Folder;
 use serde_json::{Value, json};
-use sim::{Audience, Life, Shrunk, Story};
+use sim::{Audience, Breach, Ending, Life, Shrunk, Story};
 
 use super::asked::{Asked, one, shortly};
 use super::{circumstances, stop_on_signal, story};
@@ -52,7 +52,12 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
 
     let ending = &life.ending;
     let mut text = format!("\nseed {seed} ends badly, by {}: {ending}\n", ending.sort());
+    let whole = (life.counts.all(), life.faults.len());
     let tale = match &small {
+        Ok(Shrunk { ops, faults, stopped: true, .. }) if (*ops as u64, *faults) == whole => format!(
+            "\nnot made small: it was stopped before anything could be left out\n{}",
+            what_happened(&told.life, &path("trace.txt"))
+        ),
         Ok(Shrunk { file, story, ops, faults, stopped, spent, .. }) => {
             let (ops, faults) = (count(*ops as u64, "op"), count(*faults as u64, "fault"));
             let (asks, broken) = (story::asks(file), story::faults(&story.life));
@@ -62,9 +67,11 @@ pub(super) fn look_into(asked: &Asked, seed: u64, life: &Life, board: &Board) ->
                 (_, true) => "; so much was tried that the rest was left, and it may not be the smallest",
                 _ => "",
             };
-            let other = other_seed(seed, file.seed);
+            let other = other_seed(seed, file.seed) + otherwise(ending, &story.life.ending);
+            let left = asks + &broken + &around;
+            let colon = if left.is_empty() { "" } else { ":" };
             format!(
-                "\nshrunk to {ops} and {faults}{stopped}:\n{asks}{broken}{around}{other}{}",
+                "\nshrunk to {ops} and {faults}{stopped}{colon}\n{left}{other}{}",
                 what_happened(&story.life, &path("small-trace.txt"))
             )
         }
@@ -126,6 +133,21 @@ fn other_seed(seed: u64, small: u64) -> String {
     )
 }
 
+/// That it breaks another property, if it does. What is kept is only the sort of failure.
+fn otherwise(whole: &Ending, small: &Ending) -> &'static str {
+    match (whole, small) {
+        (Ending::Broken(Breach::Invariant(whole)), Ending::Broken(Breach::Invariant(small)))
+            if whole.property() == small.property() =>
+        {
+            ""
+        }
+        (Ending::Broken(_), Ending::Broken(_)) => {
+            "it breaks something else than the whole life did: of a failure only the sort is kept\n"
+        }
+        _ => "",
+    }
+}
+
 impl Bad {
     /// Why the sweep is bad, in one sentence.
     pub(super) fn reason(&self) -> String {
@@ -141,7 +163,7 @@ impl Bad {
 
 fn witness(life: &Life) -> Value {
     match &life.ending {
-        sim::Ending::Invalid(witness) => json!(witness),
+        Ending::Invalid(witness) => json!(witness),
         _ => Value::Null,
     }
 }
@@ -161,7 +183,8 @@ fn keep(asked: &Asked, seed: u64, told: &Story) -> Result<Folder, Refusal> {
         let folder = Folder::named(&asked.out, &group, &seed.to_string())?;
         folder.write("history.jsonl", &told.history)?;
         let steps: Vec<Step> = told.life.faults.iter().cloned().map(Step::from).collect();
-        folder.write("schedule.toml", Schedule::from(steps).to_toml())?;
+        let schedule = Schedule::from(steps).to_toml().replacen("harness run", "harness sim", 1);
+        folder.write("schedule.toml", schedule)?;
         folder.write("trace.txt", told.life.trace.as_deref().unwrap_or_default())?;
         Ok(folder)
     };
@@ -172,7 +195,10 @@ fn keep(asked: &Asked, seed: u64, told: &Story) -> Result<Folder, Refusal> {
 fn keep_small(folder: &Folder, small: &Shrunk) -> Result<(), Refusal> {
     let write = || {
         folder.write("small-trace.txt", small.story.life.trace.as_deref().unwrap_or_default())?;
-        folder.write("small-schedule.toml", small.file.schedule.join("\n") + "\n")?;
+        folder.write(
+            "small-schedule.toml",
+            small.file.schedule.join("\n").replacen("harness run", "harness sim", 1) + "\n",
+        )?;
         folder.write("life.json", small.file.to_json())?;
         folder.write("small-history.jsonl", &small.story.history)
     };

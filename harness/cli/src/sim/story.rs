@@ -48,13 +48,21 @@ pub(super) fn faults(life: &Life) -> String {
     out
 }
 
-/// What happened, the last lines of it: without the heartbeats, and `whole` says where all of it is.
+/// What happened, the last lines of it: without the heartbeats, and `whole` says where all of it is. Of what came
+/// before, that remains which clients saw and what was broken, since that is often what the end contradicts.
 pub(super) fn trace(trace: &str, whole: &str) -> String {
     let lines = collapse(trace);
     let mut out = String::new();
     let hidden = lines.len().saturating_sub(LINES);
     if hidden > 0 {
         let _ = writeln!(out, "  … {hidden} lines before, all of them in {whole}");
+        let told: Vec<&String> = lines[..hidden].iter().filter(|line| concerns_somebody(line)).collect();
+        for line in &told[told.len().saturating_sub(LINES)..] {
+            let _ = writeln!(out, "  {line}");
+        }
+        if !told.is_empty() {
+            out.push_str("  … and then, line by line:\n");
+        }
     }
     for line in &lines[hidden..] {
         let _ = writeln!(out, "  {line}");
@@ -62,13 +70,21 @@ pub(super) fn trace(trace: &str, whole: &str) -> String {
     out
 }
 
+/// Whether a line tells of a client or of a fault.
+fn concerns_somebody(line: &str) -> bool {
+    let what = line.split_once("s ").map_or(line, |(_, what)| what);
+    ["process ", "fault: ", "healed: "].iter().any(|begins| what.starts_with(begins))
+}
+
 /// The lines, with a word for each row of heartbeats.
 fn collapse(trace: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut beats = 0;
     let tell = |beats: &mut usize, lines: &mut Vec<String>| {
-        if *beats > 0 {
-            lines.push(format!("… {beats} heartbeats and answers"));
+        match *beats {
+            0 => {}
+            1 => lines.push("… a heartbeat or its answer".to_owned()),
+            beats => lines.push(format!("… {beats} heartbeats and answers")),
         }
         *beats = 0;
     };
@@ -103,7 +119,7 @@ mod tests {
                     1.2s n2 starts as n2@t1 follower\n1.3s n1@t1 → n2 Heartbeat round=2 commit=0\n";
         assert_eq!(
             collapse(told),
-            ["… 2 heartbeats and answers", "1.2s n2 starts as n2@t1 follower", "… 1 heartbeats and answers"]
+            ["… 2 heartbeats and answers", "1.2s n2 starts as n2@t1 follower", "… a heartbeat or its answer"]
         );
     }
 
@@ -113,5 +129,9 @@ mod tests {
         let told = trace(&lines.join("\n"), "trace.txt");
         assert!(told.starts_with("  … 40 lines before, all of them in trace.txt\n  40\n"), "{told}");
         assert!(told.ends_with("  99\n"));
+        let lines = ["0.1s process 3 asks n1 Read", "0.2s n1@t1 → n2 Vote yes", "0.3s fault: kill n1"];
+        let told = trace(&[&lines.join("\n"), "\n", &["x"; LINES].join("\n")].concat(), "trace.txt");
+        let before = "  … 3 lines before, all of them in trace.txt\n  0.1s process 3 asks n1 Read\n  0.3s fault: kill n1\n";
+        assert!(told.starts_with(&format!("{before}  … and then, line by line:\n  x\n")), "{told}");
     }
 }
