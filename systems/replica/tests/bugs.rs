@@ -75,7 +75,7 @@ const BELOW: [Bug; 12] = [
     Bug::SkipQuorumCheck,
 ];
 
-const LIVES: u64 = 300;
+const LIVES: u64 = 1000;
 const STEPS: usize = 900;
 
 thread_local! {
