@@ -71,7 +71,7 @@ impl Page {
     }
 
     /// Keeps what a world found. Of mistakes that were not hunted this time, it keeps what was found before, and the
-    /// control if there was none, or none long enough for all that is kept. What was said of this run alone goes.
+    /// control if there is no new one, or none as long as the longest find. What was said of this run alone goes.
     pub(super) fn keep(&self, world: &str, found: &Value, controlled: bool) -> Result<(), Refusal> {
         let path = self.beside(world);
         let before = self.read(world)?.unwrap_or_default();
@@ -176,8 +176,8 @@ impl Page {
     }
 }
 
-/// Whether this control is worth something beside these finds: it was not stopped, and lasted as long as it should, or
-/// is of a world in which nothing lasts.
+/// Whether this control is worth something beside these finds: it was not stopped, and lasted at least as long as the
+/// longest of them, or is of a world in which nothing lasts.
 fn is_enough(control: &Value, whole: &Value) -> bool {
     let lasted = |row: &Value| row["virtual_seconds"].as_f64();
     let found = rows(whole).into_values().filter(|row| !row["found"].is_null());
