@@ -41,6 +41,7 @@ mod panics;
 mod plan;
 mod request;
 mod retelling;
+pub mod rot;
 mod settings;
 mod shrink;
 mod sweep;

@@ -22,6 +22,7 @@ use rand::RngExt;
 
 use crate::disk::Failing;
 use crate::node::{Node, Standing};
+use crate::rot;
 use crate::world::{World, place};
 
 /// A message in the simulator has no size; what a cut held is counted as if each had this one.
@@ -210,7 +211,8 @@ impl<M: StateMachine<Reply: Hash>> Target for World<M> {
             if !self.may_rot(*id) {
                 continue;
             }
-            if let Some(rotten_bit) = self.node(*id).disk.flip_bit() {
+            let disk = &self.node(*id).disk;
+            if let Some(rotten_bit) = disk.flip_bit(rot::looks_torn(disk)) {
                 self.node_mut(*id).damaged = true;
                 rotten.insert(*id, as_rot(rotten_bit));
             }

@@ -143,6 +143,8 @@ pub(crate) struct OwnSession {
     pub(crate) id: SessionId,
     next: u64,
     state: Opening,
+    /// How long to wait for it the next time.
+    pause: Duration,
     /// Writes that wait for it.
     parked: Vec<(RequestId, raft::Wanted)>,
 }
@@ -150,7 +152,8 @@ pub(crate) struct OwnSession {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Opening {
     Closed,
-    Asked,
+    /// Of the leader that is known. Not again before then, unless there is another.
+    Asked(Mono),
     Open,
 }
 
@@ -195,7 +198,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         core.bugs = config.bugs;
         let mut out = Output::default();
         let raft = Raft::restart(core, restored, now, &mut out);
-        let own = OwnSession { id: config.boot, next: 2, state: Opening::Closed, parked: Vec::new() };
+        let own = OwnSession::new(config.boot);
         let waiting = Waiting::new(config.bugs);
         let mut replica = Replica {
             config,
@@ -256,7 +259,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         if self.halted {
             return;
         }
-        self.open_own_session();
+        self.open_own_session(now);
         let mut turn = std::mem::take(&mut self.turn);
         let waiting = &self.waiting;
         turn.proposals.retain(|proposal| {
@@ -388,7 +391,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
     }
 
     /// Moves this node's writes into the turn if its session is open; opens it otherwise.
-    fn open_own_session(&mut self) {
+    fn open_own_session(&mut self, now: Now) {
         match self.own.state {
             Opening::Open => {
                 for (id, wanted) in std::mem::take(&mut self.own.parked) {
@@ -400,11 +403,11 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
                 }
             }
             Opening::Closed if self.raft.leader().is_some() => {
-                self.own.state = Opening::Asked;
+                self.own.asked(now.mono, self.config.patience);
                 let request = Request { id: self.own.opening(), floor: 1 };
                 self.turn.proposals.push(Proposal { request, wanted: raft::Wanted::Session });
             }
-            Opening::Closed | Opening::Asked => {}
+            Opening::Closed | Opening::Asked(_) => {}
         }
     }
 
@@ -419,10 +422,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         self.waiting.expire(now.mono, &mut effects.reply);
         let waiting = &self.waiting;
         self.own.parked.retain(|(id, _)| waiting.is_here(*id));
-        // The opening of our session may have been lost on its way; a second one does no harm.
-        if self.own.state == Opening::Asked {
-            self.own.state = Opening::Closed;
-        }
+        self.own.doubt(now.mono);
         if !self.waiting.is_empty() {
             effects.arm.insert(Timer::Calls, Wait::Exactly(LOOK));
         }
@@ -458,9 +458,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
         if before.is_some() {
             self.waiting.leader_changed(&mut effects.reply);
         }
-        if self.own.state == Opening::Asked {
-            self.own.state = Opening::Closed;
-        }
+        self.own.ask_anew();
     }
 
     /// Does what the core owes, and holds back what must wait for the disk.
@@ -584,7 +582,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             }
             Answer::Refused { id, why } => {
                 // Our session's opening is not asked for again at once: a node that believes in a leader
-                // which is none would do nothing else. The next leader, or the next look, is soon enough.
+                // which is none would do nothing else. The next leader is soon enough, or the end of the pause.
                 self.waiting.refused(id, why, &mut effects.reply);
             }
         }
@@ -673,6 +671,10 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
 }
 
 impl OwnSession {
+    fn new(id: SessionId) -> OwnSession {
+        OwnSession { id, next: 2, state: Opening::Closed, pause: LOOK, parked: Vec::new() }
+    }
+
     /// The request that opens it.
     fn opening(&self) -> RequestId {
         RequestId { session: self.id, seq: 1 }
@@ -690,6 +692,29 @@ impl OwnSession {
         }
     }
 
+    /// A leader was asked to open it. The request may get lost on its way, and a second one does no harm; but each is
+    /// an entry of the log, and where executing takes long because the log does, a second one every moment would make
+    /// it longer for ever. So the pauses double, up to `longest`.
+    fn asked(&mut self, now: Mono, longest: Duration) {
+        self.state = Opening::Asked(now.after(self.pause));
+        self.pause = longest.min(self.pause * 2);
+    }
+
+    /// A request that has had its time counts as lost.
+    fn doubt(&mut self, now: Mono) {
+        if matches!(self.state, Opening::Asked(until) if until <= now) {
+            self.state = Opening::Closed;
+        }
+    }
+
+    /// Another leader knows nothing of what the last one was asked.
+    fn ask_anew(&mut self) {
+        self.pause = LOOK;
+        if let Opening::Asked(_) = self.state {
+            self.state = Opening::Closed;
+        }
+    }
+
     /// The session table is another one, which may know this session.
     pub(crate) fn look(&mut self, known: bool) {
         match (self.state, known) {
@@ -704,5 +729,6 @@ impl OwnSession {
         self.id = SessionId(self.id.0.wrapping_add(1));
         self.next = 2;
         self.state = Opening::Closed;
+        self.pause = LOOK;
     }
 }

@@ -6,8 +6,9 @@
 //! * Before the [`Mark`]'s position everything was synced: a hole.
 //! * A sound record of a **later group** stands behind: that group was begun only after everything before
 //!   it was synced: a hole. A record of the *same* group proves nothing; a disk may keep the end of a
-//!   write and lose its beginning. Each record says where its group begins, so the two can be told apart
-//!   even when the broken record no longer says what it was.
+//!   write and lose its beginning. Each record says where in its segment its group begins, so the two can be told
+//!   apart even when the broken record no longer says what it was; and so can the header of a segment, which is
+//!   synced before any group begins behind it.
 //! * Otherwise it is the end, and whatever is there was **torn**: nobody was told of it, and it is cut.
 //!
 //! Records from before a truncation may lie about. They are **leftovers**, and prove nothing: group
@@ -327,10 +328,11 @@ impl Reader {
         last.end.offset = last.end.offset.max(written);
     }
 
-    /// Whether a sound record stands behind that was written after what is missing had been synced. A
+    /// Whether a sound record stands behind that was written after what is missing had been synced: of a later group,
+    /// or of the last one behind the header of another segment, which was synced before anything came into it. A
     /// later segment is made only after the one before was synced, so any living record there will do.
     fn is_followed(&self, stopped: Position, tail: &[Segment]) -> bool {
-        let alive = self.group.max(self.mark.group);
+        let alive = |group| group >= self.group && group > self.mark.group;
         tail.iter().any(|segment| {
             let from = if segment.number == stopped.segment {
                 stopped.offset
@@ -339,7 +341,7 @@ impl Reader {
             } else {
                 0
             };
-            segment.groups_from(from).any(|(group, start)| group > alive && start > from)
+            segment.groups_from(from).any(|(group, start)| alive(group) && start > from)
         })
     }
 

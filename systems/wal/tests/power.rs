@@ -107,6 +107,21 @@ fn the_mark_gives_away_damage_to_the_last_group() {
     assert_eq!(refused(&blanked).reason, Reason::Blank);
 }
 
+/// The last group goes over the end of a segment, and the mark stands before it. The new segment's header was synced
+/// before anything came behind it.
+#[test]
+fn a_header_that_rots_under_a_part_of_the_last_group_is_a_hole() {
+    let (disk, mut wal) = three_groups();
+    extend(&mut wal, 1, &[20, 200]);
+    assert!(disk.contents("00000002.seg").unwrap()[128..].iter().any(|&byte| byte != 0));
+    for byte in 0..128 {
+        let disk = disk.copy();
+        disk.flip("00000002.seg", byte * 8 + byte % 8);
+        let corrupt = refused(&disk);
+        assert_eq!((corrupt.file.as_str(), corrupt.offset), ("00000002.seg", 0), "bit in byte {byte}");
+    }
+}
+
 #[test]
 fn a_good_stop_leaves_no_window() {
     let (disk, wal) = three_groups();

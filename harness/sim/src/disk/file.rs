@@ -41,6 +41,8 @@ pub(super) struct File {
     unsynced: Vec<Edit>,
     /// A sync failed: the cache shows bytes that it no longer means to write.
     forgot: bool,
+    /// Where the last sync that had something to do made it certain.
+    young: Vec<Range<usize>>,
 }
 
 impl File {
@@ -65,14 +67,22 @@ impl File {
         self.unsynced.push(edit);
     }
 
-    /// Makes all edits certain, and notes where they wrote.
-    pub(super) fn sync(&mut self, wrote: &mut Vec<Range<usize>>) {
+    /// Makes all edits certain.
+    pub(super) fn sync(&mut self) {
+        if !self.unsynced.is_empty() {
+            self.young.clear();
+        }
         for edit in self.unsynced.drain(..) {
             if let Edit::Write(offset, bytes) = &edit {
-                wrote.push(*offset..offset + bytes.len());
+                self.young.push(*offset..offset + bytes.len());
             }
             edit.apply(&mut self.certain);
         }
+    }
+
+    /// Whether the last sync made this byte certain.
+    pub(super) fn is_young(&self, place: usize) -> bool {
+        self.young.iter().any(|range| range.contains(&place))
     }
 
     /// A sync fails as it does in a page cache: what could not be written counts as clean from now on. It

@@ -165,10 +165,11 @@ impl SimDisk {
         self.state().troubles.failing = failing;
     }
 
-    /// Rots a bit of what was synced some time ago, and says of which file, and the how-manieth. What the
-    /// last sync made safe is spared. Nothing if there is nothing else.
-    pub fn flip_bit(&self) -> Option<(String, u64)> {
-        self.state().flip_bit()
+    /// Rots a bit of what was synced, and says of which file, and the how-manieth. A byte that the last sync of its
+    /// file made certain is too young for it, if `spared` says so of that file and place. Nothing if there is nothing
+    /// else.
+    pub fn flip_bit(&self, spared: impl Fn(&str, usize) -> bool) -> Option<(String, u64)> {
+        self.state().flip_bit(spared)
     }
 
     /// The bit that [rotted](SimDisk::flip_bit) last, if somebody has read the byte that holds it since.
@@ -208,6 +209,13 @@ impl SimDisk {
     /// How many bytes a power cut could take.
     pub fn unsynced_bytes(&self) -> u64 {
         self.state().files().map(file::File::unsynced_bytes).sum()
+    }
+
+    /// What a power cut would surely leave of a file, if anything leads to it.
+    pub fn certain(&self, name: &str) -> Option<Vec<u8>> {
+        let state = self.state();
+        let (_, id) = state.names.certain().find(|(there, _)| *there == name)?;
+        Some(state.file(id).certain().written().to_vec())
     }
 
     /// All files, as a process sees them.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::io;
-use std::ops::Range;
 use std::time::Duration;
 
 use rand::{Rng, RngExt};
@@ -38,8 +37,6 @@ pub(super) struct State {
     pub(super) refused: u64,
     /// How many syncs took longer than they would have.
     pub(super) slowed: u64,
-    /// What the last sync of all made certain: where, in which file.
-    fresh: (FileId, Vec<Range<usize>>),
     /// The last bit that rotted.
     pub(super) rot: Option<Rot>,
     pub(super) digest: Digest,
@@ -104,7 +101,6 @@ impl State {
             is_cut: false,
             refused: 0,
             slowed: 0,
-            fresh: (FileId(0), Vec::new()),
             rot: None,
             digest: Digest::default(),
         }
@@ -215,19 +211,12 @@ impl State {
             Change::Rename(..) | Change::Remove(_) if self.troubles.fails(Failing::Folder) => {
                 return Err(FOLDER);
             }
-            Change::Sync(file) => self.sync(file),
+            Change::Sync(file) => self.file_mut(file).sync(),
             Change::SyncDir => self.names.sync(),
             Change::Rename(from, to) => self.names.rename(&from, to).map_err(|_| NO_FILE)?,
             Change::Remove(name) => self.names.remove(&name).map_err(|_| NO_FILE)?,
         }
         Ok(())
-    }
-
-    fn sync(&mut self, file: FileId) {
-        let mut wrote = std::mem::take(&mut self.fresh.1);
-        wrote.clear();
-        self.file_mut(file).sync(&mut wrote);
-        self.fresh = (file, wrote);
     }
 
     fn make_room(&mut self, file: FileId, edit: &Edit) -> Result<(), Failure> {
@@ -309,10 +298,8 @@ impl State {
     }
 
     /// Flips a bit where it finds data before long: half of the time of any file, or else of any byte, so that large
-    /// files rot more often, and small ones often enough. What the last sync of all
-    /// made certain is left alone: it is too young to rot, and a log that has nothing behind it cannot
-    /// tell a rotten last group from a torn one.
-    pub(super) fn flip_bit(&mut self) -> Option<(String, u64)> {
+    /// files rot more often, and small ones often enough.
+    pub(super) fn flip_bit(&mut self, spared: impl Fn(&str, usize) -> bool) -> Option<(String, u64)> {
         let all: usize = self.written().map(|(.., length)| length).sum();
         if all == 0 {
             return None;
@@ -320,7 +307,7 @@ impl State {
         let (any_file, mut chosen) = (self.rng.random_bool(0.5), None);
         for _ in 0..64 {
             let (name, file, at) = if any_file { self.byte_of_any_file() } else { self.any_byte(all) };
-            if self.fresh.0 == file && self.fresh.1.iter().any(|range| range.contains(&at)) {
+            if self.files[&file].is_young(at) && spared(&name, at) {
                 continue;
             }
             let is_data = self.files[&file].certain().written()[at] != 0;

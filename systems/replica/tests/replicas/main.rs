@@ -554,3 +554,35 @@ fn a_session_that_is_not_opened_is_asked_for_again_in_good_time_only() {
     world.settle();
     assert_eq!(world.outcome(later), Some(&done(&["later"])));
 }
+
+/// Each opening of a session is an entry of the log. The leader has n2's, and nothing of its log can be committed,
+/// since only n2 has a disk that works. To ask ten times a second would make the log longer, and nothing else.
+#[test]
+fn a_session_that_the_leader_cannot_open_yet_is_asked_for_less_and_less_often() {
+    let mut world = Box3::new();
+    world.cut.insert((N2, N1));
+    world.elect(N1);
+    world.cut.clear();
+    world.stuck.extend([N1, N3]);
+    let last = |world: &Box3| world.replica(N1).status().last.index.0;
+    let before = last(&world);
+    let mut asked = Vec::new();
+    for tenth in 0..600 {
+        if tenth % 40 == 0 {
+            world.write(N2, "patient");
+        }
+        world.advance(Duration::from_millis(100));
+        world.step(N2, Event::Timer(Timer::Calls));
+        world.settle();
+        asked.push(last(&world) - before);
+    }
+    assert!(asked[9] >= 2, "what was lost on its way is asked for again: {} in the first second", asked[9]);
+    assert!(asked[599] <= 20, "{} entries that open one session", asked[599]);
+    world.stuck.clear();
+    world.settle();
+    world.heartbeat(N1);
+    let write = world.write(N2, "open");
+    world.settle();
+    assert_eq!(world.replica(N1).machine().0.last().map(String::as_str), Some("open"));
+    assert!(matches!(world.outcome(write), Some(Outcome::Done(_))));
+}
