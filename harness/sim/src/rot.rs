@@ -1,9 +1,10 @@
 //! What may not rot, since no log could tell.
 //!
 //! A log with a broken end was torn by a crash, or its last group rotted. Where nothing stands behind the end, only
-//! the [mark](mod@wal::hard) tells the two apart, and it follows ten milliseconds later. What rots before that is cut in
-//! good faith, and a promise is broken that nobody could keep; a life that ended by it would prove nothing. Everything
-//! else may rot: older groups have a group behind them, and all other files are checked as a whole.
+//! the [mark](mod@wal::hard) tells the two apart, and it follows a sync after the log was idle for ten milliseconds. What
+//! rots before that is cut in good faith, and a promise is broken that nobody could keep; a life that ended by it would
+//! prove nothing. Everything else may rot: older groups have a group behind them, snapshots have checksums, and what
+//! must not be forgotten stands in `hard` twice.
 
 use wal::SegmentNumber;
 use wal::hard::{self, Hard, Position};

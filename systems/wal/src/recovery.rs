@@ -5,10 +5,10 @@
 //!
 //! * Before the [`Mark`]'s position everything was synced: a hole.
 //! * A sound record of a **later group** stands behind: that group was begun only after everything before
-//!   it was synced: a hole. A record of the *same* group proves nothing; a disk may keep the end of a
+//!   it was synced: a hole. In one segment, a record of the *same* group proves nothing; a disk may keep the end of a
 //!   write and lose its beginning. Each record says where in its segment its group begins, so the two can be told
-//!   apart even when the broken record no longer says what it was; and so can the header of a segment, which is
-//!   synced before any group begins behind it.
+//!   apart even when the broken record no longer says what it was. The header of a segment is synced before any
+//!   record is written behind it, so behind a broken one a record of the same group proves as much as a later one.
 //! * Otherwise it is the end, and whatever is there was **torn**: nobody was told of it, and it is cut.
 //!
 //! Records from before a truncation may lie about. They are **leftovers**, and prove nothing: group
