@@ -211,8 +211,8 @@ impl<M: StateMachine<Reply: Hash>> Target for World<M> {
             if !self.may_rot(*id) {
                 continue;
             }
-            let disk = &self.node(*id).disk;
-            if let Some(rotten_bit) = disk.flip_bit(rot::looks_torn(disk)) {
+            let node = self.node(*id);
+            if let Some(rotten_bit) = node.disk.flip_bit(rot::spared(&node.disk, node.damaged)) {
                 self.node_mut(*id).damaged = true;
                 rotten.insert(*id, as_rot(rotten_bit));
             }

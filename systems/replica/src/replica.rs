@@ -583,6 +583,7 @@ impl<M: StateMachine, D: Disk> Replica<M, D> {
             Answer::Refused { id, why } => {
                 // Our session's opening is not asked for again at once: a node that believes in a leader
                 // which is none would do nothing else. The next leader is soon enough, or the end of the pause.
+                self.own.refused(id);
                 self.waiting.refused(id, why, &mut effects.reply);
             }
         }
@@ -694,10 +695,18 @@ impl OwnSession {
 
     /// A leader was asked to open it. The request may get lost on its way, and a second one does no harm; but each is
     /// an entry of the log, and where executing takes long because the log does, a second one every moment would make
-    /// it longer for ever. So the pauses double, up to `longest`.
-    fn asked(&mut self, now: Mono, longest: Duration) {
+    /// it longer for ever. So the pauses double, up to a quarter of the callers' patience: a write that waits for it
+    /// outlives two requests that got lost.
+    fn asked(&mut self, now: Mono, patience: Duration) {
         self.state = Opening::Asked(now.after(self.pause));
-        self.pause = longest.min(self.pause * 2);
+        self.pause = (self.pause * 2).min(patience / 4).max(LOOK);
+    }
+
+    /// What is refused is in no log: there is no reason to ask less often.
+    fn refused(&mut self, id: RequestId) {
+        if id == self.opening() {
+            self.pause = LOOK;
+        }
     }
 
     /// A request that has had its time counts as lost.

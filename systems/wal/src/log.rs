@@ -525,11 +525,11 @@ impl<D: Disk> Wal<D> {
 
     fn plan_segment(&mut self, first: EntryId, size: u64, complete: GroupNumber) {
         let synced = self.end();
-        self.plan_sweep(synced.offset);
         if synced > self.hard.mark.synced {
             // Of the group under way, a part may be in the old segment: only what was before it is complete.
             self.plan_hard(Hard { mark: Mark { synced, group: complete }, ..self.hard });
         }
+        self.plan_sweep(synced.offset);
         let number = synced.segment.next();
         let length = self.options.segment_size.max(Header::LENGTH as u64 + size);
         assert!(u32::try_from(length).is_ok(), "a segment is far below 4 GiB");
@@ -548,7 +548,8 @@ impl<D: Disk> Wal<D> {
     }
 
     /// A segment that is left behind has nothing after its last record. The mark moves on with the log,
-    /// so it could no longer tell remains there from entries.
+    /// so it could no longer tell remains there from entries. It is raised to the end of this segment before:
+    /// until then the mark tells, and from then on what is swept beside is known to be whole.
     fn plan_sweep(&mut self, end: u64) {
         let Some(segment) = self.segments.last_mut().filter(|segment| segment.remains > end) else { return };
         let length = usize::try_from(segment.remains - end).expect("a segment fits into memory");
