@@ -555,6 +555,38 @@ fn a_session_that_is_not_opened_is_asked_for_again_in_good_time_only() {
     assert_eq!(world.outcome(later), Some(&done(&["later"])));
 }
 
+/// A leader that gives the lead away takes nothing in, which is over soon. What it refuses made no log longer.
+#[test]
+fn a_session_whose_opening_was_refused_is_asked_for_as_soon_as_before() {
+    let mut world = Box3::new();
+    world.cut.insert((N2, N1));
+    world.elect(N1);
+    world.cut.clear();
+    world.stuck.insert(N3);
+    world.cut.insert((N1, N3));
+    world.write(N1, "what N3 lacks");
+    world.settle();
+    world.call(N1, Call::Transfer(Some(N3)));
+    let mut write = world.write(N2, "patient");
+    for tenth in 0..48 {
+        if tenth % 20 == 0 {
+            write = world.write(N2, "patient");
+        }
+        world.advance(Duration::from_millis(100));
+        world.step(N2, Event::Timer(Timer::Calls));
+        world.settle();
+    }
+    assert_eq!(world.outcome(write), None, "nobody may open a session meanwhile");
+    world.step(N1, Event::Timer(Timer::Raft(raft::Timer::Transfer)));
+    for _ in 0..2 {
+        world.advance(Duration::from_millis(100));
+        world.step(N2, Event::Timer(Timer::Calls));
+        world.settle();
+        world.heartbeat(N1);
+    }
+    assert!(matches!(world.outcome(write), Some(Outcome::Done(_))), "{:?}", world.outcome(write));
+}
+
 /// Each opening of a session is an entry of the log. The leader has n2's, and nothing of its log can be committed,
 /// since only n2 has a disk that works. To ask ten times a second would make the log longer, and nothing else.
 #[test]
